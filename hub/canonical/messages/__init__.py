@@ -1,0 +1,34 @@
+"""The messages that operations carry: canonical dataclasses, one module a family.
+
+An outgoing line has ``project(case, subject) -> line | None`` (None: the case no longer wants it, the exchange is
+withdrawn).  A message of several lines has ``of(lines, envelope) -> message`` and lists its line class under the
+name that the manifest's ``each:`` gives.  A message never knows a partner's format: that is the map's.
+"""
+
+from hub.canonical.messages.banks import (
+    BillAnswer,
+    BillEnquiry,
+    BillOrder,
+    BillRegistered,
+    NoticeAnswer,
+    PaymentNotice,
+    PaymentReversal,
+    SettlementFile,
+)
+from hub.canonical.messages.border import MovementFile
+from hub.canonical.messages.desk import Decision, GroupFiling
+from hub.canonical.messages.housing import BookingOrder, BookingReply, NoticeReceived, StayNotice
+from hub.canonical.messages.mofa import PrintList, PrintOutcomes, ReferenceEnquiry, ReferenceReply, ReferenceRequest
+from hub.canonical.messages.roster import Roster, RosterOutcome
+from hub.canonical.messages.transport import TripManifest, TripStatuses
+
+#: Every message that a map or an operation may name.
+MESSAGES: dict[str, type] = {
+    cls.__name__: cls
+    for cls in (
+        BillAnswer, BillEnquiry, BillOrder, BillRegistered, BookingOrder, BookingReply, Decision, GroupFiling,
+        MovementFile, NoticeAnswer, NoticeReceived, PaymentNotice, PaymentReversal, PrintList, PrintOutcomes,
+        ReferenceEnquiry, ReferenceReply, ReferenceRequest, Roster, RosterOutcome, SettlementFile, StayNotice,
+        TripManifest, TripStatuses,
+    )
+}  # fmt: skip
