@@ -20,6 +20,7 @@ class BillOrder:
 
     bill_no: str = text(13, pattern=BILL, path="voucher.bill_no")
     agent_code: str = text(20, path="agent.code")
+    group_no: str = text(20, path="group.no")
     amount: Decimal = decimal(14, 2, path="voucher.amount")
     currency: str = text(3, pattern=CURRENCY, path="voucher.amount")
     expires_at: datetime = plain(path="voucher.expires_at")
@@ -32,6 +33,7 @@ class BillOrder:
         return cls(
             bill_no=voucher.bill_no,
             agent_code=case.agent.id,
+            group_no=case.agent_ref,
             amount=voucher.amount,
             currency=voucher.currency,
             expires_at=voucher.expires_at,
