@@ -1,0 +1,45 @@
+# make run    the real job: a season of 200 pilgrims, from the agent's request to the exit stamp
+# make test   every check there is: lint, types, architecture, laws, real sockets, files and databases
+# make help   the rest
+PYTHON ?= $(shell command -v python3.14 || command -v python3.13 || command -v python3.12 || command -v python3.11 || command -v python3)
+VENV   := .venv
+BIN    := $(VENV)/bin
+ARGS   ?=
+
+.PHONY: help setup run test lint clean
+
+help:
+	@sed -n 's/^# make/make/p' Makefile
+	@echo 'make setup  only install, into $(VENV)'
+	@echo 'make lint   ruff, mypy and the import rules'
+	@echo 'make clean  remove $(VENV) and var/'
+
+setup: $(VENV)/.installed
+
+# `make run ARGS="--pilgrims 600 --faults storm"` passes options on.
+run: $(VENV)/.installed
+	$(BIN)/hub demo $(ARGS)
+
+test: lint
+	$(BIN)/python -m pytest $(ARGS)
+
+lint: $(VENV)/.installed-test
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+	$(BIN)/mypy
+	$(BIN)/lint-imports --no-cache
+
+$(VENV)/bin/python:
+	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || { echo 'Python 3.11 or newer is needed; name it with PYTHON=/path/to/python3' >&2; exit 1; }
+	$(PYTHON) -m venv $(VENV)
+
+$(VENV)/.installed: setup.cfg pyproject.toml | $(VENV)/bin/python
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check --editable .
+	@touch $@
+
+$(VENV)/.installed-test: $(VENV)/.installed
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check --editable '.[test]'
+	@touch $@
+
+clean:
+	rm -rf $(VENV) var build *.egg-info
