@@ -1,0 +1,133 @@
+"""Where this installation keeps its things: defaults, then ``hub.toml``, then ``HUB_*`` in the environment."""
+
+import os
+import re
+import tomllib
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+_NAME = re.compile(r"\$\{([A-Z][A-Z0-9_]*)\}")
+_TABLES = ("addresses", "secrets")
+
+
+class ConfigError(Exception):
+    """This installation is set up wrongly.  ``code`` is of the catalogue; ``name`` is the setting, never its value."""
+
+    def __init__(self, code: str, name: str) -> None:
+        super().__init__(f"{code}: {name}")
+        self.code, self.name = code, name
+        self.where = {"name": name}
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Settings:
+    """What the hub must know before it reads anything else.
+
+    ``addresses`` and ``secrets`` are the values behind ``${NAME}`` in the partners' files; ``test_mode`` marks an
+    installation that talks to simulators only.  Secrets and the database's address are kept out of ``repr``.
+    """
+
+    home: Path
+    var: Path
+    host: str
+    port: int
+    database_url: str = field(repr=False)
+    keys: Path
+    rules: Path
+    business_clock: Path | None
+    test_mode: bool
+    addresses: Mapping[str, str] = field(repr=False)
+    secrets: Mapping[str, str] = field(repr=False)
+
+    def expand(self, text: str) -> str:
+        """*text* with every ``${NAME}`` replaced.  Raises :class:`ConfigError` naming the first that is not set."""
+
+        def value(match: re.Match[str]) -> str:
+            name = match[1]
+            found = self.addresses.get(name, self.secrets.get(name))
+            if found is None:
+                raise ConfigError("setting_missing", name)
+            return found
+
+        return _NAME.sub(value, text)
+
+
+def load(path: Path | None = None, env: Mapping[str, str] = os.environ) -> Settings:
+    """The settings of this installation.
+
+    *path* names the settings file; without it ``hub.toml`` of the home folder is read where there is one.  Relative
+    paths of the file are relative to the file, those of the environment to the working directory.  Raises
+    :class:`ConfigError` for a setting nobody knows or a value that does not fit.
+    """
+    home = Path(env.get("HUB_HOME") or Path(__file__).resolve().parent.parent).resolve()
+    given = _file(path, required=True) if path else _file(home / "hub.toml", required=False)
+    tables = {name: _texts(name, given.pop(name, {})) for name in _TABLES}
+    for prefix, name in (("HUB_ADDRESS_", "addresses"), ("HUB_SECRET_", "secrets")):
+        tables[name] |= {key.removeprefix(prefix): text for key, text in env.items() if key.startswith(prefix)}
+    folder = (path or home / "hub.toml").resolve().parent
+
+    def text(name: str, default: str) -> str:
+        from_file = given.pop(name, None)
+        if from_file is not None and not isinstance(from_file, str):
+            raise ConfigError("setting_invalid", name)
+        return env.get(f"HUB_{name.upper()}") or from_file or default
+
+    def place(name: str, variable: str, default: Path) -> Path:
+        from_file = text(name, "")
+        if variable in env:
+            return Path(env[variable]).resolve()
+        return (folder / from_file).resolve() if from_file else default
+
+    var = place("var", "HUB_VAR", home / "var")
+    clock = place("business_clock", "HUB_CLOCK", Path())
+    settings = Settings(
+        home=home,
+        var=var,
+        host=text("host", "127.0.0.1"),
+        port=_port(env.get("HUB_PORT") or given.pop("port", 8080)),
+        database_url=text("database_url", f"sqlite:///{var / 'hub.db'}"),
+        keys=place("keys", "HUB_KEYS", var / "keys.json"),
+        rules=place("rules", "HUB_RULES", home / "hub" / "journey" / "rules.yaml"),
+        business_clock=None if clock == Path() else clock,
+        test_mode=_flag("test_mode", env.get("HUB_TEST_MODE") or given.pop("test_mode", False)),
+        addresses=tables["addresses"],
+        secrets=tables["secrets"],
+    )
+    given.pop("port", None)
+    given.pop("test_mode", None)
+    for name in given:
+        raise ConfigError("setting_unknown", name)
+    return settings
+
+
+def _file(path: Path, *, required: bool) -> dict[str, Any]:
+    try:
+        return tomllib.loads(path.read_text("utf-8"))
+    except FileNotFoundError:
+        if required:
+            raise ConfigError("setting_file_missing", path.name) from None
+        return {}
+    except ValueError:
+        raise ConfigError("setting_file_unreadable", path.name) from None
+
+
+def _texts(name: str, table: Any) -> dict[str, str]:
+    if not isinstance(table, dict) or not all(isinstance(value, str) for value in table.values()):
+        raise ConfigError("setting_invalid", name)
+    return dict(table)
+
+
+def _port(value: Any) -> int:
+    if isinstance(value, bool) or not str(value).isascii() or not str(value).isdigit() or not 0 <= int(value) <= 65535:
+        raise ConfigError("setting_invalid", "port")
+    return int(value)
+
+
+def _flag(name: str, value: Any) -> bool:
+    if isinstance(value, bool):
+        return value
+    if value not in ("0", "1", "true", "false"):
+        raise ConfigError("setting_invalid", name)
+    return value in ("1", "true")
