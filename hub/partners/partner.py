@@ -1,0 +1,253 @@
+"""A partner: one row of ``adapters/<family>/partners.yaml``, with where and how to reach it."""
+
+import re
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from functools import cached_property
+from pathlib import Path
+from typing import Any
+
+from marshmallow import ValidationError, fields
+
+from hub.canonical.entities import STATE
+from hub.channels import Target
+from hub.partners.documents import Document, Duration, Fault, Names, Strict, Words, check, did_you_mean, text
+from hub.partners.manifest import ADDRESSES, NAME, ROLES, Adapter, Operation
+from hub.settings import ConfigError, Settings
+
+_VARIABLE = re.compile(r"\$\{([A-Z][A-Z0-9_]*)\}")
+#: The keys of ``serves:``: the last words of what ``to:`` may say.
+SERVED = tuple(address.rpartition(".")[2] for address in ADDRESSES)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Limits:
+    """What the partner can take: calls at once, calls a second, seconds for one whole call."""
+
+    concurrency: int = 4
+    per_second: int = 50
+    timeout: float = 30.0
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class AgentTerms:
+    """An agent's terms: ``country`` (ISO alpha-3), the mission and the Umrah company its groups belong to, how many
+    pilgrims a season, and the order of day, month and year (``DMY``, ``MDY``, ``YMD``) in the dates of its files."""
+
+    country: str
+    mission: str
+    company: str
+    quota: int | None = None
+    date_order: str | None = None
+
+
+@dataclass(frozen=True, kw_only=True, eq=False)
+class Partner:
+    """A counterparty.  Addresses and secrets are names (``${NAME}``) until the target or the secret is asked for."""
+
+    id: str
+    name: Mapping[str, str]
+    role: str
+    adapters: tuple[Adapter, ...]
+    zone: str
+    contact: Mapping[str, str]
+    limits: Limits
+    serves: Mapping[str, tuple[str, ...]]
+    agent: AgentTerms | None
+    endpoint: str | None
+    signed_with: str | None
+    ca: str | None
+    cert: str | None
+    path: str
+    line: int
+    _settings: Settings = field(repr=False)
+
+    @property
+    def adapter(self) -> Adapter:
+        """The adapter that this partner is reached by first."""
+        return self.adapters[0]
+
+    @cached_property
+    def operations(self) -> Mapping[str, Operation]:
+        """All that can pass between this partner and the hub, by name."""
+        return {op.name: op for adapter in self.adapters for op in adapter.operations.values()}
+
+    @cached_property
+    def _doors(self) -> Mapping[tuple[str, str], Operation]:
+        return {
+            (op.wire["method"], op.wire["path"]): op
+            for op in self.operations.values()
+            if op.channel == "rest" and op.direction == "in"
+        }
+
+    def called_at(self, method: str, path: str) -> Operation | None:
+        """The operation that this partner calls the hub for at *path* (as in its manifest: ``/notices``)."""
+        return self._doors.get((method, path))
+
+    def sent_as(self, file_name: str) -> Operation | None:
+        """The operation that a file so named is of."""
+        for op in self.operations.values():
+            if op.channel == "files" and op.direction == "in" and op.claims(file_name, self.id):
+                return op
+        return None
+
+    @cached_property
+    def needs(self) -> tuple[str, ...]:
+        """The names of the settings that this partner's addresses and secrets come from."""
+        given = (self.endpoint, self.signed_with, self.ca, self.cert)
+        return tuple(name for text in given if text for name in _VARIABLE.findall(text))
+
+    @property
+    def missing(self) -> tuple[str, ...]:
+        """Those of :attr:`needs` that this installation does not set; until then the partner is not configured."""
+        return tuple(name for name in self.needs if not self._is_set(name))
+
+    def _is_set(self, name: str) -> bool:
+        return name in self._settings.addresses or name in self._settings.secrets
+
+    def secret(self) -> str | None:
+        """What this partner and the hub sign with.  Raises :class:`ConfigError` naming a setting that is missing."""
+        return None if self.signed_with is None else self._settings.expand(self.signed_with)
+
+    @cached_property
+    def _targets(self) -> dict[str, Target]:
+        return {}
+
+    def target(self, operation: Operation) -> Target:
+        """Where and how to send *operation* to this partner.  Raises :class:`ConfigError` naming a missing setting."""
+        found = self._targets.get(operation.name)
+        if found is None:
+            found = self._targets[operation.name] = self._target(operation)
+        return found
+
+    def _target(self, operation: Operation) -> Target:
+        if self.endpoint is None:
+            raise ConfigError("endpoint_missing", self.id)
+        return Target(
+            partner=self.id,
+            channel=operation.channel,
+            endpoint=self._settings.expand(self.endpoint),
+            timeout=self.limits.timeout,
+            concurrency=self.limits.concurrency,
+            wire=operation.wire,
+            contract=operation.folder,
+            secret=self.secret(),
+            ca=self._file(self.ca),
+            cert=self._file(self.cert),
+            not_done=operation.not_done,
+            driver=operation.driver,
+        )
+
+    def _file(self, named: str | None) -> Path | None:
+        return None if named is None else self._settings.home / self._settings.expand(named)
+
+
+# ---------------------------------------------------------------------------------------------- the grammar
+
+
+def _positive(number: int) -> None:
+    if number < 1:
+        raise ValidationError("must be 1 or more")
+
+
+class _Limits(Strict):
+    concurrency = fields.Integer(validate=_positive)
+    per_second = fields.Integer(validate=_positive)
+    timeout = Duration()
+
+
+class _Contact(Strict):
+    desk = text(required=True)
+    phone = text(required=True, pattern=r"\+[0-9][0-9 ]{5,20}")
+    hours = text()
+    email = text()
+
+
+class _Agent(Strict):
+    country = text(required=True, pattern=STATE)
+    mission = text(required=True)
+    company = text(required=True)
+    quota = fields.Integer(validate=_positive)
+    date_order = text(one_of=("DMY", "MDY", "YMD"))
+
+
+class _Row(Strict):
+    id = text(required=True, pattern=NAME)
+    adapter = Words(required=True)
+    name = fields.Nested(Names, required=True)
+    role = text(one_of=ROLES)
+    serves = fields.Dict(keys=text(one_of=SERVED), values=Words())
+    # Written as names: an address or a secret that stands in the file itself would travel with every copy of it.
+    endpoint = text(pattern=r"\$\{[A-Z][A-Z0-9_]*\}(/[A-Za-z0-9._/-]*)?")
+    secret = text(pattern=r"\$\{[A-Z][A-Z0-9_]*\}")
+    ca = text(pattern=r"\$\{[A-Z][A-Z0-9_]*\}")
+    cert = text(pattern=r"\$\{[A-Z][A-Z0-9_]*\}")
+    zone = text(required=True, pattern=NAME)
+    contact = fields.Nested(_Contact, required=True)
+    limits = fields.Nested(_Limits)
+    agent = fields.Nested(_Agent)
+
+
+def rows(document: Document, adapters: Mapping[str, Adapter], settings: Settings, faults: list[Fault]) -> list[Partner]:
+    """The partners of *document*; each row's faults are added to *faults*, and a faulty row is left out."""
+    if not isinstance(document.data, list):
+        faults.append(document.fault([], "must be a list of partners, each with its id"))
+        return []
+    found = []
+    for index, given in enumerate(document.data):
+        for place, said in _variables(given, (index,)):
+            faults.append(document.fault(place, said))
+        data = check(_Row(), document, (index,), given, faults)
+        if data is None:
+            continue
+        unknown = [name for name in data["adapter"] if name not in adapters]
+        for name in unknown:
+            faults.append(document.fault((index, "adapter"), f"no adapter '{name}'{did_you_mean(name, adapters)}"))
+        if unknown:
+            continue
+        partner = Partner(
+            id=data["id"],
+            name=data["name"],
+            role=data.get("role", "body"),
+            adapters=tuple(adapters[name] for name in data["adapter"]),
+            zone=data["zone"],
+            contact=data["contact"],
+            limits=Limits(**data.get("limits", {})),
+            serves=data.get("serves", {}),
+            agent=AgentTerms(**data["agent"]) if "agent" in data else None,
+            endpoint=data.get("endpoint"),
+            signed_with=data.get("secret"),
+            ca=data.get("ca"),
+            cert=data.get("cert"),
+            path=document.path,
+            line=document.lines[(index,)],
+            _settings=settings,
+        )
+        for said in _disagreements(partner):
+            faults.append(document.fault((index,), f"{partner.id}: {said}"))
+        found.append(partner)
+    return found
+
+
+def _disagreements(partner: Partner) -> list[str]:
+    said = []
+    operations = [op for adapter in partner.adapters for op in adapter.operations.values()]
+    for name in {op.name for op in operations if [o.name for o in operations].count(op.name) > 1}:
+        said.append(f"two of its adapters have an operation '{name}'")
+    if partner.endpoint is None and any(op.channel != "api" for op in operations):
+        said.append("needs 'endpoint: ${NAME}'")
+    if partner.signed_with is None and any(op.wire.get("signed") for op in operations):
+        said.append("needs 'secret: ${NAME}', for its adapter signs")
+    if (partner.agent is not None) != (partner.role == "agent"):
+        said.append("'role: agent' and 'agent:' go together")
+    return said
+
+
+def _variables(given: Any, place: tuple[str | int, ...]) -> list[tuple[tuple[str | int, ...], str]]:
+    """Every ``${NAME}`` where none may stand."""
+    if isinstance(given, str):
+        if "${" not in given or (len(place) == 2 and place[1] in ("endpoint", "secret", "ca", "cert")):
+            return []
+        return [(place, "'${…}' may stand in endpoint, secret, ca and cert only")]
+    items = given.items() if isinstance(given, dict) else enumerate(given) if isinstance(given, list) else ()
+    return [found for key, value in items for found in _variables(value, (*place, key))]

@@ -1,0 +1,124 @@
+"""What runs when, and what a purpose allows: the rows of ``schedules/*.yaml`` and ``mappings/purposes.yaml``."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+from zoneinfo import ZoneInfo
+
+from apscheduler.triggers.cron import CronTrigger
+from marshmallow import Schema, ValidationError, fields
+
+from hub.partners.agreement import paths
+from hub.partners.documents import Document, Duration, Fault, Strict, Words, check, did_you_mean, text
+from hub.partners.manifest import Operation
+from hub.partners.partner import Partner
+
+#: What a run may be checked by: no number missing, the trailer's count, its totals.
+CONTROLS = ("sequence", "count", "total")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Schedule:
+    """One scheduled operation of one partner: ``cron`` (five fields) read in ``zone``; a run that is not done
+    ``late_after`` seconds after its due time is late."""
+
+    name: str
+    partner: Partner
+    operation: Operation
+    cron: str
+    zone: ZoneInfo
+    late_after: float
+    controls: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Purpose:
+    """Why personal data goes somewhere: the lawful basis, the recipients' countries (ISO alpha-3), how many seconds
+    they may keep it, and the canonical paths that may be carried for it."""
+
+    name: str
+    basis: str
+    country: tuple[str, ...]
+    retention: float
+    paths: frozenset[str]
+
+
+class _Zone(fields.Field[ZoneInfo]):
+    def _deserialize(self, value: object, attr: str | None, data: object, **_: object) -> ZoneInfo:
+        try:
+            return ZoneInfo(str(value))
+        except (ValueError, OSError, KeyError):
+            raise ValidationError(f"no time zone '{value}'; write one such as Asia/Riyadh") from None
+
+
+def _cron(value: str) -> None:
+    try:
+        CronTrigger.from_crontab(value)
+    except (ValueError, TypeError):
+        raise ValidationError(f"'{value}' is no cron expression: minute hour day month weekday") from None
+
+
+class _Schedule(Strict):
+    partner = text(required=True)
+    operation = text(required=True)
+    cron = fields.String(required=True, validate=_cron)
+    zone = _Zone(required=True)
+    late_after = Duration(required=True)
+    controls = Words()
+
+
+class _Purpose(Strict):
+    basis = text(required=True)
+    country = Words(required=True)
+    retention = Duration(required=True)
+    paths = Words(required=True, data_key="fields")
+
+
+def schedules(document: Document, partners: Mapping[str, Partner], faults: list[Fault]) -> list[Schedule]:
+    """The schedules of *document*; faulty ones are left out."""
+    found = []
+    for name, data in _entries(_Schedule(), document, faults):
+        partner = partners.get(data["partner"])
+        if partner is None:
+            said = f"no partner '{data['partner']}'{did_you_mean(data['partner'], partners)}"
+            faults.append(document.fault((name, "partner"), said))
+            continue
+        operation = partner.operations.get(data["operation"])
+        if operation is None:
+            said = f"{partner.id} has no operation '{data['operation']}'"
+            said += did_you_mean(data["operation"], partner.operations)
+            faults.append(document.fault((name, "operation"), said))
+            continue
+        if not operation.scheduled:
+            said = f"'{operation.name}' is not marked 'scheduled: true' in {operation.adapter}, so it runs by itself"
+            faults.append(document.fault((name, "operation"), said))
+        for control in data.get("controls", ()):
+            if control not in CONTROLS:
+                said = f"no control '{control}'{did_you_mean(control, CONTROLS)}"
+                faults.append(document.fault((name, "controls"), said))
+        found.append(Schedule(name=name, **(data | {"partner": partner, "operation": operation})))
+    return found
+
+
+def purposes(document: Document, faults: list[Fault]) -> list[Purpose]:
+    """The purposes of *document*; faulty ones are left out."""
+    found = []
+    for name, data in _entries(_Purpose(), document, faults):
+        for path in data["paths"]:
+            if path not in paths():
+                said = f"no message carries '{path}'{did_you_mean(path, paths())}"
+                faults.append(document.fault((name, "fields"), said))
+        for country in data["country"]:
+            if not (country.isalpha() and country.isupper() and len(country) == 3):
+                said = f"'{country}' is no ISO 3166 alpha-3 code, such as SAU"
+                faults.append(document.fault((name, "country"), said))
+        found.append(Purpose(name=name, **(data | {"paths": frozenset(data["paths"])})))
+    return found
+
+
+def _entries(schema: Schema, document: Document, faults: list[Fault]) -> list[tuple[str, dict[str, Any]]]:
+    if not isinstance(document.data, dict):
+        faults.append(document.fault([], "must be a mapping of names to entries"))
+        return []
+    loaded = ((name, check(schema, document, (name,), given, faults)) for name, given in document.data.items())
+    return [(name, data) for name, data in loaded if data is not None]
