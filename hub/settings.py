@@ -9,7 +9,8 @@ from pathlib import Path
 from typing import Any
 
 _NAME = re.compile(r"\$\{([A-Z][A-Z0-9_]*)\}")
-_TABLES = ("addresses", "secrets")
+_TABLES = ("addresses", "secrets", "api_keys")
+_SHA256 = re.compile(r"[0-9a-f]{64}")
 
 
 class ConfigError(Exception):
@@ -26,7 +27,10 @@ class Settings:
     """What the hub must know before it reads anything else.
 
     ``addresses`` and ``secrets`` are the values behind ``${NAME}`` in the partners' files; ``test_mode`` marks an
-    installation that talks to simulators only.  Secrets and the database's address are kept out of ``repr``.
+    installation that talks to simulators only.  ``api_keys`` maps the SHA-256 of a key (hex) to the partner who holds
+    it, or to ``operator``; a partner may hold several.  ``trusted_hosts`` are the names that the web server answers to
+    besides its own, ``proxies`` how many proxies stand in front of it.  Secrets and the database's address are kept
+    out of ``repr``.
     """
 
     home: Path
@@ -40,6 +44,9 @@ class Settings:
     test_mode: bool
     addresses: Mapping[str, str] = field(repr=False)
     secrets: Mapping[str, str] = field(repr=False)
+    api_keys: Mapping[str, str] = field(default_factory=dict, repr=False)
+    trusted_hosts: tuple[str, ...] = ()
+    proxies: int = 0
 
     def expand(self, text: str) -> str:
         """*text* with every ``${NAME}`` replaced.  Raises :class:`ConfigError` naming the first that is not set."""
@@ -66,6 +73,8 @@ def load(path: Path | None = None, env: Mapping[str, str] = os.environ) -> Setti
     tables = {name: _texts(name, given.pop(name, {})) for name in _TABLES}
     for prefix, name in (("HUB_ADDRESS_", "addresses"), ("HUB_SECRET_", "secrets")):
         tables[name] |= {key.removeprefix(prefix): text for key, text in env.items() if key.startswith(prefix)}
+    if not all(_SHA256.fullmatch(key) for key in tables["api_keys"]):
+        raise ConfigError("setting_invalid", "api_keys")
     folder = (path or home / "hub.toml").resolve().parent
 
     def text(name: str, default: str) -> str:
@@ -86,7 +95,7 @@ def load(path: Path | None = None, env: Mapping[str, str] = os.environ) -> Setti
         home=home,
         var=var,
         host=text("host", "127.0.0.1"),
-        port=_port(env.get("HUB_PORT") or given.pop("port", 8080)),
+        port=_number("port", env.get("HUB_PORT") or given.pop("port", 8080), 65535),
         database_url=text("database_url", f"sqlite:///{var / 'hub.db'}"),
         keys=place("keys", "HUB_KEYS", var / "keys.json"),
         rules=place("rules", "HUB_RULES", home / "hub" / "journey" / "rules.yaml"),
@@ -94,9 +103,12 @@ def load(path: Path | None = None, env: Mapping[str, str] = os.environ) -> Setti
         test_mode=_flag("test_mode", env.get("HUB_TEST_MODE") or given.pop("test_mode", False)),
         addresses=tables["addresses"],
         secrets=tables["secrets"],
+        api_keys=tables["api_keys"],
+        trusted_hosts=tuple(text("trusted_hosts", "").split()),
+        proxies=_number("proxies", env.get("HUB_PROXIES") or given.pop("proxies", 0), 9),
     )
-    given.pop("port", None)
-    given.pop("test_mode", None)
+    for name in ("port", "test_mode", "proxies"):
+        given.pop(name, None)
     for name in given:
         raise ConfigError("setting_unknown", name)
     return settings
@@ -119,9 +131,9 @@ def _texts(name: str, table: Any) -> dict[str, str]:
     return dict(table)
 
 
-def _port(value: Any) -> int:
-    if isinstance(value, bool) or not str(value).isascii() or not str(value).isdigit() or not 0 <= int(value) <= 65535:
-        raise ConfigError("setting_invalid", "port")
+def _number(name: str, value: Any, most: int) -> int:
+    if isinstance(value, bool) or not str(value).isascii() or not str(value).isdigit() or not 0 <= int(value) <= most:
+        raise ConfigError("setting_invalid", name)
     return int(value)
 
 
