@@ -1,8 +1,8 @@
 """The messages that operations carry: canonical dataclasses, one module a family.
 
 An outgoing line has ``project(case, subject) -> line | None`` (None: the case no longer wants it, the exchange is
-withdrawn).  A message of several lines has ``of(lines, envelope) -> message`` and lists its line class under the
-name that the manifest's ``each:`` gives.  A message never knows a partner's format: that is the map's.
+withdrawn).  A message of several lines has ``of(lines, envelope) -> message`` and names the class of its ``line``.  A
+message that answers one of a partner's has ``answer(asked, case, taken) -> message``.  A message never knows a partner's format: that is the map's.
 """
 
 from hub.canonical.messages.banks import (

@@ -54,6 +54,17 @@ class BillEnquiry:
     bill_no: str = text(13, pattern=BILL, path="voucher.bill_no")
 
 
+#: What a bill in a voucher's state is to somebody who wants to pay it; every other state is paid.
+_PAYABLE = {
+    "INVOICED": "payable",
+    "PART_PAID": "payable",
+    "INVOICE_EXPIRED": "expired",
+    "CANCELLED": "cancelled",
+    "REFUND_DUE": "cancelled",
+    "REFUNDED": "cancelled",
+}
+
+
 @canonical
 class BillAnswer:
     """What a bill comes to now: ``amount`` is what is still to be paid."""
@@ -63,6 +74,20 @@ class BillAnswer:
     amount: Decimal | None = decimal(14, 2, path="voucher.amount", default=None)
     currency: str | None = text(3, pattern=CURRENCY, path="voucher.amount", default=None)
     expires_at: datetime | None = plain(path="voucher.expires_at", default=None)
+
+    @classmethod
+    def answer(cls, asked: BillEnquiry, case: Case | None, taken: str) -> Self:
+        voucher = case.voucher if case is not None else None
+        if voucher is None:
+            return cls(bill_no=asked.bill_no, outcome="unknown")
+        outcome = _PAYABLE.get(voucher.state, "paid")
+        return cls(
+            bill_no=asked.bill_no,
+            outcome=outcome,
+            amount=voucher.amount - voucher.paid if outcome == "payable" else None,
+            currency=voucher.currency,
+            expires_at=voucher.expires_at,
+        )
 
 
 @canonical
@@ -96,6 +121,10 @@ class NoticeAnswer:
 
     bank_ref: str = text(30, path="payment.reference")
     outcome: str = text(9, one_of=("taken", "repeated", "suspense"), path="payment.outcome")
+
+    @classmethod
+    def answer(cls, asked: PaymentNotice | PaymentReversal, case: Case | None, taken: str) -> Self:
+        return cls(bank_ref=asked.bank_ref, outcome=taken)
 
 
 @canonical

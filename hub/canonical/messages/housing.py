@@ -116,3 +116,7 @@ class NoticeReceived:
 
     notice_no: str = text(40, path="stay.notice")
     outcome: str = text(8, one_of=("taken", "repeated", "suspense"), path="stay.outcome")
+
+    @classmethod
+    def answer(cls, asked: StayNotice, case: Case | None, taken: str) -> Self:
+        return cls(notice_no=asked.notice_no, outcome=taken)

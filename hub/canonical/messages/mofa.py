@@ -1,7 +1,7 @@
 """What passes between the hub and the Ministry of Foreign Affairs and its missions."""
 
 from datetime import date, datetime
-from typing import Self
+from typing import ClassVar, Self
 
 from hub.canonical import codes
 from hub.canonical.case import Case, Envelope, Subject
@@ -94,6 +94,8 @@ class Application:
 class ReferenceRequest:
     """Applications sent together; each is answered by itself."""
 
+    line: ClassVar[type] = Application
+
     batch_no: int = integer(1, 999_999_999, path="exchange.sequence")
     sent_at: datetime = plain(path="exchange.at")
     applications: list[Application] = plain(default=[])
@@ -172,6 +174,8 @@ class PrintListLine:
 @canonical
 class PrintList:
     """The references that one mission may print, in a numbered file."""
+
+    line: ClassVar[type] = PrintListLine
 
     mission: str = text(40, path="exchange.partner")
     sequence: int = integer(1, 999_999_999, path="exchange.sequence")

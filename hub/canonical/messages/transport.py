@@ -1,7 +1,7 @@
 """What passes between the hub and a road carrier: who rides, and where the vehicle is."""
 
 from datetime import date, datetime
-from typing import Self
+from typing import ClassVar, Self
 
 from hub.canonical import codes
 from hub.canonical.case import Case, Envelope, Subject
@@ -77,6 +77,8 @@ class ManifestRow:
 @canonical
 class TripManifest:
     """Who rides which leg, in a numbered file."""
+
+    line: ClassVar[type] = Trip
 
     sequence: int | None = integer(1, 999_999_999, path="exchange.sequence", default=None)
     rows: list[ManifestRow] = plain(default=[])

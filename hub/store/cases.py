@@ -1,0 +1,495 @@
+"""Cases: read out of their rows, moved on by the journey, written back.
+
+Only the writer thread touches cases.  It keeps the last few thousand opened ones; a row's ``version`` says whether
+a kept one still is the truth, so that the same holds with other processes beside it.
+"""
+
+import json
+from collections import OrderedDict
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field
+from datetime import UTC, date, datetime, timedelta
+from decimal import Decimal
+from typing import Any
+from uuid import UUID
+
+from sqlalchemy import bindparam, select, update
+
+from hub.canonical.case import Agent, Booking, Case, Member, Pilgrim, Voucher
+from hub.canonical.declare import canonical, plain, text
+from hub.canonical.entities import Companion, Document, Person, Programme, Visa, VoucherLine
+from hub.canonical.events import Event
+from hub.canonical.money import from_minor, to_minor
+from hub.canonical.schema import dump, undump
+from hub.journey import Applied
+from hub.security.sealing import Sealer
+from hub.store.database import Statement, Transaction, as_uuid, inserting, maybe_uuid
+from hub.store.tables import history, lookup, request, umrah_group, voucher
+
+KEPT = 4000
+_EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
+_MICRO = timedelta(microseconds=1)
+
+
+def micros(moment: datetime) -> int:
+    """*moment* as the tables hold it."""
+    return (moment - _EPOCH) // _MICRO
+
+
+def moment(value: int) -> datetime:
+    return _EPOCH + timedelta(microseconds=value)
+
+
+def _micros(value: datetime | None) -> int | None:
+    return None if value is None else micros(value)
+
+
+def _moment(value: int | None) -> datetime | None:
+    return None if value is None else moment(value)
+
+
+def _pack(value: Any) -> Any:
+    """What JSON has no word for, as a tagged pair: marks hold dates, moments and amounts."""
+    if isinstance(value, datetime):
+        return {"$t": value.isoformat()}
+    if isinstance(value, date):
+        return {"$d": value.isoformat()}
+    if isinstance(value, Decimal):
+        return {"$n": str(value)}
+    if isinstance(value, UUID):
+        return {"$u": value.hex}
+    if isinstance(value, (set, frozenset, tuple)):
+        return sorted(value)
+    raise TypeError(f"{type(value).__name__} cannot be a mark")
+
+
+def _unpack(pairs: dict[str, Any]) -> Any:
+    if len(pairs) == 1:
+        ((tag, text_),) = pairs.items()
+        if tag == "$t":
+            return datetime.fromisoformat(text_)
+        if tag == "$d":
+            return date.fromisoformat(text_)
+        if tag == "$n":
+            return Decimal(text_)
+        if tag == "$u":
+            return UUID(hex=text_)
+    return pairs
+
+
+def to_json(value: Any) -> str:
+    return json.dumps(value, default=_pack, ensure_ascii=False, separators=(",", ":"))
+
+
+def from_json(value: str) -> Any:
+    return {} if value == "{}" else json.loads(value, object_hook=_unpack)
+
+
+@canonical
+class _Sealed:
+    """The personal part of a request as it is sealed in its row."""
+
+    person: Person = plain()
+    document: Document = plain()
+    companion: Companion | None = plain(default=None)
+    reference_no: str | None = text(12, default=None)
+    visa: Visa | None = plain(default=None)
+    border_no: str | None = text(12, default=None)
+
+
+@dataclass(slots=True)
+class Kept:
+    """An opened case with what its rows need beside it: version, data keys, member numbers."""
+
+    case: Case
+    version: int
+    kept_facts: int = 0
+    wrapped: dict[UUID, bytes] = field(default_factory=dict)
+    numbers: dict[UUID, int] = field(default_factory=dict)
+    new: set[UUID] = field(default_factory=set)
+
+
+_group_by_id = Statement(select(umrah_group).where(umrah_group.c.id == bindparam("id")))
+_version = Statement(select(umrah_group.c.version).where(umrah_group.c.id == bindparam("id")))
+_group_insert = inserting(umrah_group)
+_group_update = Statement(
+    update(umrah_group)
+    .where(umrah_group.c.id == bindparam("group_id"), umrah_group.c.version == bindparam("was_version"))
+    .values({c: bindparam(c) for c in ("state", "due", "kept", "version", "programme", "bookings", "marks")})
+)
+_group_touch = Statement(
+    update(umrah_group)
+    .where(umrah_group.c.id == bindparam("group_id"), umrah_group.c.version == bindparam("was_version"))
+    .values(version=bindparam("version"))
+)
+_members = Statement(select(request).where(request.c.group_id == bindparam("id")).order_by(request.c.member))
+_request_insert = inserting(request)
+_request_state = Statement(
+    update(request)
+    .where(request.c.id == bindparam("request_id"))
+    .values({c: bindparam(c) for c in ("state", "companion", "minor", "due", "ended_at", "end_reason", "marks")})
+)
+_request_sealed = Statement(
+    update(request).where(request.c.id == bindparam("request_id")).values(sealed=bindparam("sealed"))
+)
+_voucher_of = Statement(select(voucher).where(voucher.c.group_id == bindparam("id")))
+_voucher_write = inserting(voucher, replace=True)
+_history_insert = Statement(
+    history.insert().values({c.name: bindparam(c.name) for c in history.columns if c.name != "id"})
+)
+_lookup_insert = inserting(lookup, ignore=True)
+_lookup_find = Statement(
+    select(lookup.c.request_id, request.c.group_id, request.c.ended_at)
+    .join(request, request.c.id == lookup.c.request_id)
+    .where(lookup.c.kind == bindparam("kind"), lookup.c.hash == bindparam("hash"))
+    .order_by(request.c.ended_at.is_not(None), lookup.c.request_id.desc())
+)
+_group_of_request = Statement(select(request.c.group_id).where(request.c.id == bindparam("id")))
+_group_of_bill = Statement(select(voucher.c.group_id).where(voucher.c.bill_no == bindparam("bill_no")))
+_group_of_agent = Statement(
+    select(umrah_group.c.id).where(
+        umrah_group.c.agent == bindparam("agent"), umrah_group.c.agent_ref == bindparam("agent_ref")
+    )
+)
+
+
+class Cases:
+    """Opens, moves on and writes cases inside a unit of work.
+
+    ``agent_of`` gives an agent's present standing, which is the register's to know, not the tables'.
+    """
+
+    def __init__(self, sealer: Sealer, agent_of: Any) -> None:
+        self._sealer = sealer
+        self._agent_of = agent_of
+        self._kept: OrderedDict[UUID, Kept] = OrderedDict()
+
+    def forget(self, groups: set[UUID]) -> None:
+        """Drop kept cases whose unit was rolled back (all, when it cannot be said which)."""
+        if not groups:
+            self._kept.clear()
+        for group in groups:
+            self._kept.pop(group, None)
+
+    # -- finding -----------------------------------------------------------------------------------------------------
+
+    def load(self, tx: Transaction, group_id: UUID) -> Kept | None:
+        """The case of *group_id*, with every member's personal part opened; None where there is no such group."""
+        tx.touched.add(group_id)
+        kept = self._kept.get(group_id)
+        if kept is not None:
+            row = tx.one(_version, id=group_id)
+            if row is not None and row[0] == kept.version:
+                self._kept.move_to_end(group_id)
+                kept.case.focus = None
+                return kept
+        row = tx.one(_group_by_id, id=group_id)
+        if row is None:
+            return None
+        kept = self._open(tx, row)
+        self._keep(kept)
+        return kept
+
+    def _keep(self, kept: Kept) -> None:
+        self._kept[kept.case.id] = kept
+        self._kept.move_to_end(kept.case.id)
+        while len(self._kept) > KEPT:
+            self._kept.popitem(last=False)
+
+    def group_of_request(self, tx: Transaction, request_id: UUID) -> UUID | None:
+        row = tx.one(_group_of_request, id=request_id)
+        return None if row is None else as_uuid(row[0])
+
+    def group_of_bill(self, tx: Transaction, bill_no: str) -> UUID | None:
+        row = tx.one(_group_of_bill, bill_no=bill_no)
+        return None if row is None else as_uuid(row[0])
+
+    def group_of_agent(self, tx: Transaction, agent: str, agent_ref: str) -> UUID | None:
+        row = tx.one(_group_of_agent, agent=agent, agent_ref=agent_ref)
+        return None if row is None else as_uuid(row[0])
+
+    def find(self, tx: Transaction, kind: str, *values: str) -> list[tuple[UUID, UUID, bool]]:
+        """(request, its group, whether it is live) found under a document, visa, border or reference number:
+        live ones first, then the newest."""
+        digest = self._sealer.lookup(kind, *values)
+        rows = tx.all(_lookup_find, kind=kind, hash=digest)
+        return [(as_uuid(r["request_id"]), as_uuid(r["group_id"]), r["ended_at"] is None) for r in rows]
+
+    def index(self, tx: Transaction, kind: str, request_id: UUID, *values: str) -> None:
+        tx.run(_lookup_insert, kind=kind, hash=self._sealer.lookup(kind, *values), request_id=request_id)
+
+    # -- opening -----------------------------------------------------------------------------------------------------
+
+    def _open(self, tx: Transaction, row: Any) -> Kept:
+        group_id = as_uuid(row["id"])
+        case = Case(
+            id=group_id,
+            group_no=row["group_no"],
+            agent_ref=row["agent_ref"],
+            season=row["season"],
+            state=row["state"],
+            agent=self._agent_of(row["agent"]),
+            heads=row["heads"],
+            programme=undump(Programme, json.loads(row["programme"])),
+            opened_at=moment(row["opened_at"]),
+            due=_moment(row["due"]),
+            bookings={name: Booking(**b) for name, b in from_json(row["bookings"]).items()},
+            marks=from_json(row["marks"]),
+        )
+        kept = Kept(case, row["version"], row["kept"])
+        for r in tx.all(_members, id=group_id):
+            request_id = as_uuid(r["id"])
+            case.members[request_id] = Member(
+                id=request_id,
+                request_no=r["request_no"],
+                state=r["state"],
+                companion=maybe_uuid(r["companion"]),
+                minor=bool(r["minor"]),
+                due=_moment(r["due"]),
+                ended_at=_moment(r["ended_at"]),
+                end_reason=r["end_reason"],
+                marks=from_json(r["marks"]),
+            )
+            kept.wrapped[request_id] = r["wrapped"]
+            kept.numbers[request_id] = r["member"]
+            case.pilgrims[request_id] = self._unseal(request_id, r["wrapped"], r["sealed"])
+        v = tx.one(_voucher_of, id=group_id)
+        if v is not None:
+            case.voucher = _voucher(v)
+        return kept
+
+    def _unseal(self, request_id: UUID, wrapped: bytes, sealed: bytes) -> Pilgrim:
+        key = self._sealer.unwrap(wrapped)
+        kept = undump(_Sealed, json.loads(self._sealer.open(key, sealed, request_id.bytes)))
+        return Pilgrim(
+            person=kept.person,
+            document=kept.document,
+            companion=kept.companion,
+            reference_no=kept.reference_no,
+            visa=kept.visa,
+            border_no=kept.border_no,
+        )
+
+    def _seal(self, request_id: UUID, wrapped: bytes, pilgrim: Pilgrim) -> bytes:
+        body = dump(
+            _Sealed(
+                person=pilgrim.person,
+                document=pilgrim.document,
+                companion=pilgrim.companion,
+                reference_no=pilgrim.reference_no,
+                visa=pilgrim.visa,
+                border_no=pilgrim.border_no,
+            )
+        )
+        data = json.dumps(body, ensure_ascii=False, separators=(",", ":"), sort_keys=True).encode()
+        return self._sealer.seal(self._sealer.unwrap(wrapped), data, request_id.bytes)
+
+    # -- making ------------------------------------------------------------------------------------------------------
+
+    def create(self, tx: Transaction, case: Case) -> Kept:
+        """Write a new group.  Its members are added by :meth:`add`."""
+        tx.touched.add(case.id)
+        tx.run(_group_insert, **self._group_values(case, 0, 0), opened_at=micros(case.opened_at), **_identity(case))
+        kept = Kept(case, 0)
+        self._keep(kept)
+        return kept
+
+    def add(self, tx: Transaction, kept: Kept, member: Member, pilgrim: Pilgrim) -> None:
+        """Write a new member of *kept* with its own data key, findable by document."""
+        wrapped, _ = self._sealer.new_data_key()
+        number = len(kept.numbers)
+        kept.case.members[member.id] = member
+        kept.case.pilgrims[member.id] = pilgrim
+        kept.wrapped[member.id] = wrapped
+        kept.numbers[member.id] = number
+        tx.run(
+            _request_insert,
+            id=member.id,
+            request_no=member.request_no,
+            group_id=kept.case.id,
+            member=number,
+            **_member_values(member),
+            paid_at=None,
+            referenced_at=None,
+            partner_us=0,
+            wrapped=wrapped,
+            sealed=self._seal(member.id, wrapped, pilgrim),
+        )
+        self.index(tx, "document", member.id, pilgrim.document.number, pilgrim.document.issuing_state)
+
+    # -- moving on ---------------------------------------------------------------------------------------------------
+
+    def record(
+        self, tx: Transaction, kept: Kept, applied: Applied, *, business: int, wall: int, exchange: UUID | None
+    ) -> None:
+        """Append the transitions of *applied* to the history.  The rows themselves are written by :meth:`save`."""
+        tx.run_many(
+            _history_insert,
+            [
+                {
+                    "machine": t.machine,
+                    "entity_id": t.id.hex,
+                    "group_id": kept.case.id.hex,
+                    "event": t.event,
+                    "was": t.was,
+                    "now": t.now,
+                    "reason": t.reason,
+                    "corrects": t.corrects,
+                    "marks": None if not t.marks else _marks_told(t.marks),
+                    "happened_at": micros(t.happened),
+                    "business_at": business,
+                    "recorded_at": wall,
+                    "exchange_id": None if exchange is None else exchange.hex,
+                }
+                for t in applied.transitions
+            ],
+        )
+
+    def learn(self, tx: Transaction, kept: Kept, event: Event) -> bool:
+        """Put the identifying facts of an applied *event* into the pilgrim's sealed part.  True where any was new."""
+        facts, request_id = event.facts, event.request
+        if not facts or request_id is None:
+            return False
+        pilgrim, changed = kept.case.pilgrims[request_id], False
+        if facts.get("reference_no") and pilgrim.reference_no != facts["reference_no"]:
+            pilgrim.reference_no, changed = facts["reference_no"], True
+            self.index(tx, "reference", request_id, facts["reference_no"])
+        if facts.get("visa_no") and event.name == "visa.issued":
+            pilgrim.visa, changed = _visa(event), True
+            self.index(tx, "visa", request_id, facts["visa_no"])
+        if facts.get("border_no") and pilgrim.border_no != facts["border_no"]:
+            pilgrim.border_no, changed = facts["border_no"], True
+            self.index(tx, "border", request_id, facts["border_no"])
+        return changed
+
+    def save(self, tx: Transaction, kept: Kept, changed: "Changes") -> None:
+        """Write what *changed*, under the version that was read; raises where another writer was faster."""
+        case = kept.case
+        if changed.group:
+            values = {k: v for k, v in self._group_values(case, kept.version + 1, kept.kept_facts).items() if k != "id"}
+            done = tx.run(_group_update, group_id=case.id, was_version=kept.version, **values)
+        else:
+            done = tx.run(_group_touch, group_id=case.id, was_version=kept.version, version=kept.version + 1)
+        if done.rowcount != 1:
+            raise RuntimeError("the case was changed by another writer")
+        kept.version += 1
+        for request_id in changed.members:
+            tx.run(_request_state, request_id=request_id, **_member_values(case.members[request_id]))
+        for request_id in changed.sealed:
+            sealed = self._seal(request_id, kept.wrapped[request_id], case.pilgrims[request_id])
+            tx.run(_request_sealed, request_id=request_id, sealed=sealed)
+        if changed.voucher and case.voucher is not None:
+            tx.run(_voucher_write, **_voucher_values(case.id, case.voucher))
+
+    @staticmethod
+    def _group_values(case: Case, version: int, kept_facts: int) -> dict[str, Any]:
+        return {
+            "state": case.state,
+            "due": _micros(case.due),
+            "kept": kept_facts,
+            "version": version,
+            "programme": json.dumps(dump(case.programme), ensure_ascii=False, separators=(",", ":")),
+            "bookings": to_json({n: {"line": b.line, "state": b.state, "brn": b.brn} for n, b in case.bookings.items()}),
+            "marks": to_json(case.marks),
+        }
+
+
+@dataclass(slots=True)
+class Changes:
+    """Which rows of a case a unit has changed."""
+
+    group: bool = False
+    voucher: bool = False
+    members: set[UUID] = field(default_factory=set)
+    sealed: set[UUID] = field(default_factory=set)
+
+    def note(self, applied: Applied) -> None:
+        for t in applied.transitions:
+            if t.machine == "request":
+                self.members.add(t.id)
+            elif t.machine == "voucher":
+                self.voucher = True
+            else:
+                self.group = True
+                self.voucher |= "voucher" in t.marks
+
+
+def _identity(case: Case) -> dict[str, Any]:
+    return {
+        "id": case.id,
+        "group_no": case.group_no,
+        "agent": case.agent.id,
+        "agent_ref": case.agent_ref,
+        "company": case.agent.company,
+        "season": case.season,
+        "heads": case.heads,
+    }
+
+
+def _member_values(member: Member) -> dict[str, Any]:
+    return {
+        "state": member.state,
+        "companion": member.companion,
+        "minor": member.minor,
+        "due": _micros(member.due),
+        "ended_at": _micros(member.ended_at),
+        "end_reason": member.end_reason,
+        "marks": to_json(member.marks),
+    }
+
+
+def _marks_told(marks: Mapping[str, Any]) -> str:
+    return to_json({name: value for name, value in marks.items() if name not in ("voucher", "bookings")})
+
+
+def _voucher(row: Any) -> Voucher:
+    body = from_json(row["body"])
+    return Voucher(
+        id=as_uuid(row["id"]),
+        bill_no=row["bill_no"],
+        state=row["state"],
+        currency=row["currency"],
+        amount=from_minor(row["amount"], row["currency"]),
+        paid=from_minor(row["paid"], row["currency"]),
+        lines=[VoucherLine(kind=kind, amount=amount) for kind, amount in body["lines"]],
+        issued_at=_moment(row["issued_at"]),
+        expires_at=_moment(row["expires_at"]),
+        due=_moment(row["due"]),
+        payments=body["payments"],
+        marks=body["marks"],
+    )
+
+
+def _voucher_values(group_id: UUID, v: Voucher) -> dict[str, Any]:
+    return {
+        "id": v.id,
+        "group_id": group_id,
+        "bill_no": v.bill_no,
+        "state": v.state,
+        "currency": v.currency,
+        "amount": to_minor(v.amount, v.currency),
+        "paid": to_minor(v.paid, v.currency),
+        "issued_at": _micros(v.issued_at),
+        "expires_at": _micros(v.expires_at),
+        "due": _micros(v.due),
+        "body": to_json(
+            {"lines": [[line.kind, line.amount] for line in v.lines], "payments": v.payments, "marks": v.marks}
+        ),
+    }
+
+
+def _visa(event: Event) -> Visa:
+    return Visa(
+        number=event.facts["visa_no"],
+        issued_on=event.data.get("issued_on") or event.happened.date(),
+        enter_by=event.data.get("enter_by"),
+        stay_days=event.data.get("stay_days") or 90,
+        mrz=event.facts.get("visa_mrz"),
+    )
+
+
+def live(members: Iterable[Member]) -> list[Member]:
+    return [m for m in members if m.ended_at is None]
+
+
+__all__ = ["Agent", "Cases", "Changes", "Kept", "from_json", "live", "micros", "moment", "to_json"]

@@ -1,0 +1,445 @@
+"""The ledger: exchanges, their subjects and their bytes, in rows.
+
+An exchange in ``waiting`` may be sent; ``leased`` is claimed and has sent nothing; ``sending`` may have sent something;
+``in_doubt`` waits for an answer to an enquiry; ``held`` waits for a person to mend a setting, ``parked`` for a person to
+decide; ``settled`` and ``dead`` are done.  A subject without an exchange is waiting to be frozen into one.
+"""
+
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Any
+from uuid import UUID
+
+from sqlalchemy import and_, bindparam, func, or_, select, update
+
+from hub.canonical.ids import new_id
+from hub.security.sealing import Sealer
+from hub.store.cases import micros
+from hub.store.database import Row, Statement, Transaction, as_uuid, inserting
+from hub.store.tables import audit, exchange, exchange_subject, incident, once, payload, seen, sequence
+
+OPEN = ("waiting", "leased", "sending", "in_doubt", "held", "parked")
+
+_exchange_insert = inserting(exchange)
+_exchange_get = Statement(select(exchange).where(exchange.c.id == bindparam("id")))
+_exchange_move = Statement(
+    update(exchange)
+    .where(exchange.c.id == bindparam("exchange_id"))
+    .values({c: bindparam(c) for c in ("state", "outcome", "code", "owner", "attempts", "next_at", "settled_at")})
+)
+_exchange_spent = Statement(
+    update(exchange)
+    .where(exchange.c.id == bindparam("exchange_id"))
+    .values(partner_us=exchange.c.partner_us + bindparam("spent"))
+)
+_exchange_done = Statement(
+    update(exchange).where(exchange.c.id == bindparam("exchange_id")).values(done=bindparam("done_now"))
+)
+_exchange_ready = Statement(
+    select(exchange)
+    .where(
+        exchange.c.partner == bindparam("partner"),
+        exchange.c.state.in_(("waiting", "held")),
+        exchange.c.direction == "out",
+        exchange.c.next_at <= bindparam("now_at"),
+    )
+    .order_by(exchange.c.urgency, exchange.c.id)
+    .limit(1)
+)
+_left_open = Statement(
+    select(exchange).where(exchange.c.direction == "out", exchange.c.state.in_(("leased", "sending")))
+)
+_busy_lane = exchange_subject.alias("busy")
+_subjects_ready = Statement(
+    select(exchange_subject)
+    .where(
+        exchange_subject.c.partner == bindparam("partner"),
+        exchange_subject.c.exchange_id.is_(None),
+        exchange_subject.c.state == "open",
+        ~select(_busy_lane.c.id)
+        .where(
+            _busy_lane.c.partner == exchange_subject.c.partner,
+            _busy_lane.c.lane == exchange_subject.c.lane,
+            _busy_lane.c.state == "open",
+            _busy_lane.c.exchange_id.is_not(None),
+        )
+        .exists(),
+    )
+    .order_by(exchange_subject.c.urgency, exchange_subject.c.id)
+    .limit(bindparam("most"))
+)
+_next_exchange = Statement(
+    select(func.min(exchange.c.next_at)).where(
+        exchange.c.partner == bindparam("partner"),
+        exchange.c.direction == "out",
+        exchange.c.state.in_(("waiting", "held")),
+    )
+)
+_partners_waiting = Statement(
+    select(exchange_subject.c.partner)
+    .where(exchange_subject.c.exchange_id.is_(None), exchange_subject.c.state == "open")
+    .union(select(exchange.c.partner).where(exchange.c.state.in_(("waiting", "held")), exchange.c.direction == "out"))
+)
+_subject_insert = inserting(exchange_subject)
+_subject_freeze = Statement(
+    update(exchange_subject)
+    .where(exchange_subject.c.id == bindparam("subject_row"))
+    .values(exchange_id=bindparam("frozen_in"), attempts=exchange_subject.c.attempts + 1)
+)
+_subject_settle = Statement(
+    update(exchange_subject)
+    .where(exchange_subject.c.id == bindparam("subject_row"))
+    .values({c: bindparam(c) for c in ("state", "outcome", "code", "owner", "their_ref", "settled_at")})
+)
+_subject_free = Statement(
+    update(exchange_subject)
+    .where(exchange_subject.c.id == bindparam("subject_row"))
+    .values(exchange_id=None, not_before=bindparam("not_before"))
+)
+_subject_get = Statement(select(exchange_subject).where(exchange_subject.c.id == bindparam("id")))
+_subjects_of = Statement(
+    select(exchange_subject)
+    .where(exchange_subject.c.exchange_id == bindparam("exchange_id"))
+    .order_by(exchange_subject.c.id)
+)
+_subjects_spent = Statement(
+    update(exchange_subject)
+    .where(exchange_subject.c.exchange_id == bindparam("in_exchange"))
+    .values(partner_us=exchange_subject.c.partner_us + bindparam("spent"))
+)
+_subject_spent = Statement(
+    update(exchange_subject)
+    .where(exchange_subject.c.id == bindparam("subject_row"))
+    .values(partner_us=exchange_subject.c.partner_us + bindparam("spent"))
+)
+_subject_open_of = Statement(
+    select(func.count())
+    .select_from(exchange_subject)
+    .where(exchange_subject.c.exchange_id == bindparam("in_exchange"), exchange_subject.c.state == "open")
+)
+_subject_by_key = Statement(
+    select(exchange_subject)
+    .where(exchange_subject.c.key == bindparam("key"), exchange_subject.c.enquires.is_(None))
+    .order_by(exchange_subject.c.id.desc())
+    .limit(1)
+)
+_enquiry_open = Statement(
+    select(exchange_subject.c.id)
+    .where(
+        exchange_subject.c.key == bindparam("key"),
+        exchange_subject.c.enquires == bindparam("enquires"),
+        exchange_subject.c.state == "open",
+    )
+    .limit(1)
+)
+_payload_insert = inserting(payload)
+_payload_get = Statement(
+    select(payload)
+    .where(payload.c.exchange_id == bindparam("exchange_id"), payload.c.kind == bindparam("kind"))
+    .order_by(payload.c.id.desc())
+    .limit(1)
+)
+_seen_insert = inserting(seen, ignore=True)
+_seen_get = Statement(
+    select(seen.c.exchange_id).where(seen.c.partner == bindparam("partner"), seen.c.key == bindparam("key"))
+)
+_once_insert = inserting(once)
+_once_get = Statement(select(once).where(once.c.caller == bindparam("caller"), once.c.key == bindparam("key")))
+_incident_insert = inserting(incident)
+_incident_same = Statement(
+    select(incident.c.id).where(
+        and_(
+            incident.c.code == bindparam("code"),
+            incident.c.partner == bindparam("partner"),
+            incident.c.operation == bindparam("operation"),
+            incident.c.line == bindparam("line"),
+            incident.c.resolved_at.is_(None),
+        )
+    )
+)
+_incident_resolve = Statement(
+    update(incident)
+    .where(
+        incident.c.code == bindparam("of_code"),
+        incident.c.partner == bindparam("of_partner"),
+        incident.c.operation == bindparam("of_operation"),
+        incident.c.resolved_at.is_(None),
+    )
+    .values(resolved_at=bindparam("resolved"))
+)
+_audit_insert = Statement(audit.insert().values({c.name: bindparam(c.name) for c in audit.columns if c.name != "id"}))
+_sequence_get = Statement(select(sequence.c.value).where(sequence.c.name == bindparam("name")))
+_sequence_put = inserting(sequence, replace=True)
+_file_by_hash = Statement(
+    select(exchange)
+    .where(
+        exchange.c.partner == bindparam("partner"),
+        exchange.c.operation == bindparam("operation"),
+        exchange.c.direction == "in",
+        exchange.c.sha256 == bindparam("sha256"),
+        or_(exchange.c.state != "dead"),
+    )
+    .order_by(exchange.c.id)
+    .limit(1)
+)
+
+
+@dataclass(frozen=True, slots=True)
+class Moment:
+    """Now, on the two clocks that rows carry, in microseconds."""
+
+    wall: int
+    business: int
+
+    @classmethod
+    def of(cls, wall: datetime, business: datetime) -> "Moment":
+        return cls(micros(wall), micros(business))
+
+
+class Ledger:
+    """Reads and writes of the ledger inside a unit of work."""
+
+    def __init__(self, sealer: Sealer) -> None:
+        self._sealer = sealer
+
+    # -- exchanges ---------------------------------------------------------------------------------------------------
+
+    def open(
+        self,
+        tx: Transaction,
+        at: Moment,
+        *,
+        partner: str,
+        operation: str,
+        direction: str,
+        state: str,
+        body: bytes | None,
+        **more: Any,
+    ) -> UUID:
+        """Write a new exchange and the bytes it carries; answers its id."""
+        exchange_id = new_id()
+        values: dict[str, Any] = {
+            "id": exchange_id, "partner": partner, "operation": operation, "direction": direction, "state": state,
+            "outcome": None, "code": None, "owner": None, "name": None, "sequence": None, "subjects": 0, "done": 0,
+            "map_hash": None, "sha256": None, "answers": None, "attempts": 0, "urgency": 0, "next_at": at.wall,
+            "lease_until": None, "partner_us": 0, "created_at": at.wall, "business_at": at.business,
+            "settled_at": at.wall if state in ("settled", "dead") else None,
+        }  # fmt: skip
+        tx.run(_exchange_insert, **{**values, **more})
+        if body is not None:
+            self.keep(tx, at, exchange_id, "request", body)
+        return exchange_id
+
+    def get(self, tx: Transaction, exchange_id: UUID) -> Row:
+        row = tx.one(_exchange_get, id=exchange_id)
+        if row is None:
+            raise LookupError("no such exchange")
+        return row
+
+    def move(
+        self,
+        tx: Transaction,
+        at: Moment,
+        row: Row,
+        state: str,
+        *,
+        outcome: str | None = None,
+        code: str | None = None,
+        owner: str | None = None,
+        next_at: int | None = None,
+        tried: bool = False,
+    ) -> None:
+        """Put an exchange into *state*; *tried* counts one more attempt."""
+        tx.run(
+            _exchange_move,
+            exchange_id=as_uuid(row["id"]),
+            state=state,
+            outcome=outcome,
+            code=code,
+            owner=owner,
+            attempts=row["attempts"] + (1 if tried else 0),
+            next_at=next_at,
+            settled_at=at.wall if state in ("settled", "dead") else None,
+        )
+
+    def spent(self, tx: Transaction, exchange_id: UUID, seconds: float) -> None:
+        """Add the partner's own time to an exchange and to each of its subjects."""
+        tx.run(_exchange_spent, exchange_id=exchange_id, spent=int(seconds * 1e6))
+        tx.run(_subjects_spent, in_exchange=exchange_id, spent=int(seconds * 1e6))
+
+    def progress(self, tx: Transaction, exchange_id: UUID, done: int) -> None:
+        tx.run(_exchange_done, exchange_id=exchange_id, done_now=done)
+
+    def ready(self, tx: Transaction, at: Moment, partner: str) -> Row | None:
+        """The next exchange whose bytes may be sent (again)."""
+        return tx.one(_exchange_ready, partner=partner, now_at=at.wall)
+
+    def next_at(self, tx: Transaction, partner: str) -> int | None:
+        row = tx.one(_next_exchange, partner=partner)
+        return None if row is None else row[0]
+
+    def left_open(self, tx: Transaction) -> list[Row]:
+        """What a process that died had claimed (``leased``) or may have sent (``sending``)."""
+        return tx.all(_left_open)
+
+    def partners_waiting(self, tx: Transaction) -> list[str]:
+        return [row[0] for row in tx.all(_partners_waiting)]
+
+    def file_known(self, tx: Transaction, partner: str, operation: str, sha256: str) -> Row | None:
+        return tx.one(_file_by_hash, partner=partner, operation=operation, sha256=sha256)
+
+    # -- subjects ----------------------------------------------------------------------------------------------------
+
+    def add_subject(
+        self,
+        tx: Transaction,
+        at: Moment,
+        *,
+        partner: str,
+        operation: str,
+        kind: str,
+        subject_id: str,
+        group_id: UUID,
+        lane: str,
+        key: str,
+        urgency: int,
+        not_before: int,
+        enquires: UUID | None = None,
+    ) -> None:
+        tx.run(
+            _subject_insert,
+            id=new_id(), exchange_id=None, partner=partner, operation=operation, kind=kind, subject_id=subject_id,
+            group_id=group_id, lane=lane, key=key, their_ref=None, state="open", outcome=None, code=None, owner=None,
+            enquires=enquires, attempts=0, urgency=urgency, not_before=not_before, partner_us=0, created_at=at.wall,
+            settled_at=None,
+        )  # fmt: skip
+
+    def subjects_ready(self, tx: Transaction, partner: str, most: int) -> list[Row]:
+        """Subjects waiting to be frozen whose lane is free, the most urgent first."""
+        return tx.all(_subjects_ready, partner=partner, most=most)
+
+    def freeze(self, tx: Transaction, rows: list[Row], exchange_id: UUID) -> None:
+        tx.run_many(_subject_freeze, [{"subject_row": r["id"], "frozen_in": exchange_id.hex} for r in rows])
+
+    def free(self, tx: Transaction, row: Row, not_before: int) -> None:
+        """Give a subject back to be frozen into another exchange, under the same key."""
+        tx.run(_subject_free, subject_row=as_uuid(row["id"]), not_before=not_before)
+
+    def settle_subject(
+        self,
+        tx: Transaction,
+        at: Moment,
+        row: Row,
+        state: str,
+        outcome: str | None,
+        *,
+        code: str | None = None,
+        owner: str | None = None,
+        their_ref: str | None = None,
+    ) -> None:
+        tx.run(
+            _subject_settle,
+            subject_row=as_uuid(row["id"]), state=state, outcome=outcome, code=code, owner=owner,
+            their_ref=their_ref, settled_at=at.wall,
+        )  # fmt: skip
+
+    def subject_spent(self, tx: Transaction, subject: UUID, spent_us: int) -> None:
+        tx.run(_subject_spent, subject_row=subject, spent=spent_us)
+
+    def subject(self, tx: Transaction, subject_id: UUID) -> Row:
+        row = tx.one(_subject_get, id=subject_id)
+        if row is None:
+            raise LookupError("no such subject")
+        return row
+
+    def subjects_of(self, tx: Transaction, exchange_id: UUID) -> list[Row]:
+        return tx.all(_subjects_of, exchange_id=exchange_id)
+
+    def open_subjects(self, tx: Transaction, exchange_id: UUID) -> int:
+        row = tx.one(_subject_open_of, in_exchange=exchange_id)
+        return 0 if row is None else int(row[0])
+
+    def subject_by_key(self, tx: Transaction, key: str) -> Row | None:
+        return tx.one(_subject_by_key, key=key)
+
+    def enquired(self, tx: Transaction, subject: Row) -> bool:
+        """Whether an enquiry about *subject* is already open."""
+        return tx.one(_enquiry_open, key=subject["key"], enquires=as_uuid(subject["id"])) is not None
+
+    # -- bytes -------------------------------------------------------------------------------------------------------
+
+    def keep(self, tx: Transaction, at: Moment, exchange_id: UUID, kind: str, body: bytes) -> None:
+        """Seal the bytes that crossed the wire: ``request`` for the message itself, ``reply`` for its answer."""
+        row_id = new_id()
+        wrapped, key = self._sealer.new_data_key()
+        tx.run(
+            _payload_insert,
+            id=row_id, exchange_id=exchange_id, kind=kind, recorded_at=at.wall, wrapped=wrapped,
+            sealed=self._sealer.seal(key, body, row_id.bytes),
+        )  # fmt: skip
+
+    def bytes_of(self, tx: Transaction, exchange_id: UUID, kind: str = "request") -> bytes:
+        row = tx.one(_payload_get, exchange_id=exchange_id, kind=kind)
+        if row is None:
+            raise LookupError("no such bytes")
+        return self._sealer.open(self._sealer.unwrap(row["wrapped"]), row["sealed"], as_uuid(row["id"]).bytes)
+
+    # -- once and only once ------------------------------------------------------------------------------------------
+
+    def first_time(self, tx: Transaction, partner: str, key: str, exchange_id: UUID) -> bool:
+        """Note that *partner* told us *key*; False where it had told it before."""
+        return tx.run(_seen_insert, partner=partner, key=key, exchange_id=exchange_id).rowcount == 1
+
+    def told_before(self, tx: Transaction, partner: str, key: str) -> UUID | None:
+        row = tx.one(_seen_get, partner=partner, key=key)
+        return None if row is None else as_uuid(row[0])
+
+    def answered_before(self, tx: Transaction, caller: str, key: str) -> Row | None:
+        return tx.one(_once_get, caller=caller, key=key)
+
+    def remember_answer(
+        self, tx: Transaction, at: Moment, caller: str, key: str, digest: str, http: int, body: str
+    ) -> None:
+        tx.run(_once_insert, caller=caller, key=key, digest=digest, http=http, body=body, recorded_at=at.wall)
+
+    def next_number(self, tx: Transaction, name: str, first: int = 1) -> int:
+        """The next number of a gapless sequence, which belongs to this unit and is given back if it fails."""
+        row = tx.one(_sequence_get, name=name)
+        value = first if row is None else row[0] + 1
+        tx.run(_sequence_put, name=name, value=value)
+        return value
+
+    def last_number(self, tx: Transaction, name: str) -> int | None:
+        row = tx.one(_sequence_get, name=name)
+        return None if row is None else row[0]
+
+    def set_number(self, tx: Transaction, name: str, value: int) -> None:
+        tx.run(_sequence_put, name=name, value=value)
+
+    # -- people ------------------------------------------------------------------------------------------------------
+
+    def raise_incident(self, tx: Transaction, at: Moment, kind: str, code: str, owner: str, **where: Any) -> None:
+        """Put something before a person: ``suspense`` (belongs to nobody we know), ``conflict``, ``file``, ``exchange``."""
+        values: dict[str, Any] = {
+            "partner": None, "operation": None, "event": None, "group_id": None, "request_id": None,
+            "exchange_id": None, "line": None,
+        }  # fmt: skip
+        tx.run(
+            _incident_insert,
+            id=new_id(), kind=kind, code=code, owner=owner, raised_at=at.wall, business_at=at.business,
+            resolved_at=None, **{**values, **where},
+        )  # fmt: skip
+
+    def raised_already(self, tx: Transaction, code: str, partner: str, operation: str, line: int) -> bool:
+        return tx.one(_incident_same, code=code, partner=partner, operation=operation, line=line) is not None
+
+    def resolve(self, tx: Transaction, at: Moment, code: str, partner: str, operation: str) -> None:
+        tx.run(_incident_resolve, of_code=code, of_partner=partner, of_operation=operation, resolved=at.wall)
+
+    def audit(
+        self, tx: Transaction, at: Moment, actor: str, action: str, entity: str | None, exchange_id: UUID | None
+    ) -> None:
+        """Who did what to what, in the same commit as the change itself."""
+        tx.run(
+            _audit_insert, recorded_at=at.wall, actor=actor, action=action, entity=entity, exchange_id=exchange_id
+        )

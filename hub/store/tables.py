@@ -1,0 +1,297 @@
+"""The tables.  SQLAlchemy Core defines them; no ORM stands between a unit of work and its rows.
+
+Conventions: ids are UUIDv7; ``*_at`` are UTC microseconds since 1970 (``*_at`` alone is wall time, ``happened_at``
+and ``business_at`` are business time); ``marks``, ``body`` and the like are canonical JSON without personal data;
+``sealed`` is the one sealed blob of a row (AES-256-GCM, the row's id as associated data) and ``wrapped`` its data key.
+"""
+
+from sqlalchemy import (
+    BigInteger,
+    Boolean,
+    Column,
+    Index,
+    Integer,
+    LargeBinary,
+    MetaData,
+    PrimaryKeyConstraint,
+    String,
+    Table,
+    Text,
+    Uuid,
+)
+
+metadata = MetaData()
+
+umrah_group = Table(
+    "umrah_group",
+    metadata,
+    Column("id", Uuid, primary_key=True),
+    Column("group_no", String(20), nullable=False, unique=True),
+    Column("agent", String(40), nullable=False),
+    Column("agent_ref", String(20), nullable=False),
+    Column("company", String(40), nullable=False),
+    Column("season", Integer, nullable=False),
+    Column("state", String(24), nullable=False),
+    Column("heads", Integer, nullable=False),
+    Column("opened_at", BigInteger, nullable=False),
+    Column("due", BigInteger),
+    Column("kept", Integer, nullable=False, default=0),
+    Column("version", Integer, nullable=False),
+    Column("programme", Text, nullable=False),
+    Column("bookings", Text, nullable=False),
+    Column("marks", Text, nullable=False),
+    Index("umrah_group_agent_ref", "agent", "agent_ref", unique=True),
+    Index("umrah_group_due", "due"),
+)
+
+request = Table(
+    "request",
+    metadata,
+    Column("id", Uuid, primary_key=True),
+    Column("request_no", String(13), nullable=False, unique=True),
+    Column("group_id", Uuid, nullable=False),
+    Column("member", Integer, nullable=False),
+    Column("state", String(24), nullable=False),
+    Column("companion", Uuid),
+    Column("minor", Boolean, nullable=False),
+    Column("due", BigInteger),
+    Column("ended_at", BigInteger),
+    Column("end_reason", String(40)),
+    Column("marks", Text, nullable=False),
+    Column("paid_at", BigInteger),
+    Column("referenced_at", BigInteger),
+    Column("partner_us", BigInteger, nullable=False, default=0),
+    Column("wrapped", LargeBinary, nullable=False),
+    Column("sealed", LargeBinary, nullable=False),
+    Index("request_group", "group_id", "member", unique=True),
+    Index("request_state", "state", "id"),
+    Index("request_due", "due"),
+)
+
+voucher = Table(
+    "voucher",
+    metadata,
+    Column("id", Uuid, primary_key=True),
+    Column("group_id", Uuid, nullable=False, unique=True),
+    Column("bill_no", String(13), nullable=False, unique=True),
+    Column("state", String(24), nullable=False),
+    Column("currency", String(3), nullable=False),
+    Column("amount", BigInteger, nullable=False),
+    Column("paid", BigInteger, nullable=False),
+    Column("issued_at", BigInteger),
+    Column("expires_at", BigInteger),
+    Column("due", BigInteger),
+    Column("body", Text, nullable=False),
+    Index("voucher_due", "due"),
+)
+
+history = Table(
+    "history",
+    metadata,
+    Column("id", Integer, primary_key=True, autoincrement=True),
+    Column("machine", String(8), nullable=False),
+    Column("entity_id", Uuid, nullable=False),
+    Column("group_id", Uuid, nullable=False),
+    Column("event", String(30), nullable=False),
+    Column("was", String(24), nullable=False),
+    Column("now", String(24), nullable=False),
+    Column("reason", String(40)),
+    Column("corrects", Boolean, nullable=False),
+    Column("marks", Text),
+    Column("happened_at", BigInteger, nullable=False),
+    Column("business_at", BigInteger, nullable=False),
+    Column("recorded_at", BigInteger, nullable=False),
+    Column("exchange_id", Uuid),
+    Index("history_entity", "entity_id"),
+    Index("history_group", "group_id"),
+)
+
+# Facts that came before their time, kept until the case has caught up with them.
+fact = Table(
+    "fact",
+    metadata,
+    Column("id", Uuid, primary_key=True),
+    Column("group_id", Uuid, nullable=False),
+    Column("event", String(30), nullable=False),
+    Column("code", String(40), nullable=False),
+    Column("kept_at", BigInteger, nullable=False),
+    Column("exchange_id", Uuid),
+    Column("wrapped", LargeBinary, nullable=False),
+    Column("sealed", LargeBinary, nullable=False),
+    Index("fact_group", "group_id"),
+)
+
+# Keyed hashes under which a request is found: document, visa, border, reference.
+lookup = Table(
+    "lookup",
+    metadata,
+    Column("kind", String(16), nullable=False),
+    Column("hash", LargeBinary(32), nullable=False),
+    Column("request_id", Uuid, nullable=False),
+    PrimaryKeyConstraint("kind", "hash", "request_id"),
+)
+
+partner_ref = Table(
+    "partner_ref",
+    metadata,
+    Column("partner", String(40), nullable=False),
+    Column("kind", String(16), nullable=False),
+    Column("value", String(40), nullable=False),
+    Column("group_id", Uuid, nullable=False),
+    Column("entity", String(40), nullable=False),
+    PrimaryKeyConstraint("partner", "kind", "value"),
+)
+
+exchange = Table(
+    "exchange",
+    metadata,
+    Column("id", Uuid, primary_key=True),
+    Column("partner", String(40), nullable=False),
+    Column("operation", String(40), nullable=False),
+    Column("direction", String(3), nullable=False),
+    Column("state", String(10), nullable=False),
+    Column("outcome", String(24)),
+    Column("code", String(40)),
+    Column("owner", String(40)),
+    Column("name", String(120)),
+    Column("sequence", Integer),
+    Column("subjects", Integer, nullable=False, default=0),
+    Column("done", Integer, nullable=False, default=0),
+    Column("map_hash", String(64)),
+    Column("sha256", String(64)),
+    Column("answers", Uuid),
+    Column("attempts", Integer, nullable=False, default=0),
+    Column("urgency", Integer, nullable=False, default=0),
+    Column("next_at", BigInteger),
+    Column("lease_until", BigInteger),
+    Column("partner_us", BigInteger, nullable=False, default=0),
+    Column("created_at", BigInteger, nullable=False),
+    Column("business_at", BigInteger, nullable=False),
+    Column("settled_at", BigInteger),
+    Index("exchange_open", "partner", "state", "next_at"),
+    Index("exchange_state", "state"),
+)
+
+exchange_subject = Table(
+    "exchange_subject",
+    metadata,
+    Column("id", Uuid, primary_key=True),
+    Column("exchange_id", Uuid),
+    Column("partner", String(40), nullable=False),
+    Column("operation", String(40), nullable=False),
+    Column("kind", String(8), nullable=False),
+    Column("subject_id", String(40), nullable=False),
+    Column("group_id", Uuid, nullable=False),
+    Column("lane", String(80), nullable=False),
+    Column("key", String(36), nullable=False),
+    Column("their_ref", String(40)),
+    Column("state", String(10), nullable=False),
+    Column("outcome", String(24)),
+    Column("code", String(40)),
+    Column("owner", String(40)),
+    Column("enquires", Uuid),
+    Column("attempts", Integer, nullable=False, default=0),
+    Column("urgency", Integer, nullable=False),
+    Column("not_before", BigInteger, nullable=False),
+    Column("partner_us", BigInteger, nullable=False, default=0),
+    Column("created_at", BigInteger, nullable=False),
+    Column("settled_at", BigInteger),
+    Index("subject_exchange", "exchange_id"),
+    Index("subject_key", "key"),
+    Index("subject_lane", "partner", "lane", "state"),
+)
+Index(
+    "subject_waiting",
+    exchange_subject.c.partner,
+    exchange_subject.c.urgency,
+    exchange_subject.c.id,
+    sqlite_where=exchange_subject.c.exchange_id.is_(None) & (exchange_subject.c.state == "open"),
+    postgresql_where=exchange_subject.c.exchange_id.is_(None) & (exchange_subject.c.state == "open"),
+)
+
+payload = Table(
+    "payload",
+    metadata,
+    Column("id", Uuid, primary_key=True),
+    Column("exchange_id", Uuid, nullable=False),
+    Column("kind", String(8), nullable=False),
+    Column("recorded_at", BigInteger, nullable=False),
+    Column("wrapped", LargeBinary, nullable=False),
+    Column("sealed", LargeBinary, nullable=False),
+    Index("payload_exchange", "exchange_id"),
+)
+
+seen = Table(
+    "seen",
+    metadata,
+    Column("partner", String(40), nullable=False),
+    Column("key", String(200), nullable=False),
+    Column("exchange_id", Uuid, nullable=False),
+    PrimaryKeyConstraint("partner", "key"),
+)
+
+once = Table(
+    "once",
+    metadata,
+    Column("caller", String(40), nullable=False),
+    Column("key", String(200), nullable=False),
+    Column("digest", String(64), nullable=False),
+    Column("http", Integer, nullable=False),
+    Column("body", Text, nullable=False),
+    Column("recorded_at", BigInteger, nullable=False),
+    PrimaryKeyConstraint("caller", "key"),
+)
+
+# What a person must look at: money or a fact that belongs to nobody we know, a contradiction, a refusal of a file.
+incident = Table(
+    "incident",
+    metadata,
+    Column("id", Uuid, primary_key=True),
+    Column("kind", String(10), nullable=False),
+    Column("code", String(40), nullable=False),
+    Column("owner", String(40), nullable=False),
+    Column("partner", String(40)),
+    Column("operation", String(40)),
+    Column("event", String(30)),
+    Column("group_id", Uuid),
+    Column("request_id", Uuid),
+    Column("exchange_id", Uuid),
+    Column("line", Integer),
+    Column("raised_at", BigInteger, nullable=False),
+    Column("business_at", BigInteger, nullable=False),
+    Column("resolved_at", BigInteger),
+    Index("incident_open", "resolved_at", "kind"),
+)
+
+audit = Table(
+    "audit",
+    metadata,
+    Column("id", Integer, primary_key=True, autoincrement=True),
+    Column("recorded_at", BigInteger, nullable=False),
+    Column("actor", String(40), nullable=False),
+    Column("action", String(40), nullable=False),
+    Column("entity", String(40)),
+    Column("exchange_id", Uuid),
+)
+
+sequence = Table(
+    "sequence",
+    metadata,
+    Column("name", String(120), primary_key=True),
+    Column("value", BigInteger, nullable=False),
+)
+
+run = Table(
+    "run",
+    metadata,
+    Column("schedule", String(60), nullable=False),
+    Column("due_at", BigInteger, nullable=False),
+    Column("state", String(10), nullable=False),
+    Column("started_at", BigInteger),
+    Column("ended_at", BigInteger),
+    Column("late", Boolean, nullable=False, default=False),
+    Column("files", Integer, nullable=False, default=0),
+    Column("lines", Integer, nullable=False, default=0),
+    Column("code", String(40)),
+    PrimaryKeyConstraint("schedule", "due_at"),
+)
