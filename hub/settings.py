@@ -64,10 +64,12 @@ class Settings:
 def load(path: Path | None = None, env: Mapping[str, str] = os.environ) -> Settings:
     """The settings of this installation.
 
-    *path* names the settings file; without it ``hub.toml`` of the home folder is read where there is one.  Relative
-    paths of the file are relative to the file, those of the environment to the working directory.  Raises
-    :class:`ConfigError` for a setting nobody knows or a value that does not fit.
+    *path* names the settings file, or ``HUB_CONFIG`` does; without either, ``hub.toml`` of the home folder is read
+    where there is one.  Relative paths of the file are relative to the file, those of the environment to the working
+    directory.  Raises :class:`ConfigError` for a setting nobody knows or a value that does not fit.
     """
+    if path is None and env.get("HUB_CONFIG"):
+        path = Path(env["HUB_CONFIG"])
     home = Path(env.get("HUB_HOME") or Path(__file__).resolve().parent.parent).resolve()
     given = _file(path, required=True) if path else _file(home / "hub.toml", required=False)
     tables = {name: _texts(name, given.pop(name, {})) for name in _TABLES}

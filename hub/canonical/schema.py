@@ -7,7 +7,6 @@
 import dataclasses
 import json
 import re
-import types
 import typing
 import unicodedata
 from collections.abc import Callable, Mapping
@@ -15,7 +14,6 @@ from datetime import UTC, date, datetime
 from decimal import Decimal
 from functools import cache
 from typing import Any, TypeVar
-from uuid import UUID
 
 from marshmallow import RAISE, Schema, ValidationError, fields, post_load, validate
 
@@ -221,9 +219,9 @@ def upcast(cls: type) -> Callable[[Upcast], Upcast]:
 
 
 def dump(obj: Any) -> dict[str, Any]:
-    """The plain, JSON-able form of dataclass *obj*: dates and moments as ISO text, decimals and ids as text.
+    """The plain, JSON-able form of canonical *obj*: dates and moments as ISO text, decimals as text, no absent fields.
 
-    ``schema`` holds the version of the class.  Values typed ``Any`` keep their type by a one-key tag.
+    ``schema`` holds the version of its class.
     """
     cls: Any = type(obj)
     return {"schema": 1 + len(_upcasts.get(cls, ())), **_plain(cls)[0](obj)}
@@ -243,107 +241,44 @@ def undump(cls: type[T], plain: Mapping[str, Any]) -> T:
     return typing.cast(T, _plain(typing.cast(Any, cls))[1](plain))
 
 
-_TAGS: dict[type, tuple[str, Callable[[Any], str], Callable[[str], Any]]] = {
-    datetime: ("$moment", datetime.isoformat, datetime.fromisoformat),
-    date: ("$date", date.isoformat, date.fromisoformat),
-    Decimal: ("$decimal", str, Decimal),
-    UUID: ("$id", str, UUID),
-}
-_TAGGED = {tag: read for tag, _, read in _TAGS.values()}
-
-
-def pack(value: Any) -> Any:
-    """A loosely typed value (marks, an event's data) as JSON: moments, dates, decimals and ids are tagged."""
-    if isinstance(value, Mapping):
-        return {str(name): pack(item) for name, item in value.items()}
-    if isinstance(value, list | tuple):
-        return [pack(item) for item in value]
-    if type(value) in _TAGS:
-        tag, write, _ = _TAGS[type(value)]
-        return {tag: write(value)}
-    if value is None or isinstance(value, str | int | bool):
-        return value
-    raise TypeError(f"no plain form for {type(value).__name__}")
-
-
-def unpack(value: Any) -> Any:
-    """What :func:`pack` was given, tuples as lists."""
-    if isinstance(value, Mapping):
-        if len(value) == 1:
-            ((tag, inner),) = value.items()
-            if tag in _TAGGED:
-                return _TAGGED[tag](inner)
-        return {name: unpack(item) for name, item in value.items()}
-    return [unpack(item) for item in value] if isinstance(value, list) else value
-
-
 @cache
 def _plain(cls: type) -> tuple[Callable[[Any], dict[str, Any]], Callable[[Mapping[str, Any]], Any]]:
-    """Source made from the fields of *cls* and compiled once: this runs for every row that is sealed or opened."""
-    hints = typing.get_type_hints(cls)
-    names: dict[str, Any] = {"cls": cls, "pack": pack, "unpack": unpack, "UUID": UUID, "Decimal": Decimal}
+    """Source made from the shapes of *cls* and compiled once: this runs for every row that is sealed or opened."""
+    names: dict[str, Any] = {"cls": cls, "Decimal": Decimal}
     names |= {"day": date.fromisoformat, "moment": datetime.fromisoformat}
     always, sometimes, read = [], [], []
-    for field in dataclasses.fields(cls):
-        name, (hint, optional) = field.name, _bare(hints[field.name])
-        write_code, read_code = _code(hint, "v", names)
-        key = repr(name)
-        if optional:
-            sometimes.append(f" v = o.{name}\n if v is not None: d[{key}] = {write_code}")
-            read.append(f"{name}=None if (v := d.get({key})) is None else {read_code}")
+    for name, shape in shapes(cls).items():
+        if shape.part is not None:
+            names[f"dump_{name}"], names[f"undump_{name}"] = _plain(shape.part)
+        if shape.optional:
+            sometimes.append(f" v = o.{name}\n if v is not None: d[{name!r}] = {_code(shape, 'v')[0]}\n")
+            read.append(f"{name}=None if (v := d.get({name!r})) is None else {_code(shape, 'v')[1]}")
         else:
-            always.append(f"{key}: {_code(hint, f'o.{name}', names)[0]}")
-            read.append(f"{name}={_code(hint, f'd[{key}]', names)[1]}{_absent(field, names)}")
-    source = f"def dump(o):\n d = {{{', '.join(always)}}}\n" + "\n".join(sometimes) + "\n return d\n"
+            always.append(f"{name!r}: {_code(shape, f'o.{name}')[0]}")
+            read.append(f"{name}={_code(shape, f'd[{name!r}]')[1]}")
+            if shape.default is not dataclasses.MISSING:
+                # A form written before the field existed.
+                names[f"default_{name}"] = shape.default
+                fresh = "[:]" if shape.many else ""
+                read[-1] += f" if {name!r} in d else default_{name}{fresh}"
+    source = f"def dump(o):\n d = {{{', '.join(always)}}}\n{''.join(sometimes)} return d\n"
     source += f"def undump(d):\n return cls({', '.join(read)})\n"
-    exec(compile(source, f"<plain form of {cls.__name__}>", "exec"), names)  # noqa: S102 - field names only
+    exec(compile(source, f"<plain form of {cls.__name__}>", "exec"), names)  # noqa: S102 - made of field names only
     return names["dump"], names["undump"]
 
 
-def _absent(field: dataclasses.Field[Any], names: dict[str, Any]) -> str:
-    """What follows the expression that reads *field*: its default, for a form written before the field existed."""
-    default = f"default_{field.name}"
-    if field.default is not dataclasses.MISSING:
-        names[default] = field.default
-        return f" if {field.name!r} in d else {default}"
-    if field.default_factory is not dataclasses.MISSING:
-        names[default] = field.default_factory
-        return f" if {field.name!r} in d else {default}()"
-    return ""
-
-
-def _bare(hint: Any) -> tuple[Any, bool]:
-    if typing.get_origin(hint) in (typing.Union, types.UnionType):
-        rest = [h for h in typing.get_args(hint) if h is not type(None)]
-        if len(rest) != 1:
-            raise TypeError(f"no plain form for {hint}")
-        return rest[0], True
-    return hint, False
-
-
-def _code(hint: Any, value: str, names: dict[str, Any]) -> tuple[str, str]:
-    """The expressions that write and read the expression *value* of type *hint*; what they call goes into *names*."""
-    origin = typing.get_origin(hint)
-    if hint in (str, int, bool):
-        return value, value
-    if hint is datetime:
-        return f"{value}.isoformat()", f"moment({value})"
-    if hint is date:
-        return f"{value}.isoformat()", f"day({value})"
-    if hint in (Decimal, UUID):
-        return f"str({value})", f"{hint.__name__}({value})"
-    if origin is list:
-        write, read = _code(typing.get_args(hint)[0], "i", names)
+def _code(shape: Shape, value: str) -> tuple[str, str]:
+    """The expressions that write and read the expression *value* of *shape*."""
+    if shape.many:
+        write, read = _code(dataclasses.replace(shape, many=False), "i")
         return f"[{write} for i in {value}]", f"[{read} for i in {value}]"
-    if origin is dict:
-        key, item = typing.get_args(hint)
-        (write_key, read_key), (write, read) = _code(key, "k", names), _code(item, "i", names)
-        loop = f"for k, i in {value}.items()"
-        return f"{{{write_key}: {write} {loop}}}", f"{{{read_key}: {read} {loop}}}"
-    if isinstance(hint, type) and dataclasses.is_dataclass(hint):
-        tag = f"{hint.__name__}_{len(names)}"
-        names[f"dump_{tag}"], names[f"undump_{tag}"] = _plain(hint)
-        return f"dump_{tag}({value})", f"undump_{tag}({value})"
-    if hint is Any or (isinstance(origin, type) and issubclass(origin, Mapping)):
-        return f"pack({value})", f"unpack({value})"
-    raise TypeError(f"no plain form for {hint}")
+    if shape.part is not None:
+        return f"dump_{shape.name}({value})", f"undump_{shape.name}({value})"
+    match shape.kind:
+        case "datetime":
+            return f"{value}.isoformat()", f"moment({value})"
+        case "date":
+            return f"{value}.isoformat()", f"day({value})"
+        case "decimal":
+            return f"str({value})", f"Decimal({value})"
+    return value, value
