@@ -184,14 +184,15 @@ def faults(obj: Any, prefix: str = "") -> Iterator[Wrong]:
                 if shape.part is not None:
                     yield from faults(item, f"{where}.{index}.")
                 else:
-                    yield from _wrong_value(shape, item, f"{where}.{index}")
+                    yield from wrong_value(shape, item, f"{where}.{index}")
         elif shape.part is not None:
             yield from faults(value, where + ".")
         else:
-            yield from _wrong_value(shape, value, where)
+            yield from wrong_value(shape, value, where)
 
 
-def _wrong_value(shape: Shape, value: Any, where: str) -> Iterator[Wrong]:
+def wrong_value(shape: Shape, value: Any, where: str) -> Iterator[Wrong]:
+    """Every way in which one leaf *value*, not None, breaks *shape*."""
     if shape.kind == "text":
         yield from _wrong_text(shape, value, where)
     elif shape.kind == "integer":
