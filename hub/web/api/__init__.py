@@ -1,0 +1,2 @@
+"""The JSON doors: :mod:`desk` for agents, companies and the health authority, :mod:`bodies` for partners that call us,
+:mod:`operations` for whoever runs the hub."""

@@ -1,0 +1,37 @@
+"""What partners tell us over REST: signed bodies at ``/v1/partners/<partner><path of the manifest>``."""
+
+import secrets
+
+from flask import Blueprint, Response, request
+
+from hub.canonical.errors import HubError
+from hub.exchange.receive import Once
+from hub.security import signing
+from hub.web.access import digest, hub
+from hub.web.api.desk import answer
+
+blueprint = Blueprint("bodies", __name__, url_prefix="/v1")
+
+#: How far a signature's time may lie from ours, in seconds.
+WITHIN = 300
+_TYPES = {"json": "application/json", "xml": "application/xml"}
+
+
+@blueprint.post("/partners/<partner>/<path:rest>")
+def told(partner: str, rest: str) -> Response:
+    engine, body = hub(), request.get_data(cache=False)
+    known = engine.register.partners.get(partner)
+    # A partner that we do not know fails like one with a wrong secret, and takes as long.
+    shared = (known and known.secret()) or secrets.token_hex(32)
+    nonce = signing.verify([shared], request.headers.get(signing.HEADER), body, engine.clock.wall(), within=WITHIN)
+    if known is None:
+        raise HubError("signature_wrong")
+    operation = known.called_at(request.method, f"/{rest}")
+    if operation is None:
+        raise HubError("not_found")
+    # The nonce names the call: the same call again gets its first answer again and does nothing.
+    receipt = engine.exchange.receive(partner, operation.name, body, once=Once(partner, f"nonce:{nonce}", digest(body)))
+    if receipt.answer is None:
+        return answer(receipt)
+    form = engine.register.map(operation.adapter, operation.name, "reply").format
+    return Response(receipt.answer, receipt.http, mimetype=_TYPES[form])

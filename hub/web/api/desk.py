@@ -1,0 +1,99 @@
+"""What agents, Umrah companies and the health authority do over the API: file a group, decide, look."""
+
+from typing import Any, TypeVar
+
+from flask import Blueprint, Response, jsonify, request
+from marshmallow import Schema, ValidationError
+
+from hub.canonical.errors import HubError
+from hub.canonical.messages import Decision, GroupFiling
+from hub.canonical.schema import loads_strict, problems, schema_for
+from hub.exchange.receive import Once, Receipt
+from hub.web.access import calling, digest, hub, idempotency_key, identity
+from hub.web.problems import Faulty
+
+blueprint = Blueprint("desk", __name__, url_prefix="/v1")
+
+_GROUP, _DECISION = schema_for(GroupFiling)(), schema_for(Decision)()
+_MOST = 500
+
+
+@blueprint.post("/groups")
+def open_group() -> Response:
+    caller = calling("agent")
+    key, body = idempotency_key(), request.get_data(cache=False)
+    filing = _load(_GROUP, body)
+    once = Once(caller.partner, key, digest(body))
+    return answer(hub().exchange.receive(caller.partner, "open_group", body, message=filing, once=once))
+
+
+@blueprint.get("/groups/<id>")
+def group(id: str) -> Response:
+    caller = calling("agent", "company", "operator")
+    found = hub().reading.group(identity(id))
+    if found is None or not caller.owns(found.owner):
+        raise HubError("not_found")
+    return jsonify(found.body)
+
+
+@blueprint.get("/requests")
+def requests() -> Response:
+    caller = calling("agent", "company", "operator")
+    after = request.args.get("after")
+    own: dict[str, Any] = {caller.role: caller.partner} if caller.role in ("agent", "company") else {}
+    limit = _limit(request.args.get("limit", "100"))
+    found = hub().reading.requests(
+        **own, state=request.args.get("state"), after=identity(after) if after else None, limit=limit
+    )
+    return jsonify(requests=found, next=found[-1]["id"] if len(found) == limit else None)
+
+
+@blueprint.post("/requests/<id>/decisions")
+def decide(id: str) -> Response:
+    caller = calling("agent", "company", "health")
+    key, body = idempotency_key(), request.get_data(cache=False)
+    engine, about = hub(), identity(id)
+    owner = engine.reading.owner_of(about)
+    # The health authority decides on anybody's death; agents and companies on their own pilgrims only.
+    if owner is None or not (caller.role == "health" or caller.owns(owner)):
+        raise HubError("not_found")
+    decision: Decision = _load(_DECISION, body)
+    allowed = engine.register.adapters["agents/desk"].operations["decide"].by
+    if decision.outcome not in allowed.get(caller.role, ()):
+        raise HubError("decision_forbidden")
+    if (decision.outcome == "correct") != (decision.correction is not None):
+        # A correction rides on nothing else: it rewrites a person.
+        raise HubError("correction_misplaced")
+    once = Once(caller.partner, key, digest(body))
+    return answer(engine.exchange.receive(caller.partner, "decide", body, message=decision, request=about, once=once))
+
+
+@blueprint.get("/pilgrims/<id>/timeline")
+def timeline(id: str) -> Response:
+    caller = calling("agent", "company", "operator")
+    engine, about = hub(), identity(id)
+    if not caller.owns(engine.reading.owner_of(about)):
+        raise HubError("not_found")
+    return jsonify(engine.reading.timeline(about))
+
+
+def answer(receipt: Receipt) -> Response:
+    """What the exchange made of a body, as JSON."""
+    if receipt.problems:
+        raise Faulty(receipt.problems, receipt.http)
+    told = jsonify(receipt.body)
+    told.status_code = receipt.http
+    return told
+
+
+def _load(schema: Schema, body: bytes) -> Any:
+    try:
+        return schema.load(loads_strict(body, limit=len(body)))
+    except ValidationError as wrong:
+        raise Faulty(problems(wrong)) from None
+
+
+def _limit(text: str) -> int:
+    if not (text.isascii() and text.isdigit() and 1 <= int(text) <= _MOST):
+        raise HubError("invalid_range", field="limit")
+    return int(text)

@@ -1,0 +1,69 @@
+"""The Flask application: settings that are safe by default, one order of checks, and the doors."""
+
+from flask import Flask, Response, request
+from werkzeug.exceptions import RequestEntityTooLarge
+from werkzeug.middleware.proxy_fix import ProxyFix
+
+from hub.exchange.engine import Engine
+from hub.settings import ConfigError
+from hub.web import problems
+from hub.web.api import bodies, desk, operations
+from hub.web.console import pages
+
+#: The longest body that any door takes, in bytes: a group of some 900 pilgrims.
+LONGEST_BODY = 4_000_000
+
+_HEADERS = {
+    "Cache-Control": "no-store",
+    "Content-Security-Policy": (
+        "default-src 'none'; style-src 'self'; script-src 'self'; img-src 'self'; connect-src 'self'; "
+        "base-uri 'none'; form-action 'none'; frame-ancestors 'none'"
+    ),
+    "Cross-Origin-Opener-Policy": "same-origin",
+    "Referrer-Policy": "no-referrer",
+    "X-Content-Type-Options": "nosniff",
+}
+
+
+def create_app(engine: Engine) -> Flask:
+    """The doors of *engine*, as a WSGI application.
+
+    The order of checks is the same at each door: size, who calls, what they sent, whether it fits the schema.
+    Raises :class:`ConfigError` when Flask's debugger is on: it runs code that a visitor types.
+    """
+    settings = engine.settings
+    app = Flask(__name__, static_folder=None)
+    if app.debug:
+        raise ConfigError("debug_on", "FLASK_DEBUG")
+    app.config.update(
+        MAX_CONTENT_LENGTH=LONGEST_BODY,
+        MAX_FORM_MEMORY_SIZE=64_000,
+        TRUSTED_HOSTS=["localhost", "127.0.0.1", settings.host, *settings.trusted_hosts],
+        # No door keeps a session, and without a SECRET_KEY none can be written; whoever adds one starts from here.
+        SESSION_COOKIE_NAME="__Host-hub",
+        SESSION_COOKIE_SECURE=True,
+        SESSION_COOKIE_HTTPONLY=True,
+        SESSION_COOKIE_SAMESITE="Strict",
+    )
+    app.extensions["hub"] = engine
+    app.before_request(_size)
+    app.after_request(_harden)
+    problems.install(app)
+    for blueprint in (desk.blueprint, bodies.blueprint, operations.blueprint, pages.blueprint):
+        app.register_blueprint(blueprint)
+    if settings.proxies:
+        # Exactly as many as stand in front: with one more, a caller could write its own address.
+        fixed = ProxyFix(app.wsgi_app, x_for=settings.proxies, x_proto=settings.proxies)
+        app.wsgi_app = fixed  # type: ignore[method-assign]
+    return app
+
+
+def _size() -> None:
+    # Before anything else: a body that is too long is neither read nor looked at, whoever sends it.
+    if (request.content_length or 0) > LONGEST_BODY:
+        raise RequestEntityTooLarge
+
+
+def _harden(answer: Response) -> Response:
+    answer.headers.extend((name, value) for name, value in _HEADERS.items() if name not in answer.headers)
+    return answer

@@ -1,0 +1,1 @@
+"""The pages: read-only, without personal data, in English and Arabic."""

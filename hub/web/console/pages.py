@@ -1,0 +1,146 @@
+"""*Now* and *Timetable*.  The pages show counts and the names of partners; a pilgrim is never on them."""
+
+from collections.abc import Mapping
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+from zoneinfo import ZoneInfo
+
+import yaml
+from flask import Blueprint, render_template, request
+
+from hub.canonical.errors import catalogue, explain
+from hub.canonical.hijri import to_hijri
+from hub.web.access import hub
+
+RIYADH = ZoneInfo("Asia/Riyadh")
+_TEXTS: Mapping[str, Mapping[str, str]] = yaml.safe_load(Path(__file__).with_name("texts.yaml").read_text("utf-8"))
+
+#: The states of a request in the order of the journey (domain: draft to exit stamp), by who has it.
+STAGES = {
+    "request": ("draft", "submitted", "returned", "waiting_companion"),
+    "payment": ("accepted", "invoice_expired", "paid", "cancel_requested"),
+    "mofa": ("sent_for_reference", "needs_data"),
+    "mission": ("reference_issued", "at_mission"),
+    "border": ("visa_issued", "expected"),
+    "inside": ("inside", "leaving_soon", "overstayed", "reported_absent"),
+}
+ENDS = (
+    "exited", "exited_late", "deported", "deceased", "entry_refused", "visa_lapsed", "visa_refused",
+    "reference_lapsed", "reference_refused", "refused_by_company", "cancelled",
+)  # fmt: skip
+_GROUPS = ("open", "programme_ready", "cancelled")
+_VOUCHERS = ("invoiced", "part_paid", "paid", "invoice_expired", "cancelled", "refund_due")
+#: States of an exchange in which a person must act, and those in which the hub is at it.
+_STUCK = ("parked", "dead", "held")
+_FLYING = ("leased", "sending")
+
+blueprint = Blueprint("pages", __name__, template_folder="templates", static_folder="static", static_url_path="/static")
+
+
+@blueprint.get("/")
+def now() -> str:
+    found = hub().reading.now()
+    lang = _language()
+    states = _lower(found["states"])
+    exchanges: Mapping[str, Mapping[str, Any]] = found["exchanges"]
+    attention = [
+        {"what": _told(item["code"], lang), "who": _who(item["code"], lang), "n": item["n"]}
+        for item in found["incidents"]
+    ]
+    for kind in ("suspense", *_STUCK):
+        n = found["suspense"] if kind == "suspense" else sum(counts.get(kind, 0) for counts in exchanges.values())
+        if n:
+            attention.append({"what": _TEXTS[kind][lang], "who": _TEXTS["who_operator"][lang], "n": n})
+    partners = sorted(
+        (
+            {"name": _partner(partner, lang), "flying": sum(counts.get(s, 0) for s in _FLYING), **counts}
+            for partner, counts in exchanges.items()
+        ),
+        key=lambda row: (-sum(row.get(s, 0) for s in (*_STUCK, "in_doubt")), -row.get("waiting", 0), row["name"]),
+    )
+    return _page(
+        "now",
+        business=datetime.fromisoformat(found["business_at"]),
+        verdict="needs" if attention else "quiet" if found["quiet"] else "busy",
+        attention=attention,
+        stages=[(stage, [(s, states.pop(s, 0)) for s in members]) for stage, members in STAGES.items()],
+        ends=[(s, n) for s in ENDS if (n := states.pop(s, 0))],
+        # A state that a later journey adds is shown even before somebody places it above.
+        others=sorted(states.items()),
+        total=sum(found["states"].values()),
+        groups=_counts(found["groups"], _GROUPS),
+        vouchers=_counts(found["vouchers"], _VOUCHERS),
+        clock=found["seconds_to_reference"],
+        partners=partners,
+    )
+
+
+@blueprint.get("/timetable")
+def timetable() -> str:
+    engine = hub()
+    runs = engine.reading.runs(200)
+    return _page(
+        "timetable",
+        business=engine.clock.now(),
+        runs=runs,
+        schedules=sorted(engine.register.schedules.values(), key=lambda schedule: schedule.name),
+    )
+
+
+def _language() -> str:
+    return "ar" if request.args.get("lang") == "ar" else "en"
+
+
+def _page(name: str, *, business: datetime, **values: Any) -> str:
+    lang = _language()
+
+    def say(key: str) -> str:
+        text = _TEXTS.get(key)
+        return text[lang] if text else key.replace("_", " ")
+
+    def moment(value: Any, form: str = "%Y-%m-%d %H:%M") -> str:
+        if value is None:
+            return "–"
+        at = datetime.fromisoformat(value) if isinstance(value, str) else value
+        return str(at.astimezone(RIYADH).strftime(form))
+
+    year, month, day = to_hijri(business.astimezone(RIYADH).date())
+    return render_template(
+        f"{name}.html",
+        page=name,
+        lang=lang,
+        direction="rtl" if lang == "ar" else "ltr",
+        say=say,
+        told=lambda code: _told(code, lang),
+        moment=moment,
+        business=business,
+        hijri=f"{year}-{month:02}-{day:02}",
+        wall=datetime.now(UTC),
+        **values,
+    )
+
+
+def _partner(id: str, lang: str) -> str:
+    known = hub().register.partners.get(id)
+    return known.name[lang] if known else id
+
+
+def _told(code: str, lang: str) -> str:
+    """What a code of the catalogue says.  Where it happened is not known here, so its places show as question marks."""
+    entry = catalogue().get(code)
+    return code if entry is None else explain(entry.ar if lang == "ar" else entry.en, {})
+
+
+def _who(code: str, lang: str) -> str:
+    entry = catalogue().get(code)
+    return _TEXTS[f"who_{entry.who}" if entry else "who_operator"][lang]
+
+
+def _lower(counts: Mapping[str, int]) -> dict[str, int]:
+    return {name.lower(): n for name, n in counts.items()}
+
+
+def _counts(counts: Mapping[str, int], order: tuple[str, ...]) -> list[tuple[str, int]]:
+    found = _lower(counts)
+    return [(state, found.pop(state, 0)) for state in order] + sorted(found.items())

@@ -1,0 +1,65 @@
+"""Every refusal in one shape: RFC 9457 problem+json with a stable code, in English and Arabic, without personal data."""
+
+from collections.abc import Iterable, Mapping, Sequence
+from typing import Any
+
+import structlog
+from flask import Flask, Response, jsonify
+from werkzeug.exceptions import HTTPException
+
+from hub.canonical.errors import HubError
+from hub.security.redaction import place
+
+log = structlog.get_logger(__name__)
+
+#: What Werkzeug refuses by itself, in the catalogue's words.
+_CODES = {400: "bad_request", 404: "not_found", 405: "method_not_allowed", 413: "too_large"}
+
+
+class Faulty(HubError):
+    """A message with faults, each ``{"code", "field", "en", "ar"}``; a single one speaks for the whole."""
+
+    def __init__(self, faults: Sequence[Mapping[str, Any]], status: int | None = None) -> None:
+        super().__init__(faults[0]["code"] if len(faults) == 1 else "several_faults", count=len(faults))
+        self.faults = faults
+        if len(faults) == 1:
+            self.where["field"] = faults[0]["field"]
+        self._status = status
+
+    @property
+    def status(self) -> int:
+        return self._status or super().status
+
+
+def install(app: Flask) -> None:
+    """Make *app* refuse in this shape, whatever refuses."""
+    app.register_error_handler(HubError, problem)
+    app.register_error_handler(HTTPException, _refused)
+    app.register_error_handler(Exception, _failed)
+
+
+def problem(error: HubError, headers: Iterable[tuple[str, str]] = ()) -> Response:
+    """*error* as an answer."""
+    answer = jsonify(
+        code=error.code,
+        status=error.status,
+        title=error.en,
+        title_ar=error.ar,
+        who=error.who,
+        errors=error.faults if isinstance(error, Faulty) else [],
+    )
+    answer.status_code = error.status
+    answer.mimetype = "application/problem+json"
+    answer.headers.extend(headers)
+    return answer
+
+
+def _refused(error: HTTPException) -> Response:
+    allow = [pair for pair in error.get_headers() if pair[0] == "Allow"]
+    return problem(HubError(_CODES.get(error.code or 500, "bad_request")), allow)
+
+
+def _failed(error: Exception) -> Response:
+    # An exception's text may quote what somebody sent; the place is enough to find the fault by.
+    log.error("web_failed", kind=type(error).__name__, place=place(error.__traceback__))
+    return problem(HubError("internal"))
