@@ -1,0 +1,46 @@
+"""Protocol code: SOAP, REST and files.  Bytes out and in, deadlines, and what a failure means; no canonical field."""
+
+from hub.channels.files import FileManifest, FilesChannel, Inbox
+from hub.channels.outcome import (
+    Answered,
+    AuthFailed,
+    Channel,
+    ConfigError,
+    Failure,
+    OutcomeUnknown,
+    Outgoing,
+    Target,
+    Throttled,
+    Unavailable,
+)
+from hub.channels.rest import RestChannel
+
+__all__ = [
+    "Answered",
+    "AuthFailed",
+    "Channel",
+    "ConfigError",
+    "Failure",
+    "FileManifest",
+    "Inbox",
+    "OutcomeUnknown",
+    "Outgoing",
+    "Target",
+    "Throttled",
+    "Unavailable",
+    "open_channel",
+]
+
+
+def open_channel(channel: str) -> Channel:
+    """The channel named *channel*: ``rest``, ``soap`` or ``files``.  Keep it: it holds the connections."""
+    if channel == "rest":
+        return RestChannel()
+    if channel == "files":
+        return FilesChannel()
+    if channel == "soap":
+        # zeep takes a third of a second to import, which a command that speaks no SOAP should not wait for.
+        from hub.channels.soap import SoapChannel
+
+        return SoapChannel()
+    raise ValueError(f"no channel is called {channel!r}")

@@ -1,0 +1,409 @@
+"""The one hardened HTTP client.  SOAP and REST both call partners through it and nothing else does.
+
+What may be believed after a failure turns on one fact, whether a byte of the request had left.  requests tells the same
+``ConnectionError`` for "refused" and for "closed after we sent", so the connection itself notes the moment.
+"""
+
+import contextlib
+import ipaddress
+import logging
+import socket
+import ssl
+import threading
+import time
+from collections.abc import Mapping
+from datetime import UTC, datetime
+from email.utils import parsedate_to_datetime
+from http.client import HTTPException
+from http.cookiejar import DefaultCookiePolicy
+from typing import Any
+from urllib.parse import urlsplit
+
+import requests
+from requests.adapters import HTTPAdapter
+from urllib3 import HTTPConnectionPool, HTTPSConnectionPool, PoolManager
+from urllib3.connection import HTTPConnection, HTTPSConnection
+from urllib3.exceptions import HTTPError, NameResolutionError
+
+from hub.channels.outcome import (
+    Answered,
+    AuthFailed,
+    ConfigError,
+    Failure,
+    OutcomeUnknown,
+    Target,
+    Throttled,
+    Unavailable,
+)
+
+#: Seconds to reach a partner.
+CONNECT = 3.0
+#: Seconds after which a connection that nobody used is not used again: servers drop idle ones, and a request that
+#: crosses with the drop is a request whose outcome nobody knows.
+IDLE = 5.0
+#: Bytes of an answer, counted after decompression.
+LONGEST = 2_000_000
+#: Seconds between two looks at the deadlines.
+TICK = 0.05
+
+_HEADERS = {"User-Agent": "hub", "Accept-Encoding": "identity"}
+
+# urllib3 logs every request's path; what the hub logs is decided in one place and by allow list.
+logging.getLogger("urllib3").setLevel(logging.WARNING)
+
+_thread = threading.local()
+
+
+class _Call:
+    """One call in flight: when it must end, when its first byte left, and the connection that carries it."""
+
+    __slots__ = ("connection", "deadline", "expired", "started")
+
+    def __init__(self, deadline: float) -> None:
+        self.deadline = deadline
+        self.started: float | None = None
+        self.expired = False
+        self.connection: _Connection | None = None
+
+    def ride(self, connection: "_Connection") -> None:
+        self.connection = connection
+        connection.carry(self)
+        if self.expired:
+            raise TimeoutError
+
+    def cut(self) -> None:
+        self.expired = True
+        if self.connection is not None:
+            self.connection.cut(self)
+
+
+class Watchdog:
+    """Ends calls at their deadline.  A read time-out counts per chunk: a partner that drips would hold us for ever."""
+
+    def __init__(self) -> None:
+        self._calls: dict[int, _Call] = {}
+        self._busy = threading.Event()
+        self._start = threading.Lock()
+        self._thread: threading.Thread | None = None
+
+    def watch(self, call: _Call) -> None:
+        self._calls[id(call)] = call
+        if not self._busy.is_set():
+            self._busy.set()
+        if self._thread is None:
+            with self._start:
+                if self._thread is None:
+                    self._thread = threading.Thread(target=self._run, name="hub-deadlines", daemon=True)
+                    self._thread.start()
+
+    def finish(self, call: _Call) -> bool:
+        """Whether the call ended before its deadline.  Whoever takes it out of the dict decides, so only one can."""
+        return self._calls.pop(id(call), None) is not None
+
+    def _run(self) -> None:
+        while True:
+            self._busy.wait()
+            time.sleep(TICK)
+            now = time.monotonic()
+            for call in list(self._calls.values()):
+                if call.deadline <= now and self.finish(call):
+                    call.cut()
+            if not self._calls:
+                self._busy.clear()
+                if self._calls:
+                    self._busy.set()
+
+
+class _Connection(HTTPConnection):
+    """A connection that can be cut from another thread and that knows when it was last used.
+
+    The cut goes through a duplicate of the socket: during a TLS handshake the connection does not hold the real one,
+    and shutting down an ``SSLSocket`` would let the reader take what is left of the cipher text for an answer.
+    """
+
+    def __init__(self, *args: Any, **kwargs: Any) -> None:
+        super().__init__(*args, **kwargs)
+        self.used = 0.0
+        self._carried: _Call | None = None
+        self._plug: socket.socket | None = None
+        self._lock = threading.Lock()
+
+    def _new_conn(self) -> socket.socket:
+        sock = super()._new_conn()
+        with self._lock:
+            self._plug = sock.dup()
+        self.used = time.monotonic()
+        call: _Call = _thread.call
+        call.ride(self)
+        return sock
+
+    @property
+    def is_connected(self) -> bool:
+        return super().is_connected and time.monotonic() - self.used < IDLE
+
+    def send(self, data: Any) -> None:
+        call: _Call = _thread.call
+        if self.sock is None:
+            self.connect()
+        if call.connection is not self:
+            call.ride(self)
+        if call.started is None:
+            call.started = time.monotonic()
+        super().send(data)
+
+    def close(self) -> None:
+        with self._lock:
+            if self._plug is not None:
+                self._plug.close()
+                self._plug = None
+        super().close()
+
+    def carry(self, call: _Call) -> None:
+        with self._lock:
+            self._carried = call
+
+    def cut(self, call: _Call) -> None:
+        with self._lock:
+            if self._carried is call and self._plug is not None:
+                with contextlib.suppress(OSError):
+                    self._plug.shutdown(socket.SHUT_RDWR)
+
+
+class _TlsConnection(_Connection, HTTPSConnection):
+    pass
+
+
+class _Pool(HTTPConnectionPool):
+    ConnectionCls = _Connection
+
+
+class _TlsPool(HTTPSConnectionPool):
+    ConnectionCls = _TlsConnection
+
+
+class _Adapter(HTTPAdapter):
+    def init_poolmanager(self, connections: int, maxsize: int, block: bool = False, **kwargs: Any) -> None:
+        self.poolmanager = PoolManager(
+            num_pools=connections,
+            maxsize=maxsize,
+            block=block,
+            ssl_minimum_version=ssl.TLSVersion.TLSv1_2,
+            **kwargs,
+        )
+        self.poolmanager.pool_classes_by_scheme = {"http": _Pool, "https": _TlsPool}
+
+
+class _Session(requests.Session):
+    def get_redirect_target(self, resp: requests.Response) -> None:
+        """Nowhere.  Even when told not to follow, requests reads the whole body of a redirect to prepare the next."""
+        return None
+
+
+def session(target: Target) -> requests.Session:
+    """A session for *target* that follows nobody, trusts nothing from the environment and repeats nothing."""
+    made = _Session()
+    made.trust_env = False
+    made.verify = str(target.ca) if target.ca else True
+    made.cert = str(target.cert) if target.cert else None
+    made.cookies.set_policy(DefaultCookiePolicy(allowed_domains=[]))
+    made.headers.clear()
+    adapter = _Adapter(pool_connections=2, pool_maxsize=max(1, target.concurrency), max_retries=0)
+    made.mount("https://", adapter)
+    made.mount("http://", adapter)
+    return made
+
+
+class Http:
+    """Calls partners.  Thread-safe; one pool of connections a partner."""
+
+    def __init__(self) -> None:
+        self._sessions: dict[object, requests.Session] = {}
+        self._requests: dict[tuple[str, str], requests.PreparedRequest] = {}
+        self._lock = threading.Lock()
+        self._watchdog = Watchdog()
+
+    def call(
+        self, target: Target, method: str, url: str, headers: Mapping[str, str], body: bytes, deadline: float
+    ) -> Answered | Failure:
+        """One request, at most *target.timeout* seconds and never past *deadline* (monotonic seconds)."""
+        now = time.monotonic()
+        end = min(deadline, now + target.timeout)
+        if end <= now:
+            return Unavailable("deadline_passed", "the deadline had passed before anything was sent")
+        try:
+            client = self._session(target)
+            request = self._request(method, url)
+        except _SetUp as wrong:
+            return wrong.failure
+        request.headers.update(headers)
+        request.headers["Content-Length"] = str(len(body))
+        request.body = body
+        call = _Call(end)
+        _thread.call = call
+        self._watchdog.watch(call)
+        response = None
+        body = b""
+        ended = 0.0
+        try:
+            response = client.send(
+                request, stream=True, allow_redirects=False, timeout=(min(CONNECT, end - now), end - now)
+            )
+            failure = _by_status(target, response)
+            if failure is None:
+                body = response.raw.read(LONGEST + 1, decode_content=True)
+            ended = time.monotonic()
+        except (requests.RequestException, HTTPError, HTTPException, OSError, ValueError) as error:
+            failure = _broken(call, error)
+        finally:
+            in_time = self._watchdog.finish(call)
+            if call.connection is not None:
+                call.connection.used = time.monotonic()
+            if response is not None:
+                response.close()
+        if failure is not None:
+            return failure
+        if not in_time:
+            return _broken(call, TimeoutError())
+        if len(body) > LONGEST:
+            return OutcomeUnknown("reply_too_large", f"the answer is longer than {LONGEST} bytes")
+        assert response is not None and call.started is not None
+        return Answered(body, response.status_code, ended - call.started)
+
+    def close(self) -> None:
+        """Closes the connections that are not in use."""
+        with self._lock:
+            for kept in self._sessions.values():
+                kept.close()
+            self._sessions.clear()
+
+    def _session(self, target: Target) -> requests.Session:
+        key = (target.partner, target.ca, target.cert)
+        found = self._sessions.get(key)
+        if found is None:
+            with self._lock:
+                found = self._sessions.get(key)
+                if found is None:
+                    _check_certificates(target)
+                    found = self._sessions[key] = session(target)
+        return found
+
+    def _request(self, method: str, url: str) -> requests.PreparedRequest:
+        # Preparing a request costs as much as sending it, and all but the body and a few headers stay the same.
+        found = self._requests.get((method, url))
+        if found is None:
+            _check_address(url)
+            try:
+                found = requests.Request(method, url, headers=_HEADERS).prepare()
+            except (requests.RequestException, ValueError) as error:
+                raise _SetUp("address_wrong", f"no address that can be called ({type(error).__name__})") from None
+            self._requests[method, url] = found
+        return found.copy()
+
+
+class _SetUp(Exception):
+    def __init__(self, code: str, why: str) -> None:
+        super().__init__(code)
+        self.failure = ConfigError(code, why)
+
+
+def _check_address(url: str) -> None:
+    """Plain HTTP stays on this machine; everything else is TLS."""
+    parts = urlsplit(url)
+    host = parts.hostname or ""
+    if parts.scheme not in ("http", "https") or not host:
+        raise _SetUp("address_wrong", "the address must begin with https:// and name a host")
+    if parts.scheme == "http":
+        try:
+            here = host == "localhost" or ipaddress.ip_address(host).is_loopback
+        except ValueError:
+            here = False
+        if not here:
+            raise _SetUp("address_not_tls", f"{host} would be called without TLS; its address must begin with https://")
+
+
+def _check_certificates(target: Target) -> None:
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
+    try:
+        if target.ca:
+            context.load_verify_locations(target.ca)
+        if target.cert:
+            context.load_cert_chain(target.cert)
+    except (OSError, ValueError):
+        raise _SetUp("certificate_unreadable", "an authority or certificate cannot be read") from None
+
+
+def _by_status(target: Target, response: requests.Response) -> Failure | None:
+    """What the status alone says; None where the body must be read."""
+    status = response.status_code
+    if status == 429:
+        return Throttled(_retry_after(response), why="status 429")
+    if status in target.not_done:
+        wait = _retry_after(response)
+        if wait is None:
+            return Unavailable("partner_not_done", f"status {status}")
+        return Throttled(wait, why=f"status {status}")
+    if status in (401, 403):
+        return AuthFailed("partner_refuses_us", f"status {status}")
+    if 300 <= status < 400:
+        host = urlsplit(response.headers.get("Location", "")).hostname
+        return ConfigError("partner_redirects", f"status {status}, to {host or 'the same host'}; we never follow")
+    return None
+
+
+def _retry_after(response: requests.Response) -> float | None:
+    """Seconds to wait, from a number or from a date measured against the partner's own clock."""
+    said = response.headers.get("Retry-After", "").strip()
+    if said.isascii() and said.isdigit():
+        return float(said[:9])
+    try:
+        until = parsedate_to_datetime(said)
+        now = response.headers.get("Date")
+        since = parsedate_to_datetime(now) if now else datetime.now(UTC)
+        return max(0.0, (until - since).total_seconds())
+    except (ValueError, TypeError):
+        return None
+
+
+def _broken(call: _Call, error: BaseException) -> Failure:
+    """What a call that brought no whole answer means: the first byte out decides, the error only names it."""
+    causes = list(_causes(error))
+    if call.started is None:
+        if call.expired:
+            return Unavailable("partner_unreachable", "no connection before the deadline")
+        for cause in causes:
+            if isinstance(cause, ssl.SSLCertVerificationError):
+                return Unavailable("partner_certificate", f"the certificate is not accepted: {cause.verify_message}")
+            if isinstance(cause, ssl.SSLError):
+                return Unavailable("partner_tls", f"no TLS connection: {cause.reason or 'handshake cut'}")
+            if isinstance(cause, NameResolutionError):
+                return Unavailable("partner_name_unknown", "the host name has no address")
+        if isinstance(error, (requests.exceptions.InvalidURL, requests.exceptions.InvalidHeader)):
+            return ConfigError("address_wrong", "the address or a header cannot be sent")
+        return Unavailable("partner_unreachable", f"no connection: {_named(causes)}")
+    if call.expired:
+        return OutcomeUnknown("reply_late", "no whole answer before the deadline")
+    for cause in causes:
+        # The server ends a TLS 1.3 handshake after we have begun to send; it has not read what we sent.
+        if isinstance(cause, ssl.SSLError) and cause.reason in _NO_CERTIFICATE:
+            return AuthFailed("partner_refuses_certificate", cause.reason)
+    return OutcomeUnknown("reply_broken", f"the answer broke off: {_named(causes)}")
+
+
+_NO_CERTIFICATE = ("TLSV13_ALERT_CERTIFICATE_REQUIRED", "TLSV1_ALERT_UNKNOWN_CA", "SSLV3_ALERT_BAD_CERTIFICATE")
+
+
+def _causes(error: BaseException | None) -> list[BaseException]:
+    """*error* and what caused it, through urllib3's ``reason`` and requests' arguments."""
+    found: list[BaseException] = []
+    waiting = [error]
+    while waiting and len(found) < 20:
+        one = waiting.pop()
+        if isinstance(one, BaseException) and one not in found:
+            found.append(one)
+            waiting += [one.__cause__, one.__context__, getattr(one, "reason", None), *one.args]
+    return found
+
+
+def _named(causes: list[BaseException]) -> str:
+    """The names of the errors: their texts may quote what was sent."""
+    return ", ".join(dict.fromkeys(type(cause).__name__ for cause in causes))
