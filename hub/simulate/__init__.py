@@ -24,10 +24,11 @@ What it reads
              "fate": one of FATES, "port": "JED", "post": "post_jed", "carrier": "SV123",
              "enters_at": iso,        the moment of the (first) real crossing
              "exits_at": iso | null,  exit or deportation; of the deceased: from when nothing more is told of them
+             "exit_post": "post_med", "exit_port": "MED",      where that is, if not where they entered
              "told_at": iso | null}}  late_exit_file: when the exit is written (default: exits_at + 4 days)
          "payers": {"<agent id>/<agent's group_no>": {
              "pays": one of PAYS,
-             "at": iso | null}}}      late: when (default: one hour after the bill expires)
+             "at": iso | null}}}      late: when the bank tells of it (default: a day after the bill expires)
 
     A traveller who is not in the plan is never seen at a border; a bill whose payer is not in it is paid in full.
 
@@ -56,6 +57,6 @@ PAYS = (
     "over",  # 100.00 more than the amount, at once
     "twice",  # the whole amount, two times
     "never",
-    "late",  # the whole amount, at ``at``
+    "late",  # the whole amount an hour before the bill expires, which the bank tells only at ``at``
     "reversed",  # 40 % at once, taken back the next morning and the whole amount paid then
 )

@@ -1,0 +1,56 @@
+"""How partners misbehave: planned from the seed, counted by key, and never so often that nothing can get through."""
+
+from collections.abc import Sequence
+
+from hub.simulate.chance import Chance
+
+#: How often a call or file is spoilt.
+RATES = {"none": 0.0, "some": 0.05, "storm": 0.30}
+#: After so many bad answers to one key, the partner behaves.
+MOST = 3
+
+#: Before anything is done.
+AWAY = ("refuse", "reset")
+#: After it is done: what becomes of the answer.
+SPOILT = ("closed", "garbage", "html", "truncated", "cut", "other", "delay")
+SPOILT_XML = ("namespace", "fault")
+SPOILT_BATCH = ("partial", "shuffled")
+#: What is told to the hub, and how.
+CALLS = ("twice", "early", "late")
+FILES = ("duplicate", "truncated", "wrong_totals")
+
+
+class Faults:
+    """The faults of one run.  *level* is ``none``, ``some`` or ``storm``."""
+
+    def __init__(self, level: str, chance: Chance) -> None:
+        self._rate, self._chance = RATES[level], chance
+
+    def answer(self, partner: str, operation: str, key: str, attempts: int, bad: int, *, xml: bool, lines: int) -> str | None:
+        """What goes wrong with the call that brought *key*, after *attempts* before it of which *bad* went wrong."""
+        if bad >= MOST or not self._hits("answer", partner, operation, key, attempts):
+            return None
+        kinds: Sequence[str] = (*AWAY, *SPOILT, *(SPOILT_XML if xml else ()), *(SPOILT_BATCH if lines > 1 else ()))
+        return self._chance.one_of(kinds, "kind", partner, operation, key, attempts)
+
+    def call(self, partner: str, operation: str, number: str) -> str | None:
+        """How a call to the hub is told badly."""
+        if not self._hits("call", partner, operation, number):
+            return None
+        return self._chance.one_of(CALLS, "call kind", partner, operation, number)
+
+    def file(self, partner: str, name: str, *, totals: bool) -> str | None:
+        """How a file for the hub is told badly; *totals* says that it holds totals to be wrong about."""
+        if not self._hits("file", partner, name):
+            return None
+        return self._chance.one_of(FILES if totals else FILES[:2], "file kind", partner, name)
+
+    def wild(self, *about: object) -> bool:
+        """Whether something unknown is slipped in."""
+        return self._chance.share("wild", *about) < self._rate / 4
+
+    def share(self, *about: object) -> float:
+        return self._chance.share("share", *about)
+
+    def _hits(self, *about: object) -> bool:
+        return self._chance.share(*about) < self._rate

@@ -1,0 +1,79 @@
+"""How travellers travel and payers pay: the file that the driver of a season writes (see the package's docstring)."""
+
+import json
+import os
+from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+from typing import Any
+
+
+@dataclass(frozen=True, slots=True)
+class Travels:
+    """One traveller's fate.  ``leaves`` is when nobody in the Kingdom sees them any more, ``told`` when their exit is
+    written."""
+
+    fate: str
+    post: str
+    port: str
+    carrier: str | None
+    enters: datetime
+    leaves: datetime | None
+    told: datetime | None
+
+    @property
+    def stays(self) -> bool:
+        """Whether the traveller is ever inside."""
+        return self.fate not in ("never_travels", "turned_back")
+
+    def inside(self, moment: datetime) -> bool:
+        return self.stays and self.enters <= moment and (self.leaves is None or moment < self.leaves)
+
+
+@dataclass(frozen=True, slots=True)
+class Pays:
+    pays: str = "full"
+    at: datetime | None = None
+
+
+class Plan:
+    """``plan.json``, read again whenever it changes.  While there is none, nobody travels and everybody pays."""
+
+    def __init__(self, path: Path) -> None:
+        self._path = path
+        self._seen: tuple[int, int] | None = None
+        self._travellers: dict[str, Any] = {}
+        self._payers: dict[str, Any] = {}
+
+    def traveller(self, key: str) -> Travels | None:
+        """The fate of the holder of a document, by issuing state and number."""
+        self._follow()
+        given = self._travellers.get(key)
+        if given is None:
+            return None
+        leaves, told = _moment(given.get("exits_at")), _moment(given.get("told_at"))
+        if given["fate"] == "late_exit_file" and told is None and leaves is not None:
+            told = leaves + timedelta(days=4)
+        enters = _moment(given["enters_at"])
+        assert enters is not None
+        return Travels(given["fate"], given["post"], given["port"], given.get("carrier"), enters, leaves, told)
+
+    def payer(self, agent: str, group: str) -> Pays:
+        self._follow()
+        given = self._payers.get(f"{agent}/{group}")
+        return Pays() if given is None else Pays(given["pays"], _moment(given.get("at")))
+
+    def _follow(self) -> None:
+        try:
+            found = os.stat(self._path)
+        except FileNotFoundError:
+            return
+        seen = (found.st_mtime_ns, found.st_ino)
+        if seen != self._seen:
+            read = json.loads(self._path.read_text("utf-8"))
+            self._travellers, self._payers = read.get("travellers", {}), read.get("payers", {})
+            self._seen = seen
+
+
+def _moment(text: str | None) -> datetime | None:
+    return None if text is None else datetime.fromisoformat(text).astimezone(UTC)
