@@ -17,7 +17,7 @@ from hub.canonical.messages.banks import (
 )
 from hub.canonical.messages.border import MovementFile
 from hub.canonical.messages.desk import Decision, GroupFiling
-from hub.canonical.messages.housing import BookingOrder, BookingReply, NoticeReceived, StayNotice
+from hub.canonical.messages.housing import BookingEnquiry, BookingOrder, BookingReply, NoticeReceived, StayNotice
 from hub.canonical.messages.mofa import PrintList, PrintOutcomes, ReferenceEnquiry, ReferenceReply, ReferenceRequest
 from hub.canonical.messages.roster import Roster, RosterOutcome
 from hub.canonical.messages.transport import TripManifest, TripStatuses
@@ -26,8 +26,8 @@ from hub.canonical.messages.transport import TripManifest, TripStatuses
 MESSAGES: dict[str, type] = {
     cls.__name__: cls
     for cls in (
-        BillAnswer, BillEnquiry, BillOrder, BillRegistered, BookingOrder, BookingReply, Decision, GroupFiling,
-        MovementFile, NoticeAnswer, NoticeReceived, PaymentNotice, PaymentReversal, PrintList, PrintOutcomes,
+        BillAnswer, BillEnquiry, BillOrder, BillRegistered, BookingEnquiry, BookingOrder, BookingReply, Decision,
+        GroupFiling, MovementFile, NoticeAnswer, NoticeReceived, PaymentNotice, PaymentReversal, PrintList, PrintOutcomes,
         ReferenceEnquiry, ReferenceReply, ReferenceRequest, Roster, RosterOutcome, SettlementFile, StayNotice,
         TripManifest, TripStatuses,
     )

@@ -83,6 +83,17 @@ def _rooms(case: Case, line: HousingLine) -> list[GuestRoom]:
 
 
 @canonical
+class BookingEnquiry:
+    """Asks what became of one booking."""
+
+    key: str = text(36, path="exchange.key")
+
+    @classmethod
+    def project(cls, case: Case, subject: Subject) -> Self | None:
+        return cls(key=subject.key)
+
+
+@canonical
 class BookingReply:
     key: str = text(36, path="exchange.key")
     outcome: str = text(11, one_of=("confirmed", "refused", "not_known", "in_progress"), path="housing.outcome")
