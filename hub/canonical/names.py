@@ -59,12 +59,15 @@ def _letter(letter: str) -> str:
         return _NATIONAL[upper]
     if letter in _ARABIC:
         return _ARABIC[letter]
-    plain = "".join(c for c in unicodedata.normalize("NFKD", upper) if unicodedata.category(c) != "Mn")
-    if not plain and letter:
-        return ""
-    if plain.isascii() and plain.isalpha():
-        return plain.upper()
+    plain = unmarked(upper).upper()
+    if not plain or (plain.isascii() and plain.isalpha()):
+        return plain
     raise HubError("name_script")
+
+
+def unmarked(text: str) -> str:
+    """*text* without the marks on its letters: é becomes e, أ becomes ا."""
+    return "".join(c for c in unicodedata.normalize("NFKD", text) if unicodedata.category(c) != "Mn")
 
 
 # Longest first; a vowel at the start of a word is carried by an alif.

@@ -20,8 +20,8 @@ _WRAPPED = b"hub data key"
 class Sealer:
     """Seals and opens with the keys of one installation.  Safe to share between threads.
 
-    Sealed bytes are a random nonce, the ciphertext and its tag (28 bytes more than the plaintext); wrapped keys have the
-    id byte of the key that wraps them in front.
+    Sealed bytes are a random nonce, the ciphertext and its tag (28 bytes more than the plaintext); wrapped keys have
+    the id byte of the key that wraps them in front.
     """
 
     def __init__(self, keys: Keys) -> None:
