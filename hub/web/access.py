@@ -38,7 +38,7 @@ def hub() -> Engine:
 
 
 def calling(*roles: str) -> Caller:
-    """Who calls, one of *roles*.  Raises ``unauthorised`` for no key or a key of nobody, ``forbidden`` for other roles."""
+    """Who calls, one of *roles*.  Raises ``unauthorised`` for a key of nobody, ``forbidden`` for another role."""
     kind, _, key = request.headers.get("Authorization", "").partition(" ")
     engine = hub()
     partner = api_keys.holder(engine.settings.api_keys, key.strip()) if kind.lower() == "bearer" else None

@@ -1,4 +1,4 @@
-"""Every refusal in one shape: RFC 9457 problem+json with a stable code, in English and Arabic, without personal data."""
+"""Every refusal in one shape: RFC 9457 problem+json, a stable code in English and Arabic, and no personal data."""
 
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any

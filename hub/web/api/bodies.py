@@ -29,8 +29,10 @@ def told(partner: str, rest: str) -> Response:
     operation = known.called_at(request.method, f"/{rest}")
     if operation is None:
         raise HubError("not_found")
-    # The nonce names the call: the same call again gets its first answer again and does nothing.
     receipt = engine.exchange.receive(partner, operation.name, body, once=Once(partner, f"nonce:{nonce}", digest(body)))
+    if receipt.exchange is None and receipt.status in ("repeated", "conflict"):
+        # Somebody repeats a signature that was used.  The partner itself signs anew and is told what it was told before.
+        raise HubError("signature_used")
     if receipt.answer is None:
         return answer(receipt)
     form = engine.register.map(operation.adapter, operation.name, "reply").format

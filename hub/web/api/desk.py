@@ -1,6 +1,6 @@
 """What agents, Umrah companies and the health authority do over the API: file a group, decide, look."""
 
-from typing import Any, TypeVar
+from typing import Any
 
 from flask import Blueprint, Response, jsonify, request
 from marshmallow import Schema, ValidationError

@@ -30,7 +30,7 @@ ENDS = (
     "reference_lapsed", "reference_refused", "refused_by_company", "cancelled",
 )  # fmt: skip
 _GROUPS = ("open", "programme_ready", "cancelled")
-_VOUCHERS = ("invoiced", "part_paid", "paid", "invoice_expired", "cancelled", "refund_due")
+_VOUCHERS = ("invoiced", "part_paid", "paid", "invoice_expired", "cancelled", "refund_due", "refunded")
 #: States of an exchange in which a person must act, and those in which the hub is at it.
 _STUCK = ("parked", "dead", "held")
 _FLYING = ("leased", "sending")
