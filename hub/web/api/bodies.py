@@ -31,7 +31,7 @@ def told(partner: str, rest: str) -> Response:
         raise HubError("not_found")
     receipt = engine.exchange.receive(partner, operation.name, body, once=Once(partner, f"nonce:{nonce}", digest(body)))
     if receipt.exchange is None and receipt.status in ("repeated", "conflict"):
-        # Somebody repeats a signature that was used.  The partner itself signs anew and is told what it was told before.
+        # The partner itself signs anew, and is told what it was told before.
         raise HubError("signature_used")
     if receipt.answer is None:
         return answer(receipt)

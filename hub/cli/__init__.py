@@ -1,0 +1,45 @@
+"""``hub``: one command line for those who run the hub, those who write adapters, and those who want to see it work.
+
+A command imports what it needs when it runs: ``hub --help`` answers at once.
+"""
+
+import sys
+
+import click
+
+from hub.canonical.errors import HubError
+from hub.cli import looking, maps, running
+from hub.settings import ConfigError
+
+
+@click.group(context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 110})
+@click.version_option(package_name="umrah-hub", prog_name="hub")
+def hub() -> None:
+    """Moves an Umrah pilgrim's visa request between all who act on it, from the agent's desk to the exit stamp.
+
+    \b
+    See it work     hub demo, then hub promises
+    Run it          hub doctor, hub serve, hub schedule next
+    Connect others  hub partner list, hub map check, hub map try
+
+    Every command that reports takes --json FILE. Settings come from hub.toml and HUB_* in the environment; `hub doctor`
+    says which are missing.
+    """
+
+
+def main() -> None:
+    """The entry point: a coded error ends with what it says and 1, never with a trace."""
+    try:
+        hub(prog_name="hub", standalone_mode=True)
+    except (ConfigError, HubError) as error:
+        told = error if isinstance(error, HubError) else HubError(error.code, **error.where)
+        click.echo(f"{told.code}: {told.en}", err=True)
+        sys.exit(1)
+
+
+for _command in (
+    running.serve, running.simulate, running.demo,
+    looking.doctor, looking.promises, looking.partner, looking.schedule,
+    maps.map_,
+):  # fmt: skip
+    hub.add_command(_command)
