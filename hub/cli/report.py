@@ -8,6 +8,8 @@ from typing import TYPE_CHECKING, Any, TypeVar
 
 import click
 
+from hub.settings import load
+
 if TYPE_CHECKING:
     from hub.partners import Register
 

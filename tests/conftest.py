@@ -1,0 +1,64 @@
+"""What every test may use, and what a run says it did not do.
+
+A test that needs something a machine may lack is marked ``@pytest.mark.needs("soffice")``.  Where it is missing the test
+is left out, and the end of the run says so, with the reason: a green run never hides what it did not look at.
+"""
+
+import os
+import shutil
+from collections import Counter
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+
+
+def _specimens() -> Path | None:
+    named = os.environ.get("HUB_SPECIMENS")
+    return Path(named) if named and Path(named).is_dir() else None
+
+
+#: What a machine may lack: how to find it, and what to say where it is missing.
+NEEDS: dict[str, tuple[Callable[[], object], str]] = {
+    "specimens": (_specimens, "HUB_SPECIMENS names no folder with published samples of the standards"),
+    "soffice": (lambda: shutil.which("soffice"), "LibreOffice (soffice) is not installed"),
+    "openssl": (lambda: shutil.which("openssl"), "openssl is not installed"),
+    "curl": (lambda: shutil.which("curl"), "curl is not installed"),
+}
+_left_out = pytest.StashKey[Counter[str]]()
+
+
+def pytest_configure(config: pytest.Config) -> None:
+    config.addinivalue_line("markers", f"needs(what): needs one of {', '.join(NEEDS)}, which a machine may lack")
+    config.stash[_left_out] = Counter()
+
+
+def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
+    missing = {what: why for what, (find, why) in NEEDS.items() if not find()}
+    kept = []
+    for item in items:
+        reasons = [missing[what] for mark in item.iter_markers("needs") for what in mark.args if what in missing]
+        if reasons:
+            config.stash[_left_out].update(reasons)
+        else:
+            kept.append(item)
+    left_out = [item for item in items if item not in set(kept)]
+    if left_out:
+        config.hook.pytest_deselected(items=left_out)
+        items[:] = kept
+
+
+def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter, config: pytest.Config) -> None:
+    left_out = config.stash[_left_out]
+    if left_out:
+        terminalreporter.section("did not run")
+        for reason, count in sorted(left_out.items()):
+            terminalreporter.line(f"{count} tests: {reason}")
+
+
+@pytest.fixture(scope="session")
+def specimens() -> Path:
+    """The folder of published samples; tests that use it are marked ``needs("specimens")``."""
+    found = _specimens()
+    assert found is not None, 'mark the test @pytest.mark.needs("specimens")'
+    return found
