@@ -109,6 +109,11 @@ class Shape:
     personal: bool = False
     default: Any = dataclasses.MISSING
 
+    @property
+    def lines(self) -> bool:
+        """Whether the text may have line feeds: only where its pattern asks for one, as in a machine readable zone."""
+        return r"\n" in (self.pattern or "")
+
 
 @cache
 def shapes(cls: type) -> Mapping[str, Shape]:
@@ -232,7 +237,7 @@ def _wrong_text(shape: Shape, value: Any, where: str) -> Iterator[Wrong]:
         return
     if len(value) < shape.shortest or (shape.longest is not None and len(value) > shape.longest):
         yield Wrong(where, "length", f"must have {shape.shortest} to {shape.longest} characters")
-    if any(unicodedata.category(c) in ("Cc", "Cs", "Co") for c in value):
+    if any(unicodedata.category(c) in ("Cc", "Cs", "Co") for c in (value.replace("\n", "") if shape.lines else value)):
         yield Wrong(where, "characters", "holds a control character")
     elif not unicodedata.is_normalized("NFC", value):
         yield Wrong(where, "characters", "must be in Unicode form NFC")

@@ -13,6 +13,7 @@ from hub.canonical.declare import canonical, decimal, integer, plain, text
 
 STATE = r"[A-Z]{1,3}"
 DOCUMENT_NUMBER = r"[A-Z0-9]{5,12}"
+MRZ = r"[A-Z0-9<]{36,44}\n[A-Z0-9<]{36,44}"
 
 
 @canonical
@@ -63,7 +64,7 @@ class Document:
     issued_on: date = plain(path="document.issued_on", personal=True)
     expires_on: date = plain(path="document.expires_on", personal=True)
     issue_place: str | None = text(60, path="document.issue_place", personal=True, default=None)
-    mrz: str | None = text(92, path="document.mrz", personal=True, default=None)
+    mrz: str | None = text(92, pattern=MRZ, path="document.mrz", personal=True, default=None)
 
 
 @canonical
@@ -171,7 +172,7 @@ class Visa:
     issued_on: date = plain(path="visa.dates")
     enter_by: date | None = plain(path="visa.dates", default=None)
     stay_days: int = integer(1, 365, path="visa.dates")
-    mrz: str | None = text(92, path="visa.mrz", personal=True, default=None)
+    mrz: str | None = text(92, pattern=MRZ, path="visa.mrz", personal=True, default=None)
 
 
 @canonical

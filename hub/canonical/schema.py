@@ -95,6 +95,10 @@ def _clean(text: str) -> None:
         raise ValidationError("invalid_characters")
 
 
+def _clean_lines(text: str) -> None:
+    _clean(text.replace("\n", ""))
+
+
 @cache
 def schema_for(cls: type) -> type[Schema]:
     """The marshmallow schema of canonical dataclass *cls*: its ``load`` gives an object of *cls*.
@@ -144,7 +148,8 @@ def _one(shape: Shape, settings: dict[str, Any]) -> fields.Field[Any]:
             return _Moment(format="iso", **settings)
     if shape.one_of is not None:
         return fields.String(validate=validate.OneOf(shape.one_of, error="invalid_code"), **settings)
-    rules: list[Any] = [validate.Length(shape.shortest, shape.longest, error="invalid_length"), _clean]
+    rules: list[Any] = [validate.Length(shape.shortest, shape.longest, error="invalid_length")]
+    rules.append(_clean_lines if shape.lines else _clean)
     if shape.pattern is not None:
         rules.append(validate.Regexp(rf"(?:{shape.pattern})\Z", error="invalid_pattern"))
     return fields.String(validate=rules, **settings)

@@ -6,7 +6,7 @@ from typing import ClassVar, Self
 from hub.canonical import codes
 from hub.canonical.case import Case, Envelope, Subject
 from hub.canonical.declare import canonical, integer, plain, text
-from hub.canonical.entities import DOCUMENT_NUMBER, STATE
+from hub.canonical.entities import DOCUMENT_NUMBER, MRZ, STATE
 
 KEY = r"[A-Za-z0-9-]+"
 
@@ -196,7 +196,7 @@ class PrintOutcome:
     outcome: str = text(7, one_of=("printed", "refused"), path="visa.outcome")
     happened: datetime = plain(path="visa.at")
     visa_no: str | None = text(12, path="visa.number", personal=True, default=None)
-    visa_mrz: str | None = text(92, path="visa.mrz", personal=True, default=None)
+    visa_mrz: str | None = text(92, pattern=MRZ, path="visa.mrz", personal=True, default=None)
     issued_on: date | None = plain(path="visa.dates", default=None)
     enter_by: date | None = plain(path="visa.dates", default=None)
     stay_days: int | None = integer(1, 365, path="visa.dates", default=None)
