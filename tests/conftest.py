@@ -1,7 +1,7 @@
 """What every test may use, and what a run says it did not do.
 
-A test that needs something a machine may lack is marked ``@pytest.mark.needs("soffice")``.  Where it is missing the test
-is left out, and the end of the run says so, with the reason: a green run never hides what it did not look at.
+A test that needs something a machine may lack is marked ``@pytest.mark.needs("soffice")``.  Where it is missing the
+test is left out, and the end of the run says so, with the reason: a green run never hides what it did not look at.
 """
 
 import os
