@@ -150,7 +150,7 @@ def _read(text: str, kind: str, width: int) -> tuple[MrzFields, str]:
     return fields, second
 
 
-# --- comparing ---------------------------------------------------------------------------------------------------------
+# --- comparing --------------------------------------------------------------------------------------------------------
 
 
 def disagreements(text: str, person: Person, document: Document) -> list[str]:

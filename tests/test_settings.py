@@ -1,0 +1,82 @@
+from pathlib import Path
+
+import pytest
+
+from hub import settings
+
+
+def refused(path: Path | None, env: dict[str, str]) -> tuple[str, str]:
+    with pytest.raises(settings.ConfigError) as caught:
+        settings.load(path, env)
+    return caught.value.code, caught.value.name
+
+
+def write(tmp_path: Path, text: str) -> Path:
+    (tmp_path / "hub.toml").write_text(text, "utf-8")
+    return tmp_path / "hub.toml"
+
+
+def test_defaults_lie_in_the_home_folder(tmp_path: Path) -> None:
+    found = settings.load(env={"HUB_HOME": str(tmp_path)})
+    assert found.var == tmp_path / "var"
+    assert found.database_url == f"sqlite:///{tmp_path}/var/hub.db"
+    assert found.keys == tmp_path / "var" / "keys.json"
+    assert (found.host, found.port, found.business_clock, found.test_mode) == ("127.0.0.1", 8080, None, False)
+    assert settings.load(env={}).home == Path(settings.__file__).parents[1]
+
+
+def test_the_environment_goes_before_the_file_and_the_file_before_defaults(tmp_path: Path) -> None:
+    path = write(
+        tmp_path, 'port = 9000\nhost = "0.0.0.0"\ntest_mode = true\nvar = "data"\n[addresses]\nA = "file"\nB = "file"\n'
+    )
+    found = settings.load(path, {"HUB_PORT": "9001", "HUB_ADDRESS_A": "env", "HUB_SECRET_S": "hush"})
+    assert (found.port, found.host, found.test_mode) == (9001, "0.0.0.0", True)
+    assert found.addresses == {"A": "env", "B": "file"} and found.secrets == {"S": "hush"}
+    assert found.var == tmp_path / "data" and found.keys == tmp_path / "data" / "keys.json"
+    assert settings.load(path, {"HUB_VAR": str(tmp_path / "other")}).var == tmp_path / "other"
+    assert settings.load(env={"HUB_CONFIG": str(path)}).port == 9000
+    assert settings.load(env={"HUB_HOME": str(tmp_path)}).port == 9000
+
+
+def test_names_are_expanded_and_a_missing_one_is_named() -> None:
+    found = settings.load(env={"HUB_ADDRESS_MOFA_URL": "http://mofa.example", "HUB_SECRET_KEY": "hush"})
+    assert found.expand("${MOFA_URL}/v2/${KEY}") == "http://mofa.example/v2/hush"
+    assert found.expand("no name, $HOME, ${lower}") == "no name, $HOME, ${lower}"
+    with pytest.raises(settings.ConfigError) as caught:
+        found.expand("${MOFA_URL}/${BANK_URL}")
+    assert (caught.value.code, caught.value.name) == ("setting_missing", "BANK_URL")
+
+
+def test_secrets_do_not_show_in_a_repr() -> None:
+    env = {
+        "HUB_SECRET_S": "hush",
+        "HUB_DATABASE_URL": "postgresql://u:hush@db.example/hub",
+        "HUB_ADDRESS_A": "x?key=hush",
+    }
+    assert settings.load(env=env).secrets["S"] == "hush"
+    assert "hush" not in repr(settings.load(env=env))
+
+
+@pytest.mark.parametrize(
+    ("text", "code", "name"),
+    [
+        ("prot = 1", "setting_unknown", "prot"),
+        ('port = "x"', "setting_invalid", "port"),
+        ("port = 70000", "setting_invalid", "port"),
+        ("port = true", "setting_invalid", "port"),
+        ("host = 1", "setting_invalid", "host"),
+        ('test_mode = "maybe"', "setting_invalid", "test_mode"),
+        ("proxies = -1", "setting_invalid", "proxies"),
+        ("addresses = 1", "setting_invalid", "addresses"),
+        ("[secrets]\nS = 1", "setting_invalid", "secrets"),
+        ('[api_keys]\nshort = "agent"', "setting_invalid", "api_keys"),
+        ("port = ", "setting_file_unreadable", "hub.toml"),
+    ],
+)
+def test_a_wrong_setting_is_named(tmp_path: Path, text: str, code: str, name: str) -> None:
+    assert refused(write(tmp_path, text), {}) == (code, name)
+
+
+def test_wrong_settings_of_the_environment_are_named(tmp_path: Path) -> None:
+    assert refused(None, {"HUB_PORT": "x"}) == ("setting_invalid", "port")
+    assert refused(tmp_path / "hub.toml", {}) == ("setting_file_missing", "hub.toml")
