@@ -23,6 +23,7 @@ EVENTS: Mapping[str, str] = {
     "request.cancelled": "the agent gives the request up",
     "request.paid": "the voucher that covers the request is paid in full",
     "request.invoice_expired": "the voucher that covers the request ran out unpaid",
+    "request.companion_lost": "the companion no longer travels; another must be named",
     "reference.requested": "the request is due at the Ministry of Foreign Affairs",
     "reference.issued": "the Ministry of Foreign Affairs has issued a reference number",
     "reference.refused": "the Ministry of Foreign Affairs refuses",
@@ -53,6 +54,7 @@ EVENTS: Mapping[str, str] = {
     "transport.ended": "the vehicle of a leg has arrived",
     "programme.ready": "every night, leg, policy and ticket of the programme is confirmed",
     "group.cancelled": "nobody of the group travels any more",
+    "group.closed": "every request of the group has ended and its money is settled",
     # the voucher (the group's invoice)
     "voucher.issued": "the group's invoice is made, with its bill number",
     "voucher.billed": "the bank has registered the bill",
