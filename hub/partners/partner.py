@@ -5,12 +5,13 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from functools import cached_property
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 from marshmallow import ValidationError, fields
 
 from hub.canonical.entities import STATE
 from hub.channels import Target
+from hub.channels.files import folder_of
 from hub.partners.documents import Document, Duration, Fault, Names, Strict, Words, check, did_you_mean, text
 from hub.partners.manifest import ADDRESSES, NAME, ROLES, Adapter, Operation
 from hub.settings import ConfigError, Settings
@@ -55,6 +56,7 @@ class Partner:
     serves: Mapping[str, tuple[str, ...]]
     agent: AgentTerms | None
     endpoint: str | None
+    folders: str | None
     signed_with: str | None
     ca: str | None
     cert: str | None
@@ -94,7 +96,7 @@ class Partner:
     @cached_property
     def needs(self) -> tuple[str, ...]:
         """The names of the settings that this partner's addresses and secrets come from."""
-        given = (self.endpoint, self.signed_with, self.ca, self.cert)
+        given = (self.endpoint, self.folders, self.signed_with, self.ca, self.cert)
         return tuple(name for text in given if text for name in _VARIABLE.findall(text))
 
     @property
@@ -113,6 +115,13 @@ class Partner:
     def _targets(self) -> dict[str, Target]:
         return {}
 
+    def folder(self, side: Literal["to_partner", "from_partner"]) -> Path:
+        """Where files to or from this partner lie.  Raises :class:`ConfigError` naming a missing setting."""
+        given = self.folders or self.endpoint
+        if given is None:
+            raise ConfigError("endpoint_missing", self.id)
+        return folder_of(self._settings.expand(given)) / side
+
     def target(self, operation: Operation) -> Target:
         """Where and how to send *operation* to this partner.  Raises :class:`ConfigError` naming a missing setting."""
         found = self._targets.get(operation.name)
@@ -121,12 +130,16 @@ class Partner:
         return found
 
     def _target(self, operation: Operation) -> Target:
-        if self.endpoint is None:
+        if operation.channel == "files":
+            endpoint = str(self.folder("to_partner"))
+        elif self.endpoint is None:
             raise ConfigError("endpoint_missing", self.id)
+        else:
+            endpoint = self._settings.expand(self.endpoint)
         return Target(
             partner=self.id,
             channel=operation.channel,
-            endpoint=self._settings.expand(self.endpoint),
+            endpoint=endpoint,
             timeout=self.limits.timeout,
             concurrency=self.limits.concurrency,
             wire=operation.wire,
@@ -179,6 +192,8 @@ class _Row(Strict):
     serves = fields.Dict(keys=text(one_of=SERVED), values=Words())
     # Written as names: an address or a secret that stands in the file itself would travel with every copy of it.
     endpoint = text(pattern=r"\$\{[A-Z][A-Z0-9_]*\}(/[A-Za-z0-9._/-]*)?")
+    # Where a partner that is reached by another protocol leaves and finds its files.
+    folders = text(pattern=r"\$\{[A-Z][A-Z0-9_]*\}(/[A-Za-z0-9._/-]*)?")
     secret = text(pattern=r"\$\{[A-Z][A-Z0-9_]*\}")
     ca = text(pattern=r"\$\{[A-Z][A-Z0-9_]*\}")
     cert = text(pattern=r"\$\{[A-Z][A-Z0-9_]*\}")
@@ -216,6 +231,7 @@ def rows(document: Document, adapters: Mapping[str, Adapter], settings: Settings
             serves=data.get("serves", {}),
             agent=AgentTerms(**data["agent"]) if "agent" in data else None,
             endpoint=data.get("endpoint"),
+            folders=data.get("folders"),
             signed_with=data.get("secret"),
             ca=data.get("ca"),
             cert=data.get("cert"),
@@ -246,8 +262,8 @@ def _disagreements(partner: Partner) -> list[str]:
 def _variables(given: Any, place: tuple[str | int, ...]) -> list[tuple[tuple[str | int, ...], str]]:
     """Every ``${NAME}`` where none may stand."""
     if isinstance(given, str):
-        if "${" not in given or (len(place) == 2 and place[1] in ("endpoint", "secret", "ca", "cert")):
+        if "${" not in given or (len(place) == 2 and place[1] in ("endpoint", "folders", "secret", "ca", "cert")):
             return []
-        return [(place, "'${…}' may stand in endpoint, secret, ca and cert only")]
+        return [(place, "'${…}' may stand in endpoint, folders, secret, ca and cert only")]
     items = given.items() if isinstance(given, dict) else enumerate(given) if isinstance(given, list) else ()
     return [found for key, value in items for found in _variables(value, (*place, key))]
