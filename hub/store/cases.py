@@ -6,7 +6,7 @@ a kept one still is the truth, so that the same holds with other processes besid
 
 import json
 from collections import OrderedDict
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from datetime import UTC, date, datetime, timedelta
 from decimal import Decimal
@@ -106,7 +106,6 @@ class Kept:
     kept_facts: int = 0
     wrapped: dict[UUID, bytes] = field(default_factory=dict)
     numbers: dict[UUID, int] = field(default_factory=dict)
-    new: set[UUID] = field(default_factory=set)
 
 
 _group_by_id = Statement(select(umrah_group).where(umrah_group.c.id == bindparam("id")))
@@ -159,7 +158,7 @@ class Cases:
     ``agent_of`` gives an agent's present standing, which is the register's to know, not the tables'.
     """
 
-    def __init__(self, sealer: Sealer, agent_of: Any) -> None:
+    def __init__(self, sealer: Sealer, agent_of: Callable[[str], Agent]) -> None:
         self._sealer = sealer
         self._agent_of = agent_of
         self._kept: OrderedDict[UUID, Kept] = OrderedDict()
@@ -170,6 +169,10 @@ class Cases:
             self._kept.clear()
         for group in groups:
             self._kept.pop(group, None)
+
+    def agent(self, agent_id: str) -> Agent:
+        """An agent's present standing, as the register has it."""
+        return self._agent_of(agent_id)
 
     # -- finding -----------------------------------------------------------------------------------------------------
 
@@ -228,7 +231,7 @@ class Cases:
             agent_ref=row["agent_ref"],
             season=row["season"],
             state=row["state"],
-            agent=self._agent_of(row["agent"]),
+            agent=self.agent(row["agent"]),
             heads=row["heads"],
             programme=undump(Programme, json.loads(row["programme"])),
             opened_at=moment(row["opened_at"]),
@@ -317,6 +320,14 @@ class Cases:
         )
         self.index(tx, "document", member.id, pilgrim.document.number, pilgrim.document.issuing_state)
 
+    def rewrite(self, tx: Transaction, kept: Kept, request_id: UUID) -> None:
+        """Write a member whose personal part was corrected; its companion and document are found anew."""
+        pilgrim = kept.case.pilgrims[request_id]
+        sealed = self._seal(request_id, kept.wrapped[request_id], pilgrim)
+        tx.run(_request_sealed, request_id=request_id, sealed=sealed)
+        tx.run(_request_state, request_id=request_id, **_member_values(kept.case.members[request_id]))
+        self.index(tx, "document", request_id, pilgrim.document.number, pilgrim.document.issuing_state)
+
     # -- moving on ---------------------------------------------------------------------------------------------------
 
     def record(
@@ -389,7 +400,9 @@ class Cases:
             "kept": kept_facts,
             "version": version,
             "programme": json.dumps(dump(case.programme), ensure_ascii=False, separators=(",", ":")),
-            "bookings": to_json({n: {"line": b.line, "state": b.state, "brn": b.brn} for n, b in case.bookings.items()}),
+            "bookings": to_json(
+                {n: {"line": b.line, "state": b.state, "brn": b.brn} for n, b in case.bookings.items()}
+            ),
             "marks": to_json(case.marks),
         }
 
@@ -486,10 +499,3 @@ def _visa(event: Event) -> Visa:
         stay_days=event.data.get("stay_days") or 90,
         mrz=event.facts.get("visa_mrz"),
     )
-
-
-def live(members: Iterable[Member]) -> list[Member]:
-    return [m for m in members if m.ended_at is None]
-
-
-__all__ = ["Agent", "Cases", "Changes", "Kept", "from_json", "live", "micros", "moment", "to_json"]

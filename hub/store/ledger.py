@@ -440,6 +440,4 @@ class Ledger:
         self, tx: Transaction, at: Moment, actor: str, action: str, entity: str | None, exchange_id: UUID | None
     ) -> None:
         """Who did what to what, in the same commit as the change itself."""
-        tx.run(
-            _audit_insert, recorded_at=at.wall, actor=actor, action=action, entity=entity, exchange_id=exchange_id
-        )
+        tx.run(_audit_insert, recorded_at=at.wall, actor=actor, action=action, entity=entity, exchange_id=exchange_id)

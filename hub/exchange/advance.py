@@ -1,0 +1,258 @@
+"""A fact meets a case: the journey decides, and all that follows is written in the unit at hand.
+
+This is the one place where a case moves.  States, history, kept facts, incidents and the exchanges that the fact
+causes are rows of the same commit.
+"""
+
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass
+from typing import Literal
+from uuid import UUID
+
+from sqlalchemy import bindparam, delete, select, update
+
+from hub.canonical.case import Case
+from hub.canonical.errors import catalogue
+from hub.canonical.events import Event
+from hub.canonical.ids import new_id
+from hub.journey import AlreadyTrue, Applied, Conflict, Rules, TooEarly, apply, evolve
+from hub.partners import Operation, Register
+from hub.security.sealing import Sealer
+from hub.store.cases import Cases, Changes, Kept, from_json, moment, to_json
+from hub.store.database import Statement, Transaction, as_uuid, inserting, maybe_uuid
+from hub.store.ledger import Ledger, Moment
+from hub.store.tables import fact, request
+
+Verdict = Literal["applied", "repeated", "kept", "conflict"]
+
+
+@dataclass(frozen=True, slots=True)
+class Told:
+    """What came of one event that somebody told us."""
+
+    event: Event
+    verdict: Verdict
+    code: str | None = None
+
+
+_fact_insert = inserting(fact)
+_facts_of = Statement(select(fact).where(fact.c.group_id == bindparam("group_id")).order_by(fact.c.id))
+_fact_delete = Statement(delete(fact).where(fact.c.id == bindparam("fact_id")))
+_paid = Statement(
+    update(request)
+    .where(request.c.id == bindparam("request_id"), request.c.paid_at.is_(None))
+    .values(paid_at=bindparam("at"))
+)
+_referenced = Statement(
+    update(request)
+    .where(request.c.id == bindparam("request_id"), request.c.referenced_at.is_(None))
+    .values(referenced_at=bindparam("at"), partner_us=bindparam("spent"))
+)
+
+
+class Advance:
+    """Applies events to cases and routes what they cause.  ``wake`` is told, after the commit, which partner has work."""
+
+    def __init__(
+        self,
+        cases: Cases,
+        ledger: Ledger,
+        register: Register,
+        rules: Rules,
+        sealer: Sealer,
+        wake: Callable[[str], None],
+    ) -> None:
+        self._cases, self._ledger, self._register, self._rules = cases, ledger, register, rules
+        self._sealer, self.wake = sealer, wake
+
+    def happen(
+        self,
+        tx: Transaction,
+        kept: Kept,
+        events: Iterable[Event],
+        at: Moment,
+        *,
+        exchange: UUID | None = None,
+        partner: str | None = None,
+        spent_us: int = 0,
+    ) -> list[Told]:
+        """Apply *events*, and what follows from them, to the case; save it; answer what came of each event told.
+
+        ``exchange`` and ``partner`` are who told us; ``spent_us`` the partner's own time, for the five-minute clock.
+        """
+        changes = Changes()
+        told = [self._tell(tx, kept, event, at, changes, exchange, partner, spent_us) for event in events]
+        if kept.kept_facts and any(t.verdict == "applied" for t in told):
+            self._try_kept(tx, kept, at, changes)
+        if changes.group or changes.voucher or changes.members or changes.sealed:
+            self._cases.save(tx, kept, changes)
+        return told
+
+    def _tell(
+        self,
+        tx: Transaction,
+        kept: Kept,
+        event: Event,
+        at: Moment,
+        changes: Changes,
+        exchange: UUID | None,
+        partner: str | None,
+        spent_us: int,
+    ) -> Told:
+        verdict = self._apply(tx, kept, event, at, changes, exchange, spent_us)
+        if isinstance(verdict, Applied):
+            return Told(event, "applied")
+        if isinstance(verdict, AlreadyTrue):
+            return Told(event, "repeated")
+        if isinstance(verdict, TooEarly):
+            self._keep(tx, kept, event, verdict.code, at, changes, exchange)
+            return Told(event, "kept", verdict.code)
+        self._conflict(tx, kept.case, event, verdict, at, exchange, partner)
+        return Told(event, "conflict", verdict.code)
+
+    def _apply(
+        self,
+        tx: Transaction,
+        kept: Kept,
+        event: Event,
+        at: Moment,
+        changes: Changes,
+        exchange: UUID | None,
+        spent_us: int,
+    ) -> Applied | AlreadyTrue | TooEarly | Conflict:
+        case = kept.case
+        case.focus = event.request
+        result = apply(case, event, self._rules, moment(at.business))
+        if isinstance(result, Applied):
+            evolve(case, result)
+            changes.note(result)
+            self._cases.record(tx, kept, result, business=at.business, wall=at.wall, exchange=exchange)
+            if self._cases.learn(tx, kept, event) and event.request is not None:
+                changes.sealed.add(event.request)
+            for one in (event, *result.events):
+                self._time(tx, one, at, spent_us)
+                self._route(tx, case, one, at)
+        return result
+
+    def _time(self, tx: Transaction, event: Event, at: Moment, spent_us: int) -> None:
+        if event.name == "request.paid":
+            tx.run(_paid, request_id=event.request, at=at.wall)
+        elif event.name == "reference.issued":
+            tx.run(_referenced, request_id=event.request, at=at.wall, spent=spent_us)
+
+    # -- facts before their time -------------------------------------------------------------------------------------
+
+    def _keep(
+        self, tx: Transaction, kept: Kept, event: Event, code: str, at: Moment, changes: Changes, exchange: UUID | None
+    ) -> None:
+        row_id = new_id()
+        wrapped, key = self._sealer.new_data_key()
+        body = to_json(
+            {
+                "request": event.request,
+                "line": event.line,
+                "happened": event.happened,
+                "data": dict(event.data),
+                "facts": dict(event.facts),
+            }
+        ).encode()
+        tx.run(
+            _fact_insert,
+            id=row_id, group_id=kept.case.id, event=event.name, code=code, kept_at=at.wall, exchange_id=exchange,
+            wrapped=wrapped, sealed=self._sealer.seal(key, body, row_id.bytes),
+        )  # fmt: skip
+        kept.kept_facts += 1
+        changes.group = True
+
+    def _try_kept(self, tx: Transaction, kept: Kept, at: Moment, changes: Changes) -> None:
+        """Try the kept facts again, in the order they were told, as long as one of them moves the case."""
+        moved = True
+        while moved and kept.kept_facts:
+            moved = False
+            for row in tx.all(_facts_of, group_id=kept.case.id):
+                event = self._event(kept.case.id, row)
+                exchange = maybe_uuid(row["exchange_id"])
+                result = self._apply(tx, kept, event, at, changes, exchange, 0)
+                if isinstance(result, TooEarly):
+                    continue
+                tx.run(_fact_delete, fact_id=as_uuid(row["id"]))
+                kept.kept_facts -= 1
+                changes.group = True
+                if isinstance(result, Applied):
+                    moved = True
+                elif isinstance(result, Conflict):
+                    self._conflict(tx, kept.case, event, result, at, exchange, None)
+
+    def _event(self, group_id: UUID, row: object) -> Event:
+        sealed = row["sealed"]  # type: ignore[index]
+        row_id, name = as_uuid(row["id"]), row["event"]  # type: ignore[index]
+        key = self._sealer.unwrap(row["wrapped"])  # type: ignore[index]
+        body = from_json(self._sealer.open(key, sealed, row_id.bytes).decode())
+        return Event(
+            name=name,
+            group=group_id,
+            request=body["request"],
+            line=body["line"],
+            happened=body["happened"],
+            data=body["data"],
+            facts=body["facts"],
+        )
+
+    def _conflict(
+        self,
+        tx: Transaction,
+        case: Case,
+        event: Event,
+        conflict: Conflict,
+        at: Moment,
+        exchange: UUID | None,
+        partner: str | None,
+    ) -> None:
+        entry = catalogue().get(conflict.code)
+        self._ledger.raise_incident(
+            tx, at, "conflict", conflict.code, entry.who if entry else "operator",
+            partner=partner, event=event.name, group_id=case.id, request_id=event.request, exchange_id=exchange,
+        )  # fmt: skip
+
+    # -- routing -----------------------------------------------------------------------------------------------------
+
+    def _route(self, tx: Transaction, case: Case, event: Event, at: Moment) -> None:
+        """Content-based router: every operation that subscribes to *event* gets a subject at the partner of this case."""
+        for operation in self._register.subscribers(event.name):
+            subject_id, lane = _subject(operation, case, event)
+            partner = self._register.choose(operation, case, subject_id)
+            if partner is None:
+                self._ledger.raise_incident(
+                    tx, at, "exchange", "no_partner", "operator",
+                    operation=operation.name, event=event.name, group_id=case.id, request_id=event.request,
+                )  # fmt: skip
+                continue
+            within = operation.batch.within if operation.batch else 0.0
+            self._ledger.add_subject(
+                tx,
+                at,
+                partner=partner.id,
+                operation=operation.name,
+                kind=operation.per or "request",
+                subject_id=subject_id,
+                group_id=case.id,
+                lane=lane,
+                key=case.voucher.bill_no if operation.per == "voucher" and case.voucher else new_id().hex,
+                urgency=case.arrives_on.toordinal(),
+                not_before=at.wall + int(within * 1e6),
+            )
+            tx.after_commit(lambda name=partner.id: self.wake(name))  # type: ignore[misc]
+
+
+def _subject(operation: Operation, case: Case, event: Event) -> tuple[str, str]:
+    """What a line of *operation* is about, and the lane in which it keeps its order."""
+    if operation.per in ("booking", "trip"):
+        assert event.line is not None
+        return event.line, f"{case.id.hex}/{event.line}"
+    if operation.per == "voucher":
+        assert case.voucher is not None
+        return case.voucher.id.hex, case.voucher.id.hex
+    if operation.per == "group":
+        return case.id.hex, case.id.hex
+    assert event.request is not None
+    return event.request.hex, event.request.hex

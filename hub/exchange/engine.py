@@ -1,0 +1,145 @@
+"""The engine: everything behind the doors, put together once for one process."""
+
+import fcntl
+import os
+from typing import IO
+from uuid import UUID
+
+from hub.canonical.case import Agent
+from hub.canonical.errors import HubError
+from hub.canonical.events import Event
+from hub.canonical.messages.desk import Decision, GroupFiling
+from hub.clock import Clock
+from hub.exchange.advance import Advance
+from hub.exchange.collect import Collected, Collector
+from hub.exchange.delivery import Delivery
+from hub.exchange.dispatch import Dispatcher
+from hub.exchange.intake import Intake
+from hub.exchange.receive import Once, Receipt, Receiver
+from hub.journey import Rules
+from hub.partners import Register, load
+from hub.partners.partner import Partner
+from hub.security.keys import Keys
+from hub.security.sealing import Sealer
+from hub.settings import Settings
+from hub.store.cases import Cases
+from hub.store.database import Database, Transaction
+from hub.store.ledger import Ledger, Moment
+from hub.store.reading import Reading
+
+
+class Exchange:
+    """The one entrance of everything that comes in."""
+
+    def __init__(self, register: Register, receiver: Receiver, intake: Intake) -> None:
+        self._register, self._receiver, self._intake = register, receiver, intake
+
+    def receive(
+        self,
+        partner: str,
+        operation: str,
+        body: bytes,
+        *,
+        message: GroupFiling | Decision | None = None,
+        request: UUID | None = None,
+        once: Once | None = None,
+        name: str | None = None,
+        sequence: int | None = None,
+    ) -> Receipt:
+        """Take *body*, which *partner* gave us as *operation*; answered after everything it caused is durable.
+
+        Only our own API passes a *message*, loaded by its schema, and the *request* it is about; everything else is
+        read by its map.  *once* is the caller's idempotency key; *name* and *sequence* are a file's.
+        """
+        known = self._register.partners[partner]
+        if isinstance(message, GroupFiling):
+            return self._intake.open_group(known, message, body, once)
+        if isinstance(message, Decision):
+            assert request is not None
+            return self._intake.decide(known, message, request, body, once)
+        op = known.operations[operation]
+        if op.channel != "files":
+            return self._receiver.message(known, op, body, once)
+        if "group" in op.find:
+            return self._intake.roster(known, op, body, name or operation)
+        return self._receiver.file(known, op, body, name=name or operation, sequence=sequence)
+
+
+class Engine:
+    """Store, register, rules and threads of one hub.  ``start`` takes the installation for this process alone."""
+
+    def __init__(self, settings: Settings) -> None:
+        self.settings = settings
+        self.clock = Clock(settings.business_clock)
+        self.register: Register = load(settings)
+        rules = Rules.load(settings.rules)
+        sealer = Sealer(Keys.load(settings.keys))
+        self._lock = _take(settings)
+        self.database = Database(settings.var / "hub.db")
+        self._cases = Cases(sealer, self._agent)
+        self.database.on_rollback(self._cases.forget)
+        self._ledger = Ledger(sealer)
+        self._advance = Advance(self._cases, self._ledger, self.register, rules, sealer, self._wake)
+        delivery = Delivery(self._cases, self._ledger, self.register, self._advance)
+        self.dispatcher = Dispatcher(self.database, self._ledger, self.register, delivery, self.now)
+        receiver = Receiver(self.database, self._cases, self._ledger, self.register, self._advance, sealer, self.clock)
+        intake = Intake(self.database, self._cases, self._ledger, self.register, rules, self._advance, receiver)
+        self.exchange = Exchange(self.register, receiver, intake)
+        self._collector = Collector(self.register, self.exchange.receive)
+        self.reading = Reading(self.database, sealer, self.clock.now, self._busy)
+
+    def start(self) -> None:
+        """Go on with what was left open, deliver, and collect files, until :meth:`stop`."""
+        self.dispatcher.start()
+        self._collector.start()
+
+    def stop(self) -> None:
+        self._collector.stop()
+        self.dispatcher.stop()
+        self.database.close()
+        self._lock.close()
+
+    def now(self) -> Moment:
+        return Moment.of(self.clock.wall(), self.clock.now())
+
+    def collect(self, partner: Partner) -> Collected:
+        """Receive what *partner* has left in its folder."""
+        return self._collector.collect(partner)
+
+    def happen(self, tx: Transaction, group: UUID, event: Event) -> None:
+        """Tell a case something inside a unit of work that is at hand."""
+        kept = self._cases.load(tx, group)
+        if kept is not None:
+            self._advance.happen(tx, kept, [event], self.now())
+
+    def _wake(self, partner: str) -> None:
+        self.dispatcher.wake(partner)
+
+    def _busy(self) -> bool:
+        return not self.database.idle or not self.dispatcher.idle or self._collector.unread()
+
+    def _agent(self, agent_id: str) -> Agent:
+        """An agent's standing as the register has it now."""
+        terms = self.register.partners[agent_id].agent
+        assert terms is not None
+        return Agent(
+            id=agent_id,
+            country=terms.country,
+            mission=terms.mission,
+            company=terms.company,
+            quota_left=terms.quota,
+        )
+
+
+def _take(settings: Settings) -> IO[str]:
+    """Hold ``var/hub.lock`` while this process runs.  Raises ``hub_running`` where another one has it."""
+    settings.var.mkdir(parents=True, exist_ok=True, mode=0o700)
+    lock = open(settings.var / "hub.lock", "w", encoding="ascii")  # noqa: SIM115  held as long as the process runs
+    try:
+        fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except OSError:
+        lock.close()
+        raise HubError("hub_running") from None
+    lock.write(str(os.getpid()))
+    lock.flush()
+    return lock

@@ -1,0 +1,376 @@
+"""What people and machines ask of the store: counts, timelines, lists.  Reads only, beside the writer."""
+
+import json
+from collections.abc import Callable
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Any
+from uuid import UUID
+
+from sqlalchemy import bindparam, func, select
+
+from hub.canonical.money import from_minor
+from hub.security.sealing import Sealer
+from hub.store.cases import from_json, moment
+from hub.store.database import Database, Row, Statement, Transaction, as_uuid
+from hub.store.tables import exchange, exchange_subject, history, incident, request, run, sequence, umrah_group, voucher
+
+STATES = ("waiting", "leased", "sending", "in_doubt", "held", "parked", "dead", "settled")
+
+_counts = {
+    name: Statement(select(table.c.state, func.count()).group_by(table.c.state))
+    for name, table in (("states", request), ("groups", umrah_group), ("vouchers", voucher))
+}
+_exchanges = Statement(
+    select(exchange.c.partner, exchange.c.state, func.count(), func.sum(exchange.c.attempts - 1))
+    .where(exchange.c.direction == "out")
+    .group_by(exchange.c.partner, exchange.c.state)
+)
+_unfrozen = Statement(
+    select(exchange_subject.c.partner, func.count())
+    .where(exchange_subject.c.exchange_id.is_(None), exchange_subject.c.state == "open")
+    .group_by(exchange_subject.c.partner)
+)
+_refused = Statement(
+    select(exchange_subject.c.partner, func.count())
+    .where(exchange_subject.c.outcome.in_(("refused", "needs_data")))
+    .group_by(exchange_subject.c.partner)
+)
+_sent = Statement(
+    select(exchange_subject.c.partner, func.count())
+    .where(exchange_subject.c.exchange_id.is_not(None), exchange_subject.c.enquires.is_(None))
+    .group_by(exchange_subject.c.partner)
+)
+_incidents = Statement(
+    select(incident.c.kind, incident.c.code, func.count())
+    .where(incident.c.resolved_at.is_(None))
+    .group_by(incident.c.kind, incident.c.code)
+)
+_incident_rows = Statement(
+    select(incident).where(incident.c.resolved_at.is_(None)).order_by(incident.c.id).limit(bindparam("most"))
+)
+_edges = tuple(
+    Statement(select(func.min(table.c.due)).where(table.c.due.is_not(None)))
+    for table in (request, voucher, umrah_group)
+)
+_busy_in = Statement(
+    select(func.count()).select_from(exchange).where(exchange.c.direction == "in", exchange.c.state == "leased")
+)
+_open_out = Statement(
+    select(func.count())
+    .select_from(exchange)
+    .where(exchange.c.state.in_(("waiting", "leased", "sending", "in_doubt")), exchange.c.direction == "out")
+)
+_spans = Statement(
+    select(request.c.paid_at, request.c.referenced_at, request.c.partner_us).where(request.c.referenced_at.is_not(None))
+)
+_number = Statement(select(sequence.c.value).where(sequence.c.name == bindparam("name")))
+_group = Statement(select(umrah_group).where(umrah_group.c.id == bindparam("id")))
+_voucher = Statement(select(voucher).where(voucher.c.group_id == bindparam("id")))
+_members = Statement(
+    select(request.c.id, request.c.member, request.c.request_no, request.c.state, request.c.end_reason, request.c.marks)
+    .where(request.c.group_id == bindparam("id"))
+    .order_by(request.c.member)
+)
+_request = Statement(
+    select(request, umrah_group.c.agent, umrah_group.c.company, umrah_group.c.group_no)
+    .join(umrah_group, umrah_group.c.id == request.c.group_id)
+    .where(request.c.id == bindparam("id"))
+)
+_owner = Statement(
+    select(umrah_group.c.agent, umrah_group.c.company)
+    .join(request, request.c.group_id == umrah_group.c.id)
+    .where(request.c.id == bindparam("id"))
+)
+_history = Statement(
+    select(history)
+    .where((history.c.entity_id == bindparam("id")) | (history.c.entity_id == bindparam("group_id")))
+    .order_by(history.c.id)
+)
+_history_voucher = Statement(
+    select(history)
+    .where(history.c.group_id == bindparam("group_id"), history.c.machine == "voucher")
+    .order_by(history.c.id)
+)
+_waits = Statement(
+    select(
+        exchange_subject.c.partner, exchange_subject.c.operation, exchange.c.state, exchange.c.owner, exchange.c.code
+    )
+    .join(exchange, exchange.c.id == exchange_subject.c.exchange_id, isouter=True)
+    .where(
+        exchange_subject.c.group_id == bindparam("group_id"),
+        exchange_subject.c.state == "open",
+        exchange_subject.c.subject_id.in_((bindparam("subject"), bindparam("voucher"))),
+    )
+)
+_runs = Statement(select(run).order_by(run.c.due_at.desc(), run.c.schedule).limit(bindparam("most")))
+
+
+@dataclass(frozen=True, slots=True)
+class Found:
+    """A group as its agent, its company and operators see it; ``owner`` is (agent, company)."""
+
+    owner: tuple[str, str]
+    body: dict[str, Any]
+
+
+class Reading:
+    """Answers questions about the store.  ``busy`` says whether the engine has anything in its hands."""
+
+    def __init__(
+        self, database: Database, sealer: Sealer, business: Callable[[], datetime], busy: Callable[[], bool]
+    ) -> None:
+        self._database, self._sealer, self._business, self._busy = database, sealer, business, busy
+        #: Set by whoever runs the timetable: when the next schedule is due.
+        self.next_schedule: Callable[[], datetime | None] = lambda: None
+
+    def alive(self) -> None:
+        """Raises where the store cannot be read."""
+        with self._database.reading() as tx:
+            tx.one(_number, name="ticked")
+
+    # -- now ---------------------------------------------------------------------------------------------------------
+
+    def now(self) -> dict[str, Any]:
+        """The hub at one glance: states, exchanges by partner, what is open, the five-minute clock."""
+        busy = self._busy()
+        with self._database.reading() as tx:
+            counts = {name: {r[0]: r[1] for r in tx.all(statement)} for name, statement in _counts.items()}
+            exchanges = self._exchanges(tx)
+            incidents = [{"kind": r[0], "code": r[1], "n": r[2]} for r in tx.all(_incidents)]
+            edges = [r[0] for s in _edges if (r := tx.one(s)) is not None and r[0] is not None]
+            ticked = tx.one(_number, name="ticked")
+            unsettled = _count(tx, _busy_in) + _count(tx, _open_out) + sum(r[1] for r in tx.all(_unfrozen))
+            spans = sorted(
+                (r["referenced_at"] - r["paid_at"] - r["partner_us"]) / 1e6 for r in tx.all(_spans) if r["paid_at"]
+            )
+        schedule = self.next_schedule()
+        return {
+            "business_at": self._business().isoformat(),
+            "ticked_to": moment(ticked[0]).isoformat() if ticked else None,
+            "quiet": not busy and not self._busy() and not unsettled,
+            **counts,
+            "exchanges": exchanges,
+            "next_edge": moment(min(edges)).isoformat() if edges else None,
+            "next_schedule": schedule.isoformat() if schedule else None,
+            "suspense": sum(i["n"] for i in incidents if i["kind"] == "suspense"),
+            "incidents": [{"code": i["code"], "n": i["n"]} for i in incidents if i["kind"] != "suspense"],
+            "seconds_to_reference": _quantiles(spans),
+        }
+
+    def _exchanges(self, tx: Transaction) -> dict[str, dict[str, int]]:
+        found: dict[str, dict[str, int]] = {}
+
+        def of(partner: str) -> dict[str, int]:
+            return found.setdefault(partner, dict.fromkeys((*STATES, "sent", "refused", "retried"), 0))
+
+        for partner, state, n, retried in tx.all(_exchanges):
+            of(partner)[state] += n
+            of(partner)["retried"] += max(retried or 0, 0)
+        for partner, n in tx.all(_unfrozen):
+            of(partner)["waiting"] += n
+        for partner, n in tx.all(_sent):
+            of(partner)["sent"] = n
+        for partner, n in tx.all(_refused):
+            of(partner)["refused"] = n
+        return found
+
+    # -- lists and lives ---------------------------------------------------------------------------------------------
+
+    def owner_of(self, request_id: UUID) -> tuple[str, str] | None:
+        """The agent and the company of a request; None where there is none such."""
+        with self._database.reading() as tx:
+            row = tx.one(_owner, id=request_id)
+        return None if row is None else (row["agent"], row["company"])
+
+    def group(self, group_id: UUID) -> Found | None:
+        with self._database.reading() as tx:
+            row = tx.one(_group, id=group_id)
+            if row is None:
+                return None
+            bill = tx.one(_voucher, id=group_id)
+            members = tx.all(_members, id=group_id)
+        body = {
+            "id": str(group_id),
+            "group_no": row["group_no"],
+            "agent_group_no": row["agent_ref"],
+            "state": row["state"],
+            "blocked": from_json(row["marks"]).get("blocked"),
+            "voucher": None if bill is None else _bill(bill),
+            "bookings": from_json(row["bookings"]),
+            "requests": [_member(m) for m in members],
+        }
+        return Found((row["agent"], row["company"]), body)
+
+    def requests(
+        self,
+        *,
+        agent: str | None = None,
+        company: str | None = None,
+        state: str | None = None,
+        after: UUID | None = None,
+        limit: int = 100,
+    ) -> list[dict[str, Any]]:
+        """Requests in the order of their filing, those of one agent or one company where it asks."""
+        where = [
+            column == bindparam(name)
+            for name, column, value in (
+                ("agent", umrah_group.c.agent, agent),
+                ("company", umrah_group.c.company, company),
+                ("state", request.c.state, state),
+            )
+            if value is not None
+        ]
+        if after is not None:
+            where.append(request.c.id > bindparam("after"))
+        statement = _listing(tuple(sorted(str(w.left.key) for w in where)), where)
+        given = {"agent": agent, "company": company, "state": state, "after": after, "most": limit}
+        with self._database.reading() as tx:
+            rows = tx.all(statement, **{k: v for k, v in given.items() if v is not None})
+        return [{**_member(r), "group": str(as_uuid(r["group_id"]))} for r in rows]
+
+    def timeline(self, request_id: UUID) -> dict[str, Any] | None:
+        """A pilgrim's whole way: every state with when it happened and when we learned it, and what it waits on."""
+        with self._database.reading() as tx:
+            row = tx.one(_request, id=request_id)
+            if row is None:
+                return None
+            group_id = as_uuid(row["group_id"])
+            steps = [*tx.all(_history, id=request_id, group_id=group_id), *tx.all(_history_voucher, group_id=group_id)]
+            bill = tx.one(_voucher, id=group_id)
+            waits = tx.all(
+                _waits,
+                group_id=group_id,
+                subject=request_id.hex,
+                voucher="" if bill is None else as_uuid(bill["id"]).hex,
+            )
+        sealed = self._sealer.open(self._sealer.unwrap(row["wrapped"]), row["sealed"], request_id.bytes)
+        pilgrim = json.loads(sealed)
+        return {
+            "id": str(request_id),
+            "request_no": row["request_no"],
+            "group_no": row["group_no"],
+            "state": row["state"],
+            "end_reason": row["end_reason"],
+            "name": pilgrim["person"]["name"],
+            "name_ar": pilgrim["person"].get("name_ar"),
+            "nationality": pilgrim["person"]["nationality"],
+            "reference_no": pilgrim.get("reference_no"),
+            "visa_no": (pilgrim.get("visa") or {}).get("number"),
+            "border_no": pilgrim.get("border_no"),
+            "waits_on": [
+                {"partner": w["partner"], "operation": w["operation"], "state": w["state"] or "waiting", "owner": w["owner"],
+                 "code": w["code"]}
+                for w in waits
+            ],
+            "steps": [
+                {
+                    "machine": s["machine"],
+                    "event": s["event"],
+                    "was": s["was"],
+                    "now": s["now"],
+                    "reason": s["reason"],
+                    "corrects": bool(s["corrects"]),
+                    "happened": moment(s["happened_at"]).isoformat(),
+                    "learned": moment(s["business_at"]).isoformat(),
+                    "recorded": moment(s["recorded_at"]).isoformat(),
+                }
+                for s in sorted(steps, key=lambda s: s["id"])
+            ],
+        }  # fmt: skip
+
+    def runs(self, limit: int = 100) -> list[dict[str, Any]]:
+        """The latest runs of the timetable, the newest first."""
+        with self._database.reading() as tx:
+            rows = tx.all(_runs, most=limit)
+        return [
+            {
+                "schedule": r["schedule"],
+                "due_at": moment(r["due_at"]).isoformat(),
+                "state": r["state"],
+                "started_at": moment(r["started_at"]).isoformat() if r["started_at"] else None,
+                "ended_at": moment(r["ended_at"]).isoformat() if r["ended_at"] else None,
+                "late": bool(r["late"]),
+                "files": r["files"],
+                "lines": r["lines"],
+                "code": r["code"],
+            }
+            for r in rows
+        ]
+
+    def incidents(self, limit: int = 500) -> list[dict[str, Any]]:
+        """What waits for a person: kind, code, who must act, and where."""
+        with self._database.reading() as tx:
+            rows = tx.all(_incident_rows, most=limit)
+        return [
+            {
+                "kind": r["kind"],
+                "code": r["code"],
+                "owner": r["owner"],
+                "partner": r["partner"],
+                "operation": r["operation"],
+                "event": r["event"],
+                "request": None if r["request_id"] is None else str(as_uuid(r["request_id"])),
+                "group": None if r["group_id"] is None else str(as_uuid(r["group_id"])),
+                "exchange": None if r["exchange_id"] is None else str(as_uuid(r["exchange_id"])),
+                "line": r["line"],
+                "raised": moment(r["raised_at"]).isoformat(),
+            }
+            for r in rows
+        ]
+
+
+_listings: dict[tuple[str, ...], Statement] = {}
+
+
+def _listing(names: tuple[str, ...], where: list[Any]) -> Statement:
+    found = _listings.get(names)
+    if found is None:
+        found = _listings[names] = Statement(
+            select(
+                request.c.id, request.c.member, request.c.request_no, request.c.state, request.c.end_reason,
+                request.c.marks, request.c.group_id,
+            )
+            .join(umrah_group, umrah_group.c.id == request.c.group_id)
+            .where(*where)
+            .order_by(request.c.id)
+            .limit(bindparam("most"))
+        )  # fmt: skip
+    return found
+
+
+def _count(tx: Transaction, statement: Statement) -> int:
+    row = tx.one(statement)
+    return 0 if row is None else int(row[0])
+
+
+def _member(row: Row) -> dict[str, Any]:
+    marks = from_json(row["marks"])
+    return {
+        "id": str(as_uuid(row["id"])),
+        "request_no": row["request_no"],
+        "member": row["member"],
+        "state": row["state"],
+        "reason": row["end_reason"] or marks.get("reason"),
+        "attempt": marks.get("attempt", 1),
+    }
+
+
+def _bill(row: Row) -> dict[str, Any]:
+    return {
+        "bill_no": row["bill_no"],
+        "state": row["state"],
+        "amount": str(from_minor(row["amount"], row["currency"])),
+        "paid": str(from_minor(row["paid"], row["currency"])),
+        "currency": row["currency"],
+        "expires_at": moment(row["expires_at"]).isoformat() if row["expires_at"] else None,
+    }
+
+
+def _quantiles(sorted_spans: list[float]) -> dict[str, Any]:
+    n = len(sorted_spans)
+
+    def at(q: float) -> float | None:
+        return None if not n else round(max(sorted_spans[min(n - 1, int(q * n))], 0.0), 3)
+
+    return {"p50": at(0.5), "p99": at(0.99), "max": at(1.0), "n": n}

@@ -1,0 +1,161 @@
+"""The timetable: what is due, by the calendar or by a case's own clock, found out from rows and done once.
+
+APScheduler only wakes :meth:`Timetable.tick`; what is due is worked out from the stored watermark, so that a late,
+lost or doubled waking loses and doubles nothing.  A firing is a row, unique by (schedule, due time).
+"""
+
+import threading
+from collections.abc import Iterator
+from datetime import UTC, datetime, timedelta
+
+import structlog
+from apscheduler.executors.pool import ThreadPoolExecutor
+from apscheduler.jobstores.memory import MemoryJobStore
+from apscheduler.schedulers.background import BackgroundScheduler
+from apscheduler.triggers.cron import CronTrigger
+
+from hub.canonical.events import Event
+from hub.clock import Clock
+from hub.exchange.engine import Engine
+from hub.partners import Schedule
+from hub.store.cases import micros, moment
+from hub.store.database import Transaction
+from hub.store.runs import Runs
+
+log = structlog.get_logger(__name__)
+
+EVERY = 0.05  # seconds between looks at the clock; a look that finds nothing due costs microseconds
+EDGES = 200  # due times of cases that share a unit of work
+FIRST_LOOK = timedelta(days=1)  # how far back a timetable that never ran looks for what it should have run
+
+
+class Timetable:
+    """Fires schedules and the due times of cases.  ``tick(now)`` may be called by anyone, at any time, from one thread."""
+
+    def __init__(self, engine: Engine) -> None:
+        self._engine = engine
+        self._clock: Clock = engine.clock
+        self._runs = Runs()
+        self._triggers = {
+            s.name: CronTrigger.from_crontab(s.cron, timezone=s.zone) for s in engine.register.schedules.values()
+        }
+        self._next: dict[str, datetime | None] = {}
+        self._ticked: datetime | None = None
+        self._ticking = threading.Lock()
+        self._scheduler = BackgroundScheduler(
+            jobstores={"default": MemoryJobStore()},
+            executors={"default": ThreadPoolExecutor(1)},
+            job_defaults={"coalesce": True, "max_instances": 1, "misfire_grace_time": None},
+            timezone=UTC,
+        )
+        engine.reading.next_schedule = self.next_due
+
+    def start(self) -> None:
+        """Wake up regularly, in the background, until :meth:`stop`."""
+        self._scheduler.add_job(self._wake, "interval", seconds=EVERY, id="tick")
+        self._scheduler.start()
+
+    def stop(self) -> None:
+        if self._scheduler.running:
+            self._scheduler.shutdown(wait=True)
+
+    def next_due(self) -> datetime | None:
+        """When the next schedule fires."""
+        return min((at for at in self._next.values() if at is not None), default=None)
+
+    def _wake(self) -> None:
+        try:
+            self.tick(self._clock.now())
+        except Exception as error:
+            log.error("tick_failed", kind=type(error).__name__)
+
+    def tick(self, now: datetime) -> None:
+        """Do all that is due at business time *now*: first the schedules, whose files may bring older news, then the
+        due times of cases."""
+        with self._ticking:
+            watermark = self._watermark(now)
+            if not self._anything_due(now):
+                self._remember(now)
+                return
+            for schedule in self._engine.register.schedules.values():
+                fires = list(self._fires(schedule, watermark, now))
+                if fires:
+                    self._run(schedule, fires, now)
+            while self._edges(now):
+                pass
+            self._remember(now, force=True)
+
+    # -- what is due -------------------------------------------------------------------------------------------------
+
+    def _watermark(self, now: datetime) -> datetime:
+        """Everything due up to here has been done."""
+        if self._ticked is None:
+            with self._engine.database.reading() as tx:
+                self._ticked = self._runs.ticked(tx) or now - FIRST_LOOK
+            self._look_ahead(self._ticked)
+        return self._ticked
+
+    def _look_ahead(self, after: datetime) -> None:
+        just_after = after + timedelta(microseconds=1)
+        self._next = {name: t.get_next_fire_time(None, just_after) for name, t in self._triggers.items()}
+
+    def _anything_due(self, now: datetime) -> bool:
+        first = self.next_due()
+        if first is not None and first <= now:
+            return True
+        with self._engine.database.reading() as tx:
+            return self._runs.any_edge(tx, micros(now))
+
+    def _fires(self, schedule: Schedule, after: datetime, until: datetime) -> Iterator[datetime]:
+        at = self._next[schedule.name]
+        trigger = self._triggers[schedule.name]
+        while at is not None and at <= until:
+            if at > after:
+                yield at
+            at = trigger.get_next_fire_time(at, at + timedelta(microseconds=1))
+
+    def _remember(self, now: datetime, *, force: bool = False) -> None:
+        """Move the watermark.  Written only when something was done or a second of business time has passed."""
+        if force or self._ticked is None or now - self._ticked > timedelta(seconds=1):
+            self._ticked = now
+            self._look_ahead(now)
+            self._engine.database.unit(lambda tx: self._runs.set_ticked(tx, micros(now)))
+
+    # -- doing it ----------------------------------------------------------------------------------------------------
+
+    def _run(self, schedule: Schedule, fires: list[datetime], now: datetime) -> None:
+        """Run *schedule* for the last of *fires*; those before it were missed while nobody was awake, and it covers
+        them."""
+        due = micros(fires[-1])
+        late = (now - fires[-1]).total_seconds() > schedule.late_after
+
+        def begin(tx: Transaction) -> bool:
+            for missed in fires[:-1]:
+                self._runs.covered(tx, schedule.name, micros(missed), due)
+            return self._runs.begin(tx, schedule.name, due, micros(self._clock.wall()), late)
+
+        if not self._engine.database.unit(begin):
+            return
+        found = self._engine.collect(schedule.partner)
+        self._engine.database.unit(
+            lambda tx: self._runs.end(
+                tx, schedule.name, due, micros(self._clock.wall()), found.files, found.lines, found.code
+            )
+        )
+
+    def _edges(self, now: datetime) -> bool:
+        """Tell cases whose due time has come; answers whether there may be more."""
+
+        def unit(tx: Transaction) -> bool:
+            rows = self._runs.edges(tx, micros(now), EDGES)
+            for machine, group, request, due in rows:
+                self._engine.happen(
+                    tx,
+                    group,
+                    Event(
+                        name="clock.due", group=group, request=request, happened=moment(due), data={"machine": machine}
+                    ),
+                )
+            return len(rows) > 0
+
+        return self._engine.database.unit(unit)
