@@ -1,0 +1,286 @@
+"""Files of records: what fixed-width and comma-separated files have in common, row by row."""
+
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass, field
+from typing import Any, Protocol
+
+from hub.canonical.declare import shapes
+from hub.mapping import forms
+from hub.mapping.errors import Bad, MapError
+from hub.mapping.model import Always, Form, Pair, Record, Spec, rules_for
+from hub.mapping.source import Module, Ours, Source, Theirs, agree, same, sum_start
+
+Locate = Callable[..., MapError]
+#: The lists and fields that totals are made of: (list, summed field or None for a count).
+Total = tuple[str, str | None]
+
+
+@dataclass(frozen=True, slots=True)
+class Row:
+    """One row of a file on its own: its value, or why it has none.
+
+    ``number`` is the row's line in the file, as a person who opens it counts, from 1, a heading included.
+    """
+
+    number: int
+    value: Any
+    fault: MapError | None
+    raw: Any
+    _cells: Callable[[Any], dict[str, str]]
+
+    @property
+    def theirs(self) -> dict[str, str]:
+        """The raw cells by our field's name, for giving a row back to whoever sent it.  Personal data."""
+        return self._cells(self.raw)
+
+
+class Layout(Protocol):
+    """What fixed and csv do differently."""
+
+    def lines(self, data: bytes, fail: Locate) -> Iterator[tuple[int, Any]]:
+        """The rows with their numbers; raises what *fail* makes where the bytes are no such file."""
+
+    def raw(self, rule: Pair | Always, place: int) -> tuple[str, str]:
+        """The raw expression over ``m``, and the one that binds it to ``x`` and is true where nothing stands."""
+
+    def written(self, rule: Pair, ours: Ours) -> str: ...
+
+    def constant(self, rule: Always) -> str: ...
+
+    def made(self, cells: list[tuple[str, Any]]) -> list[tuple[str, Any]]:
+        """The expression that joins the *cells* of a record, as lines."""
+
+    def faulty(self, raw: Any) -> Bad | None:
+        """Why a row cannot be looked into at all."""
+
+    def tell(self, raw: Any) -> int | None:
+        """Which record a row is, by its place among the map's; None for none."""
+
+
+def write_source(spec: Spec, layout: Layout, escape: Callable[[str], str]) -> Source:
+    """A module with ``w0(m)``, ``w1(m)`` … for the records."""
+    source = Source(spec)
+    codes = source.codes("write", escape)
+    for number, record in enumerate(spec.records):
+        ours = Ours(source, codes)
+        cells: list[tuple[str, Any]] = []
+        for rule in rules_for(record.rules, "write"):
+            if isinstance(rule, Pair):
+                cells.append((layout.written(rule, ours), rule))
+            elif isinstance(rule, Always):
+                cells.append((layout.constant(rule) if rule.text is not None else ours.always(rule)[0], rule))
+        lines = layout.made(cells)
+        source.add(f"def w{number}(m):")
+        source.extend(ours.prelude, 1)
+        source.extend(lines, 1)
+    return source
+
+
+def read_source(spec: Spec, layout: Layout) -> Source:
+    """A module with, for each record, ``r0(m, o)`` that reads it, ``t0(m, t)`` that holds its totals against *t*, and
+    ``s0(m)`` that gives the numbers which totals are made of."""
+    source = Source(spec)
+    codes = source.codes("read", str)
+    wanted = totals(spec)
+    for number, record in enumerate(spec.records):
+        theirs = Theirs(source, spec.part(record), codes=codes)
+        checks, summands = [], []
+        for place, rule in enumerate(rules_for(record.rules, "read")):
+            assert isinstance(rule, Pair | Always)
+            required, absent = layout.raw(rule, place)
+            if isinstance(rule, Always):
+                if rule.text is not None:
+                    theirs.after.append((f"{source.bind(same)}({required}, {rule.text!r})", rule))
+                else:
+                    checks.append((_check(source, rule, required, codes), rule))
+                continue
+            theirs.pair(rule, required, absent)
+            key = record.each is not None and (str(record.each), str(rule.field))
+            if key in wanted:
+                summands.append((f"{key!r}: {theirs.leaves[-1].plain},", rule))
+        source.add(f"def r{number}(m, o):")
+        if record.each is not None:
+            source.extend(theirs.build(), 1)
+        else:
+            source.extend(theirs.after, 1)
+            source.add(" return {")
+            source.extend([(f"{str(leaf.field)!r}: {leaf.tolerant if leaf.field.optional else leaf.plain},", leaf.rule)
+                           for leaf in theirs.leaves], 2)  # fmt: skip
+            source.add(" }")
+        source.add(f"def t{number}(m, t):")
+        source.extend([*checks, ("pass", None)], 1)
+        source.add(f"def s{number}(m, o=None):")
+        source.add(" return {")
+        source.extend(summands, 2)
+        source.add(" }")
+    return source
+
+
+def _check(source: Source, rule: Always, raw: str, codes: Callable[[Form], str]) -> str:
+    assert rule.each is not None
+    shape = sum_start(rule.summed)[1]
+    read = forms.reader(source.bind, shape, rule.form, source.spec.format, rule.width, codes)
+    key = (str(rule.each), rule.summed and rule.summed.name)
+    return f"{source.bind(agree)}({read(raw)}, t[{key!r}])"
+
+
+def totals(spec: Spec) -> dict[Total, Any]:
+    """What the file's totals are made of, each with what it starts from."""
+    found: dict[Total, Any] = {}
+    for record in spec.records:
+        for rule in record.rules:
+            if isinstance(rule, Always) and rule.each is not None:
+                found[str(rule.each), rule.summed and rule.summed.name] = sum_start(rule.summed)[0]
+    return found
+
+
+@dataclass(slots=True)
+class Rows:
+    """A file being read: its head, then its rows one by one.
+
+    ``head`` holds the message's own fields that stand before the rows, by name, and all of them once the rows have been
+    gone through.  Iterating gives a :class:`Row` for every row, good or bad.  What is wrong with the file as a whole
+    (a missing trailer, totals that do not agree) raises :class:`MapError`, at the end at the latest: nothing of the
+    rows counts before the iteration has ended by itself.
+    """
+
+    spec: Spec
+    layout: Layout
+    module: Module
+    locate: Locate
+    lines: Iterator[tuple[int, Any]]
+    order: str | None
+    cells: Callable[[Any], dict[str, str]]
+    head: dict[str, Any] = field(default_factory=dict)
+    lists: dict[str, list[Any]] = field(default_factory=dict)
+    _totals: dict[Total, Any] = field(default_factory=dict)
+    _unknown: set[Total] = field(default_factory=set)
+    _once: dict[int, tuple[int, Any]] = field(default_factory=dict)
+    _ahead: tuple[int, Any, int | None] | None = None
+    _at: int = 0
+    _last: int = 1
+
+    def open(self) -> "Rows":
+        """Read up to the first row of a list."""
+        self._totals = totals(self.spec)
+        self.lists = {str(record.each): [] for record in self.spec.records if record.each is not None}
+        self._ahead = self._next()
+        return self
+
+    def __iter__(self) -> Iterator[Row]:
+        ahead = self._ahead
+        while ahead is not None:
+            number, raw, kind = ahead
+            value, fault = None, None
+            try:
+                value = self._value(raw, kind)
+            except Exception as error:  # whatever a damaged row does, it is that row's fault
+                caught = error
+                fault = self.locate(caught, self.module, row=number)
+            self._count(raw, kind, value, fault)
+            yield Row(number, value, fault, raw, self.cells)
+            ahead = self._next()
+        self._end()
+
+    def message(self) -> Any:
+        """The whole message.  Raises the first row's fault where there is one."""
+        for row in self:
+            if row.fault is not None:
+                raise row.fault
+        return _assembled(self.spec.message, self.head | self.lists)
+
+    def _value(self, raw: Any, kind: int | None) -> Any:
+        if (bad := self.layout.faulty(raw)) is not None:
+            raise bad
+        if kind is None:
+            raise Bad("map_record", "is none of the map's records")
+        return self.module.names[f"r{kind}"](raw, self.order)
+
+    def _next(self) -> tuple[int, Any, int | None] | None:
+        """The next row of a list; what stands once is read on the way."""
+        for number, raw in self.lines:
+            self._last = number
+            kind = self.layout.tell(raw)
+            if kind is None or kind < self._at or kind in self._once:
+                if kind is None and self.lists:
+                    return number, raw, None
+                raise self._fault("map_record", f"line {number} does not belong there", row=number)
+            self._at = kind
+            if self.spec.records[kind].each is not None:
+                return number, raw, kind
+            self._once[kind] = number, raw
+            self.head |= self._guarded(number, lambda r=raw, k=kind: self._value(r, k))  # type: ignore[misc]
+        return None
+
+    def _guarded(self, number: int, act: Callable[[], Any]) -> Any:
+        try:
+            return act()
+        except Exception as error:
+            caught = error
+        raise self.locate(caught, self.module, row=number)
+
+    def _count(self, raw: Any, kind: int | None, value: Any, fault: MapError | None) -> None:
+        if kind is None:
+            record = next(record for record in self.spec.records if record.each is not None)
+            kind = self.spec.records.index(record)
+        name = str(self.spec.records[kind].each)
+        if fault is None:
+            self.lists[name].append(value)
+        wanted = [key for key in self._totals if key[0] == name]
+        if not wanted:
+            return
+        amounts = {}
+        if any(key[1] for key in wanted):
+            try:
+                # The amounts of a row that is faulty elsewhere still count in the file's totals.
+                amounts = self.module.names[f"s{kind}"](raw)
+            except Exception:
+                self._unknown |= {key for key in wanted if key[1]}
+        for key in wanted:
+            self._totals[key] += 1 if key[1] is None else amounts.get(key, 0)
+
+    def _end(self) -> None:
+        for number, record in enumerate(self.spec.records):
+            if record.each is None and number not in self._once:
+                raise self._fault("file_truncated", f"there is no {record.name}", line=record.line, row=self._last)
+        known = _Known(self._totals, self._unknown)
+        for kind, (number, raw) in self._once.items():
+            self._guarded(number, lambda r=raw, k=kind: self.module.names[f"t{k}"](r, known))  # type: ignore[misc]
+
+    def _fault(self, code: str, text: str, *, line: int | None = None, row: int | None = None) -> MapError:
+        return MapError(code, path=self.spec.shown, line=line or self.spec.fields_line, row=row, text=text)
+
+
+class _Unchecked:
+    """Equal to any total: one of its amounts could not be read, which is its row's fault and told there."""
+
+    def __eq__(self, other: object) -> bool:
+        return True
+
+    __hash__ = None  # type: ignore[assignment]
+
+
+class _Known(dict[Total, Any]):
+    def __init__(self, found: Mapping[Total, Any], unknown: set[Total]) -> None:
+        super().__init__(found)
+        self.update(dict.fromkeys(unknown, _Unchecked()))
+
+
+def _assembled(cls: type, flat: Mapping[str, Any], prefix: str = "") -> Any:
+    """The object of *cls* whose leaves are in *flat* by dotted name."""
+    given: dict[str, Any] = {}
+    for name, shape in shapes(cls).items():
+        where = prefix + name
+        if where in flat:
+            given[name] = flat[where]
+        elif shape.part is not None and not shape.many:
+            below = {key: value for key, value in flat.items() if key.startswith(where + ".")}
+            if below and not (shape.optional and all(value is None for value in below.values())):
+                given[name] = _assembled(shape.part, below, where + ".")
+    return cls(**given)
+
+
+def cells_of(record: Record) -> list[tuple[str, Pair]]:
+    return [(str(rule.field), rule) for rule in rules_for(record.rules, "read") if isinstance(rule, Pair)]
+
+

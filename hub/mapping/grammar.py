@@ -1,0 +1,472 @@
+"""From the tree of a map's file to its rules, with every mistake of grammar reported and none fatal.
+
+The grammar is that of ``docs/mapping-language.md``.
+"""
+
+import codecs
+import csv
+import difflib
+import re
+from collections.abc import Iterable, Mapping
+from decimal import Decimal, InvalidOperation
+from pathlib import Path
+from typing import Any
+from zoneinfo import ZoneInfo
+
+from hub.canonical.declare import Shape, shapes
+from hub.mapping.loader import Branch, Item, Node, Text
+from hub.mapping.model import MISSING, Always, Each, Field, Form, Group, Pair, Record, Report, Rule, Spec, Table, When
+
+FORMATS = ("xml", "json", "fixed", "csv")
+FORMS = ("table", "date", "hijri", "datetime", "decimal", "digits", "text", "number", "arabic")
+_KEYS = {
+    "xml": {"namespace", "root", "schema", "fields"},
+    "json": {"fields"},
+    "fixed": {"encoding", "length", "newline", "records"},
+    "csv": {"encoding", "delimiter", "newline", "records"},
+}
+_COMMON = {"message", "format", "tables"}
+_NEEDED = {"xml": ("root", "fields"), "json": ("fields",), "fixed": ("length", "records"), "csv": ("records",)}
+_LONG = {"field", "form", "default", "else", "only", "lossy"}
+_ALWAYS = re.compile(
+    r"=\s*(?:'(?P<text>(?:[^']|'')*)'|count\((?P<count>[\w.]+)\)|sum\((?P<sum>[\w.]+)\))\s*(?:\|(?P<form>.*))?", re.DOTALL
+)
+_CONDITION = re.compile(r"(?P<field>[\w.]+)\s+is\s+(?P<not>not\s+)?(?P<value>.+)")
+_NAME = r"@?[A-Za-z_][\w.-]*"
+_PLACES = {
+    "xml": re.compile(r"(?:[A-Za-z_][\w.-]*)(?:/[A-Za-z_][\w.-]*)*(?:/@[A-Za-z_][\w.-]*)?|@[A-Za-z_][\w.-]*"),
+    "json": re.compile(r"[^/\s](?:[^/]*[^/\s])?(?:/[^/\s](?:[^/]*[^/\s])?)*"),
+    "fixed": re.compile(r"[1-9][0-9]*-[1-9][0-9]*"),
+    "csv": re.compile(r".+", re.DOTALL),
+}
+
+
+def closest(wrong: str, known: Iterable[str]) -> str:
+    """«; did you mean 'x'?» where something like *wrong* is known."""
+    near = difflib.get_close_matches(wrong, list(known), 1)
+    return f"; did you mean '{near[0]}'?" if near else ""
+
+
+def read(tree: Branch, spec: Spec, messages: Mapping[str, type], tables: Path, schemas: Path, report: Report) -> bool:
+    """Fill *spec* from *tree*.  False when the file's head is so wrong that nothing else of it can be understood."""
+    return _Grammar(spec, tables, schemas, report).file(tree, messages)
+
+
+class _Grammar:
+    def __init__(self, spec: Spec, tables: Path, schemas: Path, report: Report) -> None:
+        self.spec, self.tables, self.schemas, self.report = spec, tables, schemas, report
+
+    # --- the file -----------------------------------------------------------------------------------------------------
+
+    def file(self, tree: Branch, messages: Mapping[str, type]) -> bool:
+        given = self.table(tree, "key")
+        head = self.head(given, tree.line, messages)
+        if not head:
+            return False
+        spec = self.spec
+        for key, item in given.items():
+            if key not in _KEYS[spec.format] | _COMMON:
+                known = _KEYS[spec.format] | _COMMON
+                self.report(item.line, f"'{key}' is no key of a map in {spec.format}{closest(key, known)}")
+        for key in _NEEDED[spec.format]:
+            if key not in given:
+                self.report(tree.line, f"'{key}' is missing: a map in {spec.format} needs it")
+        for key in ("namespace", "root", "schema", "encoding", "length", "newline", "delimiter"):
+            if key in given and key in _KEYS[spec.format]:
+                text = self.text(given[key].node)
+                if text is not None:
+                    getattr(self, f"key_{key}")(text, given[key].line)
+        if "tables" in given:
+            for item in self.table(self.branch(given["tables"]), "table").values():
+                self.code_table(item)
+        if "fields" in given:
+            spec.fields_line = given["fields"].line
+            spec.rules = self.rules(self.branch(given["fields"]), spec.message, "")
+        if "records" in given:
+            spec.fields_line = given["records"].line
+            for item in self.table(self.branch(given["records"]), "record").values():
+                self.record(item)
+        return True
+
+    def head(self, given: Mapping[str, Item], line: int, messages: Mapping[str, type]) -> bool:
+        whole = True
+        for key, known in (("message", messages), ("format", FORMATS)):
+            if key not in given:
+                self.report(line, f"'{key}' is missing: every map says its {key}")
+                whole = False
+                continue
+            value = self.text(given[key].node) or ""
+            if value not in known:
+                self.report(given[key].line, f"no {key} '{value}'{closest(value, known)}")
+                whole = False
+            elif key == "message":
+                self.spec.message, self.spec.message_line = messages[value], given[key].line
+            else:
+                self.spec.format = value  # type: ignore[assignment]
+        return whole
+
+    def key_namespace(self, text: str, line: int) -> None:
+        if not text or any(c in text for c in "{}<>\"' \t\n"):
+            self.report(line, "a namespace is a URI")
+        self.spec.namespace = text
+
+    def key_root(self, text: str, line: int) -> None:
+        if not _PLACES["xml"].fullmatch(text) or "@" in text:
+            self.report(line, f"root '{text}' is no path of elements")
+        else:
+            self.spec.root = tuple(text.split("/"))
+
+    def key_schema(self, text: str, line: int) -> None:
+        path = (self.schemas / text).resolve()
+        if not path.is_relative_to(self.schemas.resolve()):
+            self.report(line, f"schema '{text}' lies outside the adapter's folder")
+        elif not path.is_file():
+            self.report(line, f"there is no schema '{text}' in the adapter's folder")
+        else:
+            self.spec.schema = path
+
+    def key_encoding(self, text: str, line: int) -> None:
+        try:
+            codecs.lookup(text)
+            "a".encode(text)
+        except (LookupError, UnicodeError):
+            self.report(line, f"there is no encoding '{text}'")
+        else:
+            self.spec.encoding = text
+
+    def key_length(self, text: str, line: int) -> None:
+        if not re.fullmatch(r"[1-9][0-9]{0,4}", text):
+            self.report(line, "a length is a number of columns from 1 to 99999")
+        else:
+            self.spec.length = int(text)
+
+    def key_newline(self, text: str, line: int) -> None:
+        if text not in ("crlf", "lf"):
+            self.report(line, "a newline is crlf or lf")
+        self.spec.newline = "\r\n" if text == "crlf" else "\n"
+
+    def key_delimiter(self, text: str, line: int) -> None:
+        text = "\t" if text == "tab" else text
+        if text not in (",", ";", "\t", "|"):
+            self.report(line, "a delimiter is one of , ; | tab")
+        else:
+            self.spec.delimiter = text
+
+    # --- nodes --------------------------------------------------------------------------------------------------------
+
+    def text(self, node: Node) -> str | None:
+        if isinstance(node, Text):
+            return node.value
+        self.report(node.line, "a text is wanted here, not a table")
+        return None
+
+    def branch(self, item: Item) -> Branch:
+        if isinstance(item.node, Branch):
+            return item.node
+        self.report(item.line, f"'{item.key}' wants a table of 'key: value' lines below it")
+        return Branch((), item.line)
+
+    def table(self, branch: Branch, what: str) -> dict[str, Item]:
+        """The items of *branch* by key; what comes twice is reported and its first wins."""
+        found: dict[str, Item] = {}
+        for item in branch.items:
+            if item.key in found:
+                self.report(item.line, f"{what} '{item.key}' is given twice (first on line {found[item.key].line})")
+            else:
+                found[item.key] = item
+        return found
+
+    # --- code tables --------------------------------------------------------------------------------------------------
+
+    def code_table(self, item: Item) -> None:
+        name, partial = item.key, None
+        if isinstance(item.node, Text):
+            codes = self.file_table(item, item.node.value)
+        else:
+            codes, file = [], None
+            for code in item.node.items:
+                value = self.text(code.node)
+                if value is None:
+                    continue
+                if code.key == "partial":
+                    partial = value
+                elif code.key == "file":
+                    file = value
+                else:
+                    codes.append((code.key, value, code.line))
+            if file is not None:
+                codes = self.file_table(item, file)
+        reading: dict[str, str] = {}
+        writing: dict[str, str] = {}
+        lines: dict[str, int] = {}
+        for theirs, ours, line in codes:
+            if theirs in reading:
+                if reading[theirs] != ours:
+                    both = f"both '{reading[theirs]}' and '{ours}'"
+                    self.report(line, f"table '{name}': '{theirs}' stands for {both}, so it cannot be read back")
+                else:
+                    self.report(line, f"table '{name}': '{theirs}' is given twice (first on line {lines[theirs]})")
+                continue
+            reading[theirs], lines[theirs] = ours, line
+            writing.setdefault(ours, theirs)
+        if not reading:
+            self.report(item.line, f"table '{name}' has no codes")
+        self.spec.tables[name] = Table(name, item.line, reading, writing, lines, partial)
+
+    def file_table(self, item: Item, name: str) -> list[tuple[str, str, int]]:
+        path = (self.tables / name).resolve()
+        if not path.is_relative_to(self.tables.resolve()) or not path.is_file():
+            self.report(item.line, f"table '{item.key}': there is no file '{name}' below mappings/tables")
+            return []
+        with path.open(encoding="utf-8-sig", newline="") as file:
+            rows = [row for row in csv.reader(file) if row]
+        if rows[:1] == [["theirs", "ours"]]:
+            rows = rows[1:]
+        wrong = next((n for n, row in enumerate(rows, 1) if len(row) != 2), None)
+        if wrong:
+            self.report(item.line, f"table '{item.key}': row {wrong} of '{name}' has not two columns")
+        return [(row[0].strip(), row[1].strip(), item.line) for row in rows if len(row) == 2]
+
+    # --- rules --------------------------------------------------------------------------------------------------------
+
+    def record(self, item: Item) -> None:
+        given = self.table(self.branch(item), "key")
+        for key, inner in given.items():
+            if key not in ("each", "fields"):
+                self.report(inner.line, f"'{key}' is no key of a record{closest(key, ('each', 'fields'))}")
+        each, part = None, self.spec.message
+        if "each" in given:
+            each = self.part_field(given["each"], self.spec.message, many=True)
+            if each is None:
+                return
+            assert each.shape.part is not None
+            part = each.shape.part
+        if "fields" not in given:
+            self.report(item.line, f"record '{item.key}' has no fields")
+            return
+        rules = self.rules(self.branch(given["fields"]), part, "")
+        self.spec.records.append(Record(name=item.key, line=item.line, each=each, rules=rules))
+
+    def rules(self, branch: Branch, cls: type, prefix: str) -> list[Rule]:
+        found = []
+        seen: dict[str, int] = {}
+        for item in branch.items:
+            if item.key in seen:
+                self.report(item.line, f"'{item.key}' is given twice (first on line {seen[item.key]})")
+                continue
+            seen[item.key] = item.line
+            if not _PLACES[self.spec.format].fullmatch(item.key):
+                self.report(item.line, f"'{item.key}' is no place in {self.spec.format}")
+                continue
+            rule = self.rule(item, cls, {"place": item.key, "full": prefix + item.key, "line": item.line})
+            if rule is not None:
+                if self.spec.format == "fixed":
+                    first, last = item.key.split("-")
+                    rule.columns = int(first), int(last)
+                found.append(rule)
+        return found
+
+    def rule(self, item: Item, cls: type, where: dict[str, Any]) -> Rule | None:
+        node = item.node
+        if isinstance(node, Text):
+            return self.short(node, cls, where)
+        keys = {inner.key for inner in node.items}
+        kind = "each" if "each" in keys else "group" if "group" in keys else "field"
+        allowed = {"each": {"each", "fields"}, "group": {"group", "when", "fields"}, "field": _LONG}[kind]
+        given = self.table(node, "key")
+        for key, inner in given.items():
+            if key not in allowed:
+                self.report(inner.line, f"'{key}' is no key of a {kind} rule{closest(key, allowed)}")
+        if kind == "field":
+            return self.long(given, item, cls, where)
+        if self.spec.format in ("fixed", "csv"):
+            self.report(item.line, f"'{kind}:' has no place inside a record of a {self.spec.format} file")
+            return None
+        return self.nested(kind, given, item, cls, where)
+
+    def nested(self, kind: str, given: dict[str, Item], item: Item, cls: type, where: dict[str, Any]) -> Rule | None:
+        field = self.part_field(given[kind], cls, many=kind == "each")
+        if "fields" not in given:
+            self.report(item.line, f"'{kind}:' needs 'fields:'")
+            return None
+        when = self.condition(given["when"], cls) if "when" in given and kind == "group" else None
+        if field is None:
+            return None
+        assert field.shape.part is not None
+        rules = self.rules(self.branch(given["fields"]), field.shape.part, where["full"] + "/")
+        if kind == "each":
+            return Each(field=field, rules=rules, **where)
+        return Group(field=field, rules=rules, when=when, **where)
+
+    def short(self, node: Text, cls: type, where: dict[str, Any]) -> Rule | None:
+        if node.value.startswith("="):
+            return self.always(node, cls, where)
+        name, _, form = node.value.partition("|")
+        field = self.leaf(name.strip(), node.line, cls)
+        read_form = self.form(form, node.line) if "|" in node.value else None
+        return None if field is None else Pair(field=field, form=read_form, **where)
+
+    def long(self, given: dict[str, Item], item: Item, cls: type, where: dict[str, Any]) -> Rule | None:
+        if "field" not in given:
+            self.report(item.line, "a rule needs 'field:', 'group:' or 'each:'")
+            return None
+        values = {key: self.text(inner.node) for key, inner in given.items() if key in _LONG}
+        field = self.leaf(values["field"] or "", given["field"].line, cls)
+        form = self.form(values["form"] or "", given["form"].line) if "form" in given else None
+        if field is None:
+            return None
+        pair = Pair(field=field, form=form, **where)
+        if "default" in given:
+            pair.default = self.literal(field, values["default"] or "", given["default"].line)
+        if "else" in given:
+            name, bar, spare = (values["else"] or "").partition("|")
+            other = self.leaf(name.strip(), given["else"].line, cls)
+            if other is not None:
+                pair.otherwise = (other, self.form(spare, given["else"].line) if bar else None)
+        if "only" in given:
+            if values["only"] in ("write", "read"):
+                pair.only = values["only"]  # type: ignore[assignment]
+            else:
+                self.report(given["only"].line, "'only:' is write or read")
+        if "lossy" in given:
+            pair.lossy = values["lossy"]
+            if not pair.lossy:
+                self.report(given["lossy"].line, "'lossy:' says why")
+        return pair
+
+    def always(self, node: Text, cls: type, where: dict[str, Any]) -> Rule | None:
+        match = _ALWAYS.fullmatch(node.value.strip())
+        if match is None:
+            self.report(node.line, "after '=' comes 'TEXT', count(LIST) or sum(LIST.FIELD)")
+            return None
+        form = self.form(match["form"], node.line) if match["form"] is not None else None
+        if match["text"] is not None:
+            return Always(text=match["text"].replace("''", "'"), form=form, **where)
+        name, summed = match["count"], None
+        if name is None:
+            name, _, last = match["sum"].rpartition(".")
+        each = self.resolve(name, node.line, cls)
+        if each is None:
+            return None
+        if not each.shape.many or each.shape.part is None:
+            self.report(node.line, f"'{name}' is no list")
+            return None
+        if match["sum"]:
+            inner = self.leaf(last, node.line, each.shape.part)
+            if inner is None:
+                return None
+            summed = inner.shape
+            if summed.kind not in ("decimal", "integer") or summed.optional:
+                self.report(node.line, f"'{match['sum']}' cannot be summed: it is not always a number")
+                return None
+        return Always(each=each, summed=summed, form=form, **where)
+
+    # --- fields, forms, values ----------------------------------------------------------------------------------------
+
+    def resolve(self, name: str, line: int, cls: type) -> Field | None:
+        names, found = tuple(name.split(".")), []
+        for depth, step in enumerate(names):
+            known = shapes(cls)
+            if step not in known:
+                self.report(line, f"no field '{name}' in {self.owner(cls, depth)}{closest(step, known)}")
+                return None
+            shape = known[step]
+            found.append(shape)
+            if depth < len(names) - 1:
+                if shape.part is None or shape.many:
+                    kind = "list" if shape.many else shape.kind
+                    self.report(line, f"'{step}' is a {kind}: nothing of it can be named as '{name}'")
+                    return None
+                cls = shape.part
+        return Field(names, tuple(found))
+
+    def owner(self, cls: type, depth: int) -> str:
+        return self.spec.message.__name__ if depth else cls.__name__
+
+    def leaf(self, name: str, line: int, cls: type) -> Field | None:
+        field = self.resolve(name, line, cls)
+        if field is not None and (field.shape.part is not None or field.shape.many):
+            word = "each" if field.shape.many else "group"
+            self.report(line, f"'{name}' is a {'list' if field.shape.many else 'part'}: map it with '{word}:'")
+            return None
+        return field
+
+    def part_field(self, item: Item, cls: type, *, many: bool) -> Field | None:
+        name = self.text(item.node)
+        field = self.resolve(name, item.line, cls) if name is not None else None
+        if field is not None and (field.shape.part is None or field.shape.many != many):
+            self.report(item.line, f"'{name}' is no {'list of parts' if many else 'part'}")
+            return None
+        return field
+
+    def form(self, text: str, line: int) -> Form | None:
+        name, _, argument = text.strip().partition(" ")
+        argument = argument.strip()
+        if name not in FORMS:
+            self.report(line, f"no form '{name}'{closest(name, FORMS)}")
+            return None
+        if name in ("table", "date", "hijri", "datetime", "decimal") and not argument:
+            self.report(line, f"form '{name}' says which: '{name} {'NAME' if name == 'table' else 'PATTERN'}'")
+            return None
+        if name in ("digits", "text", "number", "arabic") and argument:
+            self.report(line, f"form '{name}' takes nothing after it")
+            return None
+        if name == "decimal" and not re.fullmatch(r"[0-9]", argument):
+            self.report(line, "form 'decimal' says how many decimal places: a digit")
+            return None
+        if name == "table" and argument not in self.spec.tables:
+            self.report(line, f"no table '{argument}'{closest(argument, self.spec.tables)}")
+            return None
+        zone = None
+        if name == "datetime":
+            pattern, _, last = argument.rpartition(" ")
+            if pattern and (last == "UTC" or "/" in last):
+                argument = pattern.strip()
+                try:
+                    zone = ZoneInfo(last)
+                except (KeyError, ValueError, OSError):
+                    self.report(line, f"there is no time zone '{last}'")
+                    return None
+        return Form(name, argument, zone)
+
+    def condition(self, item: Item, cls: type) -> When | None:
+        text = self.text(item.node)
+        match = _CONDITION.fullmatch((text or "").strip())
+        if match is None:
+            self.report(item.line, "a condition reads FIELD is VALUE, or FIELD is not VALUE")
+            return None
+        field = self.leaf(match["field"], item.line, cls)
+        if field is None:
+            return None
+        value = match["value"].strip()
+        if value == "none" and "none" not in (field.shape.one_of or ()):
+            if not field.optional:
+                self.report(item.line, f"'{field}' is never none")
+            return When(field, None, bool(match["not"]))
+        return When(field, self.literal(field, value, item.line), bool(match["not"]))
+
+    def literal(self, field: Field, text: str, line: int) -> Any:
+        """The canonical value that *text* names; MISSING, with a report, where *field* never has it."""
+        value, wanted = _typed(field.shape, text)
+        if wanted:
+            self.report(line, f"'{field}' is never '{text}': it is {wanted}")
+        return value
+
+
+def _typed(shape: Shape, text: str) -> tuple[Any, str]:
+    """The value, or what it had to be."""
+    match shape.kind:
+        case "boolean":
+            return {"true": True, "false": False}.get(text, MISSING), "" if text in ("true", "false") else "true or false"
+        case "integer" if re.fullmatch(r"-?[0-9]+", text):
+            return int(text), ""
+        case "decimal":
+            try:
+                return Decimal(text), ""
+            except InvalidOperation:
+                return MISSING, "a decimal"
+        case "text":
+            if shape.one_of is not None and text not in shape.one_of:
+                return MISSING, f"one of {', '.join(shape.one_of)}"
+            return text, ""
+    return MISSING, f"a {shape.kind}"

@@ -1,0 +1,178 @@
+"""A map as its file says it: pairs of places and fields, groups, lists and what always stands somewhere."""
+
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any, Literal
+from zoneinfo import ZoneInfo
+
+from hub.canonical.declare import Shape
+
+Format = Literal["xml", "json", "fixed", "csv"]
+Direction = Literal["write", "read"]
+#: Where a rule says nothing, which is not the same as none.
+MISSING: Any = object()
+
+
+@dataclass(frozen=True, slots=True)
+class Field:
+    """A canonical field seen from its scope: ``passport.number`` with the shapes on the way to it."""
+
+    names: tuple[str, ...]
+    shapes: tuple[Shape, ...]
+
+    @property
+    def shape(self) -> Shape:
+        return self.shapes[-1]
+
+    @property
+    def optional(self) -> bool:
+        return any(shape.optional for shape in self.shapes)
+
+    def __str__(self) -> str:
+        return ".".join(self.names)
+
+
+@dataclass(frozen=True, slots=True)
+class Form:
+    name: str
+    argument: str = ""
+    zone: ZoneInfo | None = None
+
+    def __str__(self) -> str:
+        return f"{self.name} {self.argument}".strip()
+
+
+@dataclass(frozen=True, slots=True)
+class When:
+    field: Field
+    value: Any
+    negated: bool
+
+
+@dataclass(frozen=True, slots=True)
+class Table:
+    """A code table.  ``read`` maps theirs to ours, ``write`` ours to the first of theirs; ``lines`` theirs to its line."""
+
+    name: str
+    line: int
+    read: Mapping[str, str]
+    write: Mapping[str, str]
+    lines: Mapping[str, int]
+    partial: str | None
+
+
+@dataclass(slots=True, kw_only=True)
+class Rule:
+    """One line of a map.  ``place`` is relative to its scope, ``full`` is the whole way, for people."""
+
+    place: str
+    full: str
+    line: int
+    columns: tuple[int, int] | None = None
+
+    @property
+    def width(self) -> int | None:
+        return self.columns and self.columns[1] - self.columns[0] + 1
+
+
+@dataclass(slots=True, kw_only=True)
+class Pair(Rule):
+    field: Field
+    form: Form | None = None
+    default: Any = MISSING
+    otherwise: tuple[Field, Form | None] | None = None
+    only: Direction | None = None
+    lossy: str | None = None
+
+    @property
+    def may_be_empty(self) -> bool:
+        """Whether there may be nothing to write."""
+        return self.field.optional and (self.otherwise is None or self.otherwise[0].optional)
+
+
+@dataclass(slots=True, kw_only=True)
+class Always(Rule):
+    """``= 'TEXT'``, ``= count(LIST)`` or ``= sum(LIST.FIELD)``: written, and compared when read."""
+
+    text: str | None = None
+    each: Field | None = None
+    summed: Shape | None = None
+    form: Form | None = None
+
+
+@dataclass(slots=True, kw_only=True)
+class Group(Rule):
+    field: Field
+    rules: list[Rule]
+    when: When | None = None
+
+
+@dataclass(slots=True, kw_only=True)
+class Each(Rule):
+    field: Field
+    rules: list[Rule]
+
+
+@dataclass(slots=True, kw_only=True)
+class Record:
+    """One kind of line of a file: ``each`` is the list it repeats for, None for a line that stands once."""
+
+    name: str
+    line: int
+    each: Field | None
+    rules: list[Rule]
+
+
+@dataclass(slots=True, kw_only=True)
+class Spec:
+    """A whole map, read and checked."""
+
+    path: Path
+    shown: str
+    name: str
+    version: int
+    message: type
+    message_line: int
+    format: Format
+    namespace: str | None = None
+    root: tuple[str, ...] = ()
+    schema: Path | None = None
+    encoding: str = "utf-8"
+    newline: str = "\n"
+    delimiter: str = ","
+    length: int = 0
+    fields_line: int = 0
+    tables: dict[str, Table] = field(default_factory=dict)
+    rules: list[Rule] = field(default_factory=list)
+    records: list[Record] = field(default_factory=list)
+
+    def part(self, record: Record) -> type:
+        """The class whose fields *record*'s rules name."""
+        if record.each is None:
+            return self.message
+        assert record.each.shape.part is not None
+        return record.each.shape.part
+
+
+def rules_for(rules: list[Rule], direction: Direction) -> list[Rule]:
+    """The rules of one scope that take part in one direction."""
+    other = "read" if direction == "write" else "write"
+    return [rule for rule in rules if not (isinstance(rule, Pair) and rule.only == other)]
+
+
+def every_rule(spec: Spec) -> Iterator[Rule]:
+    """All rules, nested ones after the one that holds them."""
+    yield from _below(spec.rules)
+    for record in spec.records:
+        yield from _below(record.rules)
+
+
+def _below(rules: list[Rule]) -> Iterator[Rule]:
+    for rule in rules:
+        yield rule
+        if isinstance(rule, Group | Each):
+            yield from _below(rule.rules)
+
+
+Report = Callable[[int, str], None]

@@ -1,0 +1,410 @@
+"""Maps in XML: one ``%`` template a scope to write, one dictionary of children a level to read."""
+
+import re
+import threading
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass, field
+from operator import attrgetter
+from typing import Any
+
+from lxml import etree
+
+from hub.mapping.errors import Bad, MapError, SoapFault
+from hub.mapping.model import Always, Each, Group, Pair, Report, Rule, Spec, rules_for
+from hub.mapping.source import Lines, Ours, Source, Theirs, by_identity, counted, refuse_condition
+from hub.mapping.xsd import Declared
+from hub.security import xml
+
+_SOAP = ("http://schemas.xmlsoap.org/soap/envelope/", "http://www.w3.org/2003/05/soap-envelope")
+
+
+@dataclass(slots=True)
+class Element:
+    """What a scope's places make of one element."""
+
+    name: str
+    text: Pair | Always | None = None
+    attributes: list[tuple[str, Rule]] = field(default_factory=list)
+    children: list["Element"] = field(default_factory=list)
+    nested: Group | Each | None = None
+
+    @property
+    def bare(self) -> bool:
+        """Only text: no attributes, no elements, and once."""
+        return not self.attributes and not self.children and self.nested is None
+
+    def rules(self) -> Iterable[Rule]:
+        yield from filter(None, (self.text, self.nested, *(rule for _, rule in self.attributes)))
+        for child in self.children:
+            yield from child.rules()
+
+
+def tree(rules: list[Rule], report: Report | None = None) -> Element:
+    """The elements below a scope, in the order of the map, which is the order of the wire."""
+    root = Element("")
+    for rule in rules:
+        at = root
+        steps = rule.place.split("/")
+        attribute = steps.pop()[1:] if steps[-1].startswith("@") else None
+        for step in steps:
+            at = _open(at, step, rule, report)
+        if attribute is not None:
+            at.attributes.append((attribute, rule))
+        elif isinstance(rule, Pair | Always):
+            at.text = rule
+        else:
+            at.nested = rule
+        if report and (at.children or at.nested) and (at.text or (at.nested and at.attributes)):
+            report(rule.line, f"{rule.full} would hold text and elements at once")
+    return root
+
+
+def _open(at: Element, step: str, rule: Rule, report: Report | None) -> Element:
+    if at.children and at.children[-1].name == step and at.children[-1].nested is None:
+        return at.children[-1]
+    if report and any(child.name == step for child in at.children):
+        report(rule.line, f"'{step}' is opened a second time: keep its places together")
+    at.children.append(Element(step))
+    return at.children[-1]
+
+
+def qualified(spec: Spec, name: str) -> str:
+    """*name* as lxml writes a tag."""
+    return f"{{{spec.namespace}}}{name}" if spec.namespace else name
+
+
+# --- text -----------------------------------------------------------------------------------------------------------------
+
+_ESCAPES = str.maketrans({"&": "&amp;", "<": "&lt;", ">": "&gt;", '"': "&quot;", "\r": "&#13;", "\n": "&#10;", "\t": "&#9;"})
+_NEVER = re.compile("[^\t\n\r\u0020-\ud7ff\ue000-\ufffd\U00010000-\U0010ffff]")
+
+
+def escape(text: str) -> str:
+    if text.isalnum():
+        return text
+    if _NEVER.search(text):
+        raise Bad("invalid_characters", "{} holds a character that XML cannot carry", text)
+    return text.translate(_ESCAPES)
+
+
+def _wrapped(start: str, end: str, attributes: str, inner: str) -> str:
+    """An element that is left out when nothing of it is there."""
+    return f"{start}{attributes}>{inner}{end}" if inner or attributes else ""
+
+
+# --- writing --------------------------------------------------------------------------------------------------------------
+
+
+def write_source(spec: Spec, declared: Declared | None) -> Source:
+    """The module whose ``write(m)`` gives the text of the body's element."""
+    source = Source(spec)
+    _Writer(source, spec).root(declared)
+    return source
+
+
+Piece = tuple[str, list[Lines], bool]  # template, one argument's lines for each %s, whether anything is sure to stand there
+
+
+class _Writer:
+    def __init__(self, source: Source, spec: Spec) -> None:
+        self.source, self.spec = source, spec
+        self.codes = source.codes("write", escape)
+
+    def root(self, declared: Declared | None) -> None:
+        *outer, last = self.spec.root
+        namespace = f" xmlns={_quoted(self.spec.namespace)}" if self.spec.namespace else ""
+        start = "".join(f"<{name}{namespace if n == 0 else ''}>" for n, name in enumerate(outer))
+        end = "".join(f"</{name}>" for name in reversed(outer))
+        at = declared
+        for name in self.spec.root:
+            at = at and at.child(name)
+        self.scope("write", last, self.spec.rules, at, start, end, "" if outer else namespace)
+
+    def scope(
+        self, function: str, name: str, rules: list[Rule], declared: Declared | None,
+        start: str = "", end: str = "", namespace: str = "",
+    ) -> None:  # fmt: skip
+        ours = Ours(self.source, self.codes)
+        root = tree(rules_for(rules, "write"))
+        template, arguments = self.attributes(root, ours)
+        inner, more, _ = self.contents(root, ours, declared)
+        text = f"{_percent(start)}<{name}{_percent(namespace)}{template}>{inner}</{name}>{end}"
+        self.source.add(f"def {function}(m):")
+        self.source.extend(ours.prelude, 1)
+        self.source.add(f" return {text!r} % (")
+        for lines in arguments + more:
+            self.source.extend(lines, 2)
+        self.source.add(" )")
+
+    def contents(self, element: Element, ours: Ours, declared: Declared | None) -> Piece:
+        template, arguments, sure = "", [], False
+        for child in element.children:
+            text, lines, certain = self.element(child, ours, declared and declared.child(child.name))
+            template, arguments, sure = template + text, arguments + lines, sure or certain
+        return template, arguments, sure
+
+    def attributes(self, element: Element, ours: Ours) -> tuple[str, list[Lines]]:
+        template, arguments = "", []
+        for name, rule in element.attributes:
+            assert isinstance(rule, Pair | Always)
+            if isinstance(rule, Pair) and rule.may_be_empty:
+                start = f' {name}="%s"'
+                value = ours.written(rule, "''", lambda v, s=start, r=rule: f"{s!r} % {self.safe(r, v)}", "z")  # type: ignore[misc]
+                template, arguments = template + "%s", [*arguments, [(value + ",", rule)]]
+            else:
+                text, lines = self.sure_text(rule, ours)
+                template, arguments = f'{template} {name}="{text}"', arguments + lines
+        return template, arguments
+
+    def sure_text(self, rule: Pair | Always, ours: Ours) -> tuple[str, list[Lines]]:
+        """The template of text that always stands there, and its arguments."""
+        if isinstance(rule, Pair):
+            return "%s", [[(ours.written(rule, "''", lambda v: self.safe(rule, v)) + ",", rule)]]
+        value, constant = ours.always(rule)
+        if constant:
+            return _percent(escape(rule.text or "")), []
+        return "%s", [[(value + ",", rule)]]
+
+    def safe(self, pair: Rule, value: str) -> str:
+        assert isinstance(pair, Pair)
+        forms = {pair.form.name if pair.form else "text"}
+        if pair.otherwise is not None:
+            forms.add(pair.otherwise[1].name if pair.otherwise[1] else "text")
+        free = pair.field.shape.kind == "text" and not forms <= {"table", "digits"}
+        return f"{self.source.bind(escape)}({value})" if free else value
+
+    def element(self, element: Element, ours: Ours, declared: Declared | None) -> Piece:
+        name = element.name
+        if element.nested is not None:
+            return self.nested(element, element.nested, ours, declared)
+        start, attributes = self.attributes(element, ours)
+        pair = element.text
+        if isinstance(pair, Pair) and pair.may_be_empty:
+            values = "".join(lines[0][0] for lines in attributes)
+            template = f"<{name}{start}>%s</{name}>"
+            text = ours.written(pair, "''", lambda v: f"{template!r} % ({values}{self.safe(pair, v)},)")
+            return "%s", [[(text + ",", pair)]], False
+        if pair is not None:
+            text, lines = self.sure_text(pair, ours)
+            return f"<{name}{start}>{text}</{name}>", attributes + lines, True
+        inner, lines, sure = self.contents(element, ours, declared)
+        if sure or not element.children or (declared is not None and declared.required) or ('="' in start):
+            return f"<{name}{start}>{inner}</{name}>", attributes + lines, True
+        wrap: Lines = [(f"{self.source.bind(_wrapped)}({'<' + name!r}, {f'</{name}>'!r}, {start!r} % (", None)]
+        wrap += [(" " + text, rule) for argument in attributes for text, rule in argument]
+        wrap.append((f"), {inner!r} % (", None))
+        wrap += [(" " + text, rule) for argument in lines for text, rule in argument]
+        wrap.append((")),", None))
+        return "%s", [wrap], False
+
+    def nested(self, element: Element, rule: Group | Each, ours: Ours, declared: Declared | None) -> Piece:
+        function = self.source.new("w")
+        self.scope(function, element.name, rule.rules, declared)
+        value = ours.value(rule.field)
+        if isinstance(rule, Each):
+            self.source.numbers[function] = rule, by_identity(attrgetter(str(rule.field)))
+            return "%s", [[(f"''.join([{function}(i) for i in {value}]),", rule)]], False
+        made = f"{function}(x)"
+        if allowed := ours.allows(rule):
+            made = f"{made} if {allowed} else {self.source.bind(refuse_condition(rule))}(x)"
+        if not rule.field.optional:
+            return "%s", [[(f"{made.replace('(x)', f'({value})')},", rule)]], True
+        return "%s", [[(f"'' if (x := {value}) is None else {made},", rule)]], False
+
+
+def _quoted(text: str | None) -> str:
+    return f'"{(text or "").translate(_ESCAPES)}"'
+
+
+def _percent(text: str) -> str:
+    return text.replace("%", "%%")
+
+
+# --- reading --------------------------------------------------------------------------------------------------------------
+
+
+def read_source(spec: Spec) -> Source:
+    """The module whose ``read(m, o)`` gives the message of element *m* under date order *o*."""
+    source = Source(spec)
+    _Reader(source, spec).scope("read", spec.message, spec.rules)
+    return source
+
+
+class _Reader:
+    def __init__(self, source: Source, spec: Spec) -> None:
+        self.source, self.spec = source, spec
+        self.codes = source.codes("read", str)
+
+    def tag(self, name: str) -> str:
+        return repr(qualified(self.spec, name))
+
+    def scope(self, function: str, cls: type, rules: list[Rule]) -> None:
+        theirs = Theirs(self.source, cls, codes=self.codes)
+        root = tree(rules_for(rules, "read"))
+        for name, rule in root.attributes:
+            self.leaf(theirs, rule, f"m.attrib[{name!r}]", f"(x := m.get({name!r})) is None")
+        self.level(theirs, root, "m", counted(rules))
+        self.source.add(f"def {function}(m, o):")
+        self.source.extend(theirs.build(), 1)
+
+    def level(self, theirs: Theirs, element: Element, holder: str, first: set[tuple[str, ...]]) -> None:
+        if not element.children:
+            return
+        bare = all(child.bare for child in element.children)
+        many = frozenset(qualified(self.spec, c.name) for c in element.children if isinstance(c.nested, Each))
+        name = f"c{len(theirs.prelude)}"
+        call = f"{self.source.bind(texts)}({holder})" if bare else f"{self.source.bind(elements)}({holder}, {self.source.bind(many)})"
+        rule = next(iter(element.rules()), None)
+        theirs.prelude.append((f"{name} = {call}", rule))
+        for child in element.children:
+            tag = self.tag(child.name)
+            found = f"(x := {name}.get({tag})) is None"
+            if isinstance(child.nested, Each):
+                self.each(theirs, child.nested, f"{self.source.bind(kids)}({holder}, {tag})", first)
+                continue
+            if child.nested is not None:
+                self.group(theirs, child.nested, f"{name}[{tag}]", found)
+                continue
+            if child.text is not None and bare:
+                self.leaf(theirs, child.text, f"{name}[{tag}]", found)
+            elif child.text is not None:
+                self.leaf(theirs, child.text, f"{name}[{tag}].text", f"{found} or (x := x.text) is None")
+            for attribute, own in child.attributes:
+                self.leaf(
+                    theirs, own, f"{name}[{tag}].attrib[{attribute!r}]", f"{found} or (x := x.get({attribute!r})) is None"
+                )
+            self.level(theirs, child, f"{name}.get({tag})", first)
+
+    def leaf(self, theirs: Theirs, rule: Rule, required: str, absent: str) -> None:
+        if isinstance(rule, Pair):
+            theirs.pair(rule, required, absent)
+        elif isinstance(rule, Always):
+            theirs.always(rule, required, self.codes)
+
+    def each(self, theirs: Theirs, rule: Each, items: str, first: set[tuple[str, ...]]) -> None:
+        function = self.source.new("r")
+        assert rule.field.shape.part is not None
+        self.scope(function, rule.field.shape.part, rule.rules)
+        self.source.numbers[function] = rule, _sibling
+        theirs.part(rule, f"[{function}(i, o) for i in {items}]", first=rule.field.names in first)
+
+    def group(self, theirs: Theirs, rule: Group, required: str, absent: str) -> None:
+        function = self.source.new("r")
+        assert rule.field.shape.part is not None
+        self.scope(function, rule.field.shape.part, rule.rules)
+        if not rule.field.shape.optional:
+            theirs.part(rule, f"{function}({required}, o)")
+            return
+        theirs.part(rule, f"None if {absent} else {function}(x, o)")
+        theirs.check(rule)
+
+
+def _sibling(parent: Any, item: Any) -> int:
+    return 1 + sum(1 for _ in item.itersiblings(item.tag, preceding=True))
+
+
+_NOTHING: dict[Any, Any] = {}
+
+
+def texts(element: Any) -> dict[str, str | None]:
+    """The texts of an element's children by tag."""
+    if element is None:
+        return _NOTHING
+    found = {child.tag: child.text for child in element}
+    if len(found) != len(element):
+        _twice(element, frozenset())
+    return found
+
+
+def elements(element: Any, many: frozenset[str]) -> dict[str, Any]:
+    """The children of an element by tag; those in *many* may come more than once."""
+    if element is None:
+        return _NOTHING
+    found = {child.tag: child for child in element}
+    if len(found) != len(element):
+        _twice(element, many)
+    return found
+
+
+def _twice(element: Any, many: frozenset[str]) -> None:
+    seen = set()
+    for child in element:
+        if child.tag in seen and child.tag not in many:
+            raise Bad("map_repeated", "an element beside it stands there twice")
+        seen.add(child.tag)
+
+
+def kids(element: Any, tag: str) -> Any:
+    return () if element is None else element.iterchildren(tag)
+
+
+# --- the document ---------------------------------------------------------------------------------------------------------
+
+
+class Document:
+    """What lies around the scope's element: the bytes, the SOAP envelope, the wrappers of ``root:``, the schema."""
+
+    def __init__(self, spec: Spec) -> None:
+        self.spec = spec
+        self.schema = None if spec.schema is None else xml.schema(spec.schema)
+        self.tags = [qualified(spec, name) for name in spec.root]
+        self._lock = threading.Lock()
+
+    def scope(self, data: bytes, fail: Callable[..., MapError]) -> Any:
+        """The element that the map's places are relative to.  Raises XmlRefused, SoapFault or what *fail* makes."""
+        element = self.body(xml.parse(data), fail)
+        if element.tag != self.tags[0]:
+            found = etree.QName(element)
+            code = "xml_namespace" if found.localname == self.spec.root[0] else "map_root"
+            raise fail(code, text=f"the body must be {self.tags[0]}")
+        self.validate(element, fail)
+        for tag in self.tags[1:]:
+            inside = element.findall(tag)
+            if len(inside) != 1:
+                raise fail("map_root", text=f"there must be one {tag}, there are {len(inside)}")
+            element = inside[0]
+        return element
+
+    def body(self, root: Any, fail: Callable[..., MapError]) -> Any:
+        namespace = etree.QName(root).namespace
+        if namespace not in _SOAP or root.tag != f"{{{namespace}}}Envelope":
+            return root
+        bodies = root.findall(f"{{{namespace}}}Body")
+        inside = list(bodies[0]) if len(bodies) == 1 else []
+        if len(inside) != 1:
+            raise fail("map_root", text="a SOAP envelope holds one Body with one element")
+        if inside[0].tag == f"{{{namespace}}}Fault":
+            raise _fault(inside[0], namespace)
+        return inside[0]
+
+    def validate(self, element: Any, fail: Callable[..., MapError]) -> None:
+        if self.schema is None or self.schema.validate(element):
+            return
+        with self._lock:  # the log is the schema's, and another thread may be filling it
+            self.schema.validate(element)
+            entry = next(iter(self.schema.error_log), None)
+        # libxml2's own words quote the value.
+        name, rule = _blamed(element, entry), entry.type_name if entry else "invalid"
+        raise fail("map_schema", place=name, text=f"{self.spec.schema and self.spec.schema.name} does not allow it ({rule})")
+
+
+def _blamed(element: Any, entry: Any) -> str:
+    """The way from the body's element to the one that the schema's error is about."""
+    found = element.getroottree().xpath(entry.path) if entry is not None and entry.path else []
+    if not found:
+        match = re.match(r"Element '(?:\{[^}]*\})?([\w.-]+)'", entry.message if entry is not None else "")
+        return match[1] if match else etree.QName(element).localname
+    names, at = [], found[0]
+    while at is not None and at is not element:
+        names.append(etree.QName(at).localname)
+        at = at.getparent()
+    return "/".join(reversed(names)) or etree.QName(element).localname
+
+
+def _fault(fault: Any, namespace: str) -> SoapFault:
+    if namespace == _SOAP[0]:
+        code, text = fault.findtext("faultcode"), fault.findtext("faultstring")
+    else:
+        code = fault.findtext(f"{{{namespace}}}Code/{{{namespace}}}Value")
+        text = fault.findtext(f"{{{namespace}}}Reason/{{{namespace}}}Text")
+    return SoapFault((code or "").strip().rpartition(":")[2], (text or "").strip())
