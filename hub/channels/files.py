@@ -173,7 +173,10 @@ class Inbox:
             for entry in entries:
                 if entry.name.endswith((MANIFEST, *MARKERS)):
                     continue
-                manifest = self._manifest_of(entry.name, self.folder / CLAIMED, self.folder)
+                if not os.path.lexists(self.folder / entry.name):
+                    # A crash between two renames may have left the manifest where the data came from.
+                    self._bring(entry.name, self.folder, self.folder / CLAIMED)
+                manifest = self._manifest_of(entry.name, self.folder / CLAIMED)
                 found.append((manifest.sequence or 0 if manifest else 0, entry.name, manifest))
         for _, name, manifest in sorted(found, key=lambda one: one[:2]):
             taken = self.folder / CLAIMED / name
@@ -249,19 +252,16 @@ class Inbox:
             raise HubError("file_hash_wrong")
         return body
 
-    def _manifest_of(self, name: str, *places: Path) -> FileManifest | None:
-        """The manifest of *name*; a crash between two renames may have left it where the data came from."""
-        for place in places:
-            path = place / (name + MANIFEST)
-            try:
-                if not stat.S_ISREG(os.lstat(path).st_mode) or os.lstat(path).st_size > 10_000:
-                    continue
-                manifest = FileManifest.read(path.read_bytes())
-            except (OSError, ValueError):
-                continue
-            if manifest.name == name:
-                return manifest
-        return None
+    def _manifest_of(self, name: str, place: Path) -> FileManifest | None:
+        path = place / (name + MANIFEST)
+        try:
+            found = os.lstat(path)
+            if not stat.S_ISREG(found.st_mode) or found.st_size > 10_000:
+                return None
+            manifest = FileManifest.read(path.read_bytes())
+        except (OSError, ValueError):
+            return None
+        return manifest if manifest.name == name else None
 
     def _refuse(self, name: str, path: Path, code: str, tell: bool = True) -> None:
         fault = HubError(code)
@@ -276,8 +276,7 @@ class Inbox:
         # The data goes first: until it has gone, the file is offered again, and then it still has its manifest.
         final = _free(place, name)
         os.rename(path, final)
-        for source in (self.folder / CLAIMED, self.folder):
-            self._bring(name, source, place, final.name)
+        self._bring(name, path.parent, place, final.name)
 
     def _bring(self, name: str, source: Path, place: Path, final: str | None = None) -> None:
         for ending in (MANIFEST, *MARKERS):

@@ -23,7 +23,7 @@ import requests
 from requests.adapters import HTTPAdapter
 from urllib3 import HTTPConnectionPool, HTTPSConnectionPool, PoolManager
 from urllib3.connection import HTTPConnection, HTTPSConnection
-from urllib3.exceptions import HTTPError, NameResolutionError
+from urllib3.exceptions import HTTPError, LocationParseError, NameResolutionError, ReadTimeoutError
 
 from hub.channels.outcome import (
     Answered,
@@ -291,8 +291,8 @@ class Http:
         # Preparing a request costs as much as sending it, and all but the body and a few headers stay the same.
         found = self._requests.get((method, url))
         if found is None:
-            _check_address(url)
             try:
+                _check_address(url)
                 found = requests.Request(method, url, headers=_HEADERS).prepare()
             except (requests.RequestException, ValueError) as error:
                 raise _SetUp("address_wrong", f"no address that can be called ({type(error).__name__})") from None
@@ -375,12 +375,12 @@ def _broken(call: _Call, error: BaseException) -> Failure:
                 return Unavailable("partner_certificate", f"the certificate is not accepted: {cause.verify_message}")
             if isinstance(cause, ssl.SSLError):
                 return Unavailable("partner_tls", f"no TLS connection: {cause.reason or 'handshake cut'}")
+            if isinstance(cause, requests.exceptions.InvalidURL | LocationParseError | ValueError):
+                return ConfigError("address_wrong", f"the address or a header cannot be sent ({_named([cause])})")
             if isinstance(cause, NameResolutionError):
                 return Unavailable("partner_name_unknown", "the host name has no address")
-        if isinstance(error, (requests.exceptions.InvalidURL, requests.exceptions.InvalidHeader)):
-            return ConfigError("address_wrong", "the address or a header cannot be sent")
         return Unavailable("partner_unreachable", f"no connection: {_named(causes)}")
-    if call.expired:
+    if call.expired or any(isinstance(cause, TimeoutError | ReadTimeoutError) for cause in causes):
         return OutcomeUnknown("reply_late", "no whole answer before the deadline")
     for cause in causes:
         # The server ends a TLS 1.3 handshake after we have begun to send; it has not read what we sent.

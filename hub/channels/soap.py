@@ -73,7 +73,7 @@ class SoapChannel:
             result = serialize_object(spoken.operation.process_reply(root), dict)  # type: ignore[no-untyped-call]
         except xml.XmlRefused as refused:
             return OutcomeUnknown(refused.code, "the answer is not XML that may be read")
-        except (zeep.exceptions.Error, ValueError, TypeError, AttributeError, LookupError) as error:
+        except (zeep.exceptions.Error, ValueError, TypeError, AttributeError, LookupError, ArithmeticError) as error:
             # zeep's own words quote the answer.
             return OutcomeUnknown("reply_unreadable", f"the contract knows no such answer ({type(error).__name__})")
         if not isinstance(result, Mapping):
