@@ -51,7 +51,7 @@ _referenced = Statement(
 
 
 class Advance:
-    """Applies events to cases and routes what they cause.  ``wake`` is told, after the commit, which partner has work."""
+    """Applies events to cases and routes what they cause; ``wake`` is told, after the commit, which partner has work."""
 
     def __init__(
         self,
@@ -217,7 +217,7 @@ class Advance:
     # -- routing -----------------------------------------------------------------------------------------------------
 
     def _route(self, tx: Transaction, case: Case, event: Event, at: Moment) -> None:
-        """Content-based router: every operation that subscribes to *event* gets a subject at the partner of this case."""
+        """Content-based router: each operation that subscribes to *event* gets a subject at this case's partner."""
         for operation in self._register.subscribers(event.name):
             subject_id, lane = _subject(operation, case, event)
             partner = self._register.choose(operation, case, subject_id)

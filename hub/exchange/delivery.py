@@ -12,7 +12,7 @@ from typing import Any
 from uuid import UUID
 
 from hub.canonical.case import Case, Envelope, Subject
-from hub.canonical.errors import catalogue
+from hub.canonical.errors import HubError, catalogue
 from hub.canonical.events import Event
 from hub.channels import Answered, AuthFailed, ConfigError, Failure, OutcomeUnknown, Throttled, Unavailable
 from hub.exchange.advance import Advance
@@ -20,7 +20,6 @@ from hub.exchange.lines import event_of
 from hub.mapping import MapError
 from hub.partners import Operation, Register
 from hub.partners.partner import Partner
-from hub.security.xml import XmlRefused
 from hub.store.cases import Cases, Kept, moment
 from hub.store.database import Row, Transaction, as_uuid
 from hub.store.ledger import Ledger, Moment
@@ -57,7 +56,10 @@ class Reply:
 
 
 def backoff(attempts: int) -> float:
-    """Seconds to wait before the next attempt: full jitter under a doubling ceiling (AWS, "Exponential Backoff And Jitter")."""
+    """Seconds to wait before the next attempt: full jitter under a doubling ceiling.
+
+    Source: AWS Architecture Blog, "Exponential Backoff And Jitter".
+    """
     first, longest = BACKOFF
     return random.uniform(0, min(longest, first * 2 ** min(attempts, 16)))  # noqa: S311  spread, not secrecy
 
@@ -180,8 +182,8 @@ class Delivery:
             return Reply()
         try:
             message = self._register.map(operation.adapter, operation.name, "reply").read(answered.body)
-        except (MapError, XmlRefused) as error:
-            return Reply(unreadable=getattr(error, "code", "reply_unreadable"))
+        except HubError as error:
+            return Reply(unreadable=error.code)
         return Reply(lines=getattr(message, operation.each) if operation.each else [message])
 
     def settle(self, tx: Transaction, work: Work, result: Answered | Failure, reply: Reply, at: Moment) -> None:
@@ -261,7 +263,8 @@ class Delivery:
         if name is None:
             self._ledger.raise_incident(
                 tx, at, "exchange", "partner_refuses", "operator",
-                partner=work.partner.id, operation=work.operation.name, group_id=kept.case.id, exchange_id=work.exchange,
+                partner=work.partner.id, operation=work.operation.name, group_id=kept.case.id,
+                exchange_id=work.exchange,
             )  # fmt: skip
         else:
             event = event_of(
@@ -274,7 +277,7 @@ class Delivery:
             self._close(tx, self._ledger.get(tx, as_uuid(subject["exchange_id"])), at)
 
     def _omitted(self, tx: Transaction, work: Work, row: Row, subject: Row, at: Moment) -> None:
-        """The answer does not speak of *subject*: ask for it singly; without an enquiry its key, else a person, decides."""
+        """The answer does not speak of *subject*: ask singly; without an enquiry its key, else a person, decides."""
         enquires = subject["enquires"]
         if enquires is not None:
             self._ledger.settle_subject(tx, at, subject, "done", None)
@@ -311,7 +314,7 @@ class Delivery:
         self._wake(tx, partner)
 
     def _close(self, tx: Transaction, row: Row, at: Moment) -> None:
-        """Settle an exchange none of whose subjects is open any more; while one is being asked about it stays in doubt."""
+        """Settle an exchange with no open subject left; while one is being asked about it stays in doubt."""
         if row["state"] in ("settled", "dead", "parked"):
             return
         if self._ledger.open_subjects(tx, as_uuid(row["id"])):

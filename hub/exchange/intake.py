@@ -367,7 +367,7 @@ class Intake:
     def _told_again(
         self, tx: Transaction, kept: Kept, request_id: UUID, filing: Filing, at: Moment, agent: Partner
     ) -> _Taken:
-        """A row of yesterday: unchanged it changes nothing; changed it corrects a request that waits for a correction."""
+        """A row of yesterday: unchanged it changes nothing; changed it corrects a request that waits for that."""
         pilgrim, member = kept.case.pilgrims[request_id], kept.case.members[request_id]
         same = (pilgrim.person, pilgrim.document, pilgrim.companion) == (
             filing.person,

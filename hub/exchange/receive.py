@@ -18,11 +18,9 @@ from hub.canonical.messages import MESSAGES
 from hub.clock import Clock
 from hub.exchange.advance import Advance, Told
 from hub.exchange.lines import event_of
-from hub.mapping import MapError
 from hub.partners import Operation, Register
 from hub.partners.partner import Partner
 from hub.security.sealing import Sealer
-from hub.security.xml import XmlRefused
 from hub.store.cases import Cases, Kept, moment
 from hub.store.database import Database, Row, Transaction, as_uuid
 from hub.store.ledger import Ledger, Moment
@@ -156,7 +154,7 @@ class Receiver:
         """A message that a partner calls us with."""
         try:
             message = self._register.map(operation.adapter, operation.name, "request").read(body)
-        except (MapError, XmlRefused) as error:
+        except HubError as error:
             return self._unreadable(partner, operation, body, error, None)
         answer = MESSAGES[operation.answer] if operation.answer else None
 
@@ -184,7 +182,7 @@ class Receiver:
         where it stopped."""
         try:
             message = self._register.map(operation.adapter, operation.name, "request").read(body)
-        except (MapError, XmlRefused) as error:
+        except HubError as error:
             return self._unreadable(partner, operation, body, error, name)
         number = getattr(message, operation.sequence) if operation.sequence else None
         if number is not None and sequence is not None and number != sequence:
@@ -307,7 +305,7 @@ class Receiver:
                     line_id=line.line_id,
                     default=moment(at.business),
                     around=None if line.value is message else message,
-                )  # fmt: skip
+                )
             )
         return self._advance.happen(tx, kept, events, at, exchange=exchange, partner=partner.id)
 
@@ -384,7 +382,7 @@ class Receiver:
     # -- what cannot be read -----------------------------------------------------------------------------------------
 
     def _unreadable(
-        self, partner: Partner, operation: Operation, body: bytes, error: MapError | XmlRefused, name: str | None
+        self, partner: Partner, operation: Operation, body: bytes, error: HubError, name: str | None
     ) -> Receipt:
         receipt = self.refuse_file(partner, operation, error.code, body, name)
         said = {"field": getattr(error, "place", None)}

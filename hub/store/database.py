@@ -19,7 +19,7 @@ from pathlib import Path
 from typing import Any, Generic, TypeVar
 from uuid import UUID
 
-from sqlalchemy import Table, bindparam, insert
+from sqlalchemy import ColumnElement, Table, bindparam, insert, or_
 from sqlalchemy.dialects import sqlite
 from sqlalchemy.schema import CreateIndex, CreateTable
 from sqlalchemy.sql.expression import ClauseElement
@@ -44,7 +44,7 @@ class Statement:
     __slots__ = ("defaults", "sql")
 
     def __init__(self, statement: ClauseElement) -> None:
-        compiled = statement.compile(dialect=_dialect, compile_kwargs={"render_postcompile": True})
+        compiled = statement.compile(dialect=_dialect)
         self.sql = str(compiled)
         self.defaults = {k: v for k, v in compiled.params.items() if v is not None}
 
@@ -57,6 +57,11 @@ def inserting(table: Table, *, ignore: bool = False, replace: bool = False) -> S
     if replace:
         statement = statement.prefix_with("OR REPLACE")
     return Statement(statement)
+
+
+def among(column: ColumnElement[Any], values: Iterable[Any]) -> ColumnElement[bool]:
+    """*column* is one of *values*, fixed when the statement is compiled (an IN would be expanded at each run)."""
+    return or_(*(column == value for value in values))
 
 
 def as_uuid(value: Any) -> UUID:

@@ -1,7 +1,7 @@
 """The ledger: exchanges, their subjects and their bytes, in rows.
 
-An exchange in ``waiting`` may be sent; ``leased`` is claimed and has sent nothing; ``sending`` may have sent something;
-``in_doubt`` waits for an answer to an enquiry; ``held`` waits for a person to mend a setting, ``parked`` for a person to
+An exchange in ``waiting`` may be sent; ``leased`` is claimed and has sent nothing; ``sending`` may have sent
+something; ``in_doubt`` waits for an answer to an enquiry; ``held`` waits for a person to mend a setting, ``parked`` for a person to
 decide; ``settled`` and ``dead`` are done.  A subject without an exchange is waiting to be frozen into one.
 """
 
@@ -15,7 +15,7 @@ from sqlalchemy import and_, bindparam, func, or_, select, update
 from hub.canonical.ids import new_id
 from hub.security.sealing import Sealer
 from hub.store.cases import micros
-from hub.store.database import Row, Statement, Transaction, as_uuid, inserting
+from hub.store.database import Row, Statement, Transaction, among, as_uuid, inserting
 from hub.store.tables import audit, exchange, exchange_subject, incident, once, payload, seen, sequence
 
 OPEN = ("waiting", "leased", "sending", "in_doubt", "held", "parked")
@@ -39,7 +39,7 @@ _exchange_ready = Statement(
     select(exchange)
     .where(
         exchange.c.partner == bindparam("partner"),
-        exchange.c.state.in_(("waiting", "held")),
+        among(exchange.c.state, ("waiting", "held")),
         exchange.c.direction == "out",
         exchange.c.next_at <= bindparam("now_at"),
     )
@@ -47,7 +47,7 @@ _exchange_ready = Statement(
     .limit(1)
 )
 _left_open = Statement(
-    select(exchange).where(exchange.c.direction == "out", exchange.c.state.in_(("leased", "sending")))
+    select(exchange).where(exchange.c.direction == "out", among(exchange.c.state, ("leased", "sending")))
 )
 _busy_lane = exchange_subject.alias("busy")
 _subjects_ready = Statement(
@@ -72,13 +72,15 @@ _next_exchange = Statement(
     select(func.min(exchange.c.next_at)).where(
         exchange.c.partner == bindparam("partner"),
         exchange.c.direction == "out",
-        exchange.c.state.in_(("waiting", "held")),
+        among(exchange.c.state, ("waiting", "held")),
     )
 )
 _partners_waiting = Statement(
     select(exchange_subject.c.partner)
     .where(exchange_subject.c.exchange_id.is_(None), exchange_subject.c.state == "open")
-    .union(select(exchange.c.partner).where(exchange.c.state.in_(("waiting", "held")), exchange.c.direction == "out"))
+    .union(
+        select(exchange.c.partner).where(among(exchange.c.state, ("waiting", "held")), exchange.c.direction == "out")
+    )
 )
 _subject_insert = inserting(exchange_subject)
 _subject_freeze = Statement(
@@ -419,7 +421,7 @@ class Ledger:
     # -- people ------------------------------------------------------------------------------------------------------
 
     def raise_incident(self, tx: Transaction, at: Moment, kind: str, code: str, owner: str, **where: Any) -> None:
-        """Put something before a person: ``suspense`` (belongs to nobody we know), ``conflict``, ``file``, ``exchange``."""
+        """Put something before a person: ``suspense`` (belongs to nobody known), ``conflict``, ``file``, ``exchange``."""
         values: dict[str, Any] = {
             "partner": None, "operation": None, "event": None, "group_id": None, "request_id": None,
             "exchange_id": None, "line": None,

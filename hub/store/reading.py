@@ -12,7 +12,7 @@ from sqlalchemy import bindparam, func, select
 from hub.canonical.money import from_minor
 from hub.security.sealing import Sealer
 from hub.store.cases import from_json, moment
-from hub.store.database import Database, Row, Statement, Transaction, as_uuid
+from hub.store.database import Database, Row, Statement, Transaction, among, as_uuid
 from hub.store.tables import exchange, exchange_subject, history, incident, request, run, sequence, umrah_group, voucher
 
 STATES = ("waiting", "leased", "sending", "in_doubt", "held", "parked", "dead", "settled")
@@ -33,7 +33,7 @@ _unfrozen = Statement(
 )
 _refused = Statement(
     select(exchange_subject.c.partner, func.count())
-    .where(exchange_subject.c.outcome.in_(("refused", "needs_data")))
+    .where(among(exchange_subject.c.outcome, ("refused", "needs_data")))
     .group_by(exchange_subject.c.partner)
 )
 _sent = Statement(
@@ -59,7 +59,7 @@ _busy_in = Statement(
 _open_out = Statement(
     select(func.count())
     .select_from(exchange)
-    .where(exchange.c.state.in_(("waiting", "leased", "sending", "in_doubt")), exchange.c.direction == "out")
+    .where(among(exchange.c.state, ("waiting", "leased", "sending", "in_doubt")), exchange.c.direction == "out")
 )
 _spans = Statement(
     select(request.c.paid_at, request.c.referenced_at, request.c.partner_us).where(request.c.referenced_at.is_not(None))
@@ -100,7 +100,7 @@ _waits = Statement(
     .where(
         exchange_subject.c.group_id == bindparam("group_id"),
         exchange_subject.c.state == "open",
-        exchange_subject.c.subject_id.in_((bindparam("subject"), bindparam("voucher"))),
+        among(exchange_subject.c.subject_id, (bindparam("subject"), bindparam("voucher"))),
     )
 )
 _runs = Statement(select(run).order_by(run.c.due_at.desc(), run.c.schedule).limit(bindparam("most")))

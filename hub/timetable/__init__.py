@@ -30,7 +30,7 @@ FIRST_LOOK = timedelta(days=1)  # how far back a timetable that never ran looks 
 
 
 class Timetable:
-    """Fires schedules and the due times of cases.  ``tick(now)`` may be called by anyone, at any time, from one thread."""
+    """Fires schedules and the due times of cases; ``tick(now)`` may be called by anyone, at any time."""
 
     def __init__(self, engine: Engine) -> None:
         self._engine = engine
