@@ -33,7 +33,7 @@ class Limits:
 @dataclass(frozen=True, slots=True, kw_only=True)
 class AgentTerms:
     """An agent's terms: ``country`` (ISO alpha-3), the mission and the Umrah company its groups belong to, how many
-    pilgrims a season, and the order of day, month and year (``DMY``, ``MDY``, ``YMD``) in the dates of its files."""
+    pilgrims a season, and the order of day, month and year (``DMY``, ``MDY``) in the dates of its files."""
 
     country: str
     mission: str
@@ -181,7 +181,7 @@ class _Agent(Strict):
     mission = text(required=True)
     company = text(required=True)
     quota = fields.Integer(validate=_positive)
-    date_order = text(one_of=("DMY", "MDY", "YMD"))
+    date_order = text(one_of=("DMY", "MDY"))
 
 
 class _Row(Strict):
