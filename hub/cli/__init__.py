@@ -38,7 +38,7 @@ def main() -> None:
 
 
 for _command in (
-    running.serve, running.simulate, running.demo,
+    running.serve, running.simulate, running.demo, running.keys,
     looking.doctor, looking.promises, looking.partner, looking.schedule,
     maps.map_,
 ):  # fmt: skip

@@ -3,12 +3,17 @@
 import dataclasses
 import sys
 from collections.abc import Mapping
+from datetime import datetime
 from pathlib import Path
+from typing import TYPE_CHECKING, Any
 
 import click
 
-from hub.cli.report import json_option, report, settings_option, the_register, to_stdout, words
+from hub.cli.report import json_option, report, settings_option, the_register, to_stdout
 from hub.settings import load
+
+if TYPE_CHECKING:
+    from hub.partners import Schedule
 
 
 @click.command(short_help="Say what is wrong here, and what to do.")
@@ -53,17 +58,20 @@ def partner() -> None:
 @json_option
 def partner_list(settings_file: Path | None, json_file: Path | None) -> None:
     """List every partner, how it is spoken to, and whether it can be reached with these settings."""
+    partners = the_register(settings_file).partners.values()
     found = [
         {
-            "id": p.id, "name": p.name, "role": p.role, "adapters": [a.id for a in p.adapters],
-            "serves": p.serves, "missing": p.missing,
+            "id": p.id, "name": p.name, "role": p.role, "adapters": [a.id for a in p.adapters], "serves": p.serves,
+            "missing": p.missing,
         }
-        for p in the_register(settings_file).partners.values()
+        for p in partners
     ]  # fmt: skip
     rows = [
-        (p["id"], p["name"]["en"], p["name"]["ar"], p["role"], ", ".join(p["adapters"]),
-         "needs " + ", ".join(p["missing"]) if p["missing"] else "set")
-        for p in found
+        (
+            p.id, p.name["en"], p.name["ar"], p.role, ", ".join(a.id for a in p.adapters),
+            "needs " + ", ".join(p.missing) if p.missing else "set",
+        )
+        for p in partners
     ]  # fmt: skip
     report(found, json_file, ("id", "name", "", "role", "adapters", "settings"), rows)
 
@@ -78,35 +86,37 @@ def partner_show(id: str, settings_file: Path | None, json_file: Path | None) ->
     found = register.partners.get(id)
     if found is None:
         raise click.BadParameter(f"no partner '{id}'; see `hub partner list`", param_hint="ID")
-    operations = [
-        {
-            "name": op.name, "adapter": op.adapter, "direction": op.direction, "channel": op.channel,
-            "when": op.when or ("on schedule" if op.scheduled else None), "repeat": op.repeat,
-            "purpose": register.adapters[op.adapter].purpose, "gives": dict(op.gives),
-        }
-        for op in found.operations.values()
-    ]  # fmt: skip
+    operations = found.operations.values()
     facts = {
-        "id": found.id, "name": dict(found.name), "role": found.role, "serves": dict(found.serves),
-        "endpoint": found.endpoint, "zone": found.zone, "contact": dict(found.contact),
-        "limits": {"concurrency": found.limits.concurrency, "per_second": found.limits.per_second,
-                   "timeout": found.limits.timeout},
-        "missing": found.missing, "operations": operations,
+        "id": found.id, "name": found.name, "role": found.role, "serves": found.serves, "endpoint": found.endpoint,
+        "zone": found.zone, "contact": found.contact, "limits": dataclasses.asdict(found.limits),
+        "missing": found.missing,
     }  # fmt: skip
     if not to_stdout(json_file):
-        click.echo(f"{found.name['en']} / {found.name['ar']}")
-        for name in ("role", "serves", "endpoint", "zone", "contact", "limits", "missing"):
-            value = facts[name]
-            said = (
-                ", ".join(f"{k} {words(v)}" for k, v in value.items()) if isinstance(value, Mapping) else words(value)
-            )
-            click.echo(f"  {name:<9} {said or '–'}")
-    rows = [
-        ("→" if op["direction"] == "out" else "←", op["name"], op["channel"], op["when"] or "", op["repeat"] or "",
-         op["purpose"], ", ".join(f"{k}: {v}" for k, v in op["gives"].items()))
+        for name, value in facts.items():
+            click.echo(f"{name:<9} {_words(value)}")
+    told = [
+        {
+            "name": op.name, "adapter": op.adapter, "direction": op.direction, "channel": op.channel, "when": op.when,
+            "scheduled": op.scheduled, "repeat": op.repeat, "purpose": register.adapters[op.adapter].purpose,
+            "gives": op.gives,
+        }
         for op in operations
     ]  # fmt: skip
-    report(facts, json_file, ("", "operation", "channel", "when", "repeat", "purpose", "gives"), rows)
+    rows = [
+        (
+            "to them" if op.direction == "out" else "to us", op.name, op.channel,
+            op.when or ("on schedule" if op.scheduled else ""), op.repeat or "", register.adapters[op.adapter].purpose,
+            _words(op.gives),
+        )
+        for op in operations
+    ]  # fmt: skip
+    report(
+        facts | {"operations": told},
+        json_file,
+        ("", "operation", "channel", "when", "repeat", "purpose", "gives"),
+        rows,
+    )
 
 
 @click.group()
@@ -119,15 +129,18 @@ def schedule() -> None:
 @json_option
 def schedule_list(settings_file: Path | None, json_file: Path | None) -> None:
     """List every schedule with its calendar and how late it may be."""
+    schedules = the_register(settings_file).schedules.values()
     found = [
         {
-            "name": s.name, "partner": s.partner.id, "operation": s.operation.name, "cron": s.cron,
-            "zone": s.zone.key, "late_after_s": s.late_after, "controls": s.controls,
+            "name": s.name, "partner": s.partner.id, "operation": s.operation.name, "cron": s.cron, "zone": s.zone.key,
+            "late_after_s": s.late_after, "controls": s.controls,
         }
-        for s in the_register(settings_file).schedules.values()
+        for s in schedules
     ]  # fmt: skip
-    rows = [(*(str(s[k]) for k in ("name", "partner", "operation", "cron", "zone")), f"{s['late_after_s'] / 60:g} min",
-             ", ".join(s["controls"])) for s in found]  # fmt: skip
+    rows = [
+        (s.name, s.partner.id, s.operation.name, s.cron, s.zone.key, f"{s.late_after / 60:g} min", _words(s.controls))
+        for s in schedules
+    ]
     report(found, json_file, ("schedule", "partner", "operation", "cron", "zone", "late after", "controls"), rows)
 
 
@@ -138,10 +151,23 @@ def schedule_list(settings_file: Path | None, json_file: Path | None) -> None:
 def schedule_next(count: int, settings_file: Path | None, json_file: Path | None) -> None:
     """Tell which runs come due next, by business time."""
     from hub.clock import Clock
-    from hub.timetable import upcoming
 
     now = Clock(load(settings_file).business_clock).now()
-    due = upcoming(the_register(settings_file).schedules.values(), now, count)
+    due: list[tuple[datetime, Schedule]] = []
+    for one in the_register(settings_file).schedules.values():
+        at = one.next_after(now)
+        for _ in range(count):
+            if at is None:
+                break
+            due.append((at, one))
+            at = one.next_after(at)
+    due = sorted(due, key=lambda pair: (pair[0], pair[1].name))[:count]
     found = [{"due": at.isoformat(), "schedule": s.name, "partner": s.partner.id} for at, s in due]
     rows = [(f"{at.astimezone(s.zone):%Y-%m-%d %H:%M}", s.zone.key, s.name, s.partner.id) for at, s in due]
     report(found, json_file, ("due", "zone", "schedule", "partner"), rows)
+
+
+def _words(value: Any) -> str:
+    if isinstance(value, Mapping):
+        return "; ".join(f"{name}: {_words(found)}" for name, found in value.items())
+    return ", ".join(map(str, value)) if isinstance(value, list | tuple) else "–" if value is None else str(value)

@@ -1,14 +1,12 @@
 """Commands for those who write mapping files."""
 
-import dataclasses
 import sys
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 import click
 
-from hub.canonical.declare import shapes
 from hub.cli.report import FILE, as_json, json_option, report
 from hub.settings import load
 
@@ -50,44 +48,43 @@ def map_check(files: Sequence[Path], json_file: Path | None) -> None:
 @map_.command("try")
 @click.argument("map_file", type=FILE)
 @click.argument("sample", type=FILE)
-@click.option("--write", is_flag=True, help="SAMPLE is a message as JSON: write it in the partner's format.")
+@click.option("--write", is_flag=True, help="SAMPLE is the canonical form (JSON): write it in the partner's format.")
 @click.option("--plain", is_flag=True, help="Show personal values as they are, not masked.")
-def map_try(map_file: Path, sample: Path, write: bool, plain: bool) -> None:
-    """Read SAMPLE, in the partner's format, by MAPFILE and show the message; or the other way, with --write.
+@click.option("--date-order", type=click.Choice(["DMY", "MDY", "YMD"]), help="How SAMPLE's sender writes dates.")
+def map_try(map_file: Path, sample: Path, write: bool, plain: bool, date_order: str | None) -> None:
+    """Read SAMPLE, in the partner's format, by MAP_FILE and show the message; or the other way, with --write.
 
     What does not fit is told with its line or place in SAMPLE.
     """
-    from marshmallow import ValidationError
-
-    from hub.canonical.schema import loads_strict, problems, schema_for
-    from hub.mapping import MapError
+    from hub.mapping import MapError, MapFaults, try_sample
     from hub.mapping import load as load_map
 
-    one = load_map(map_file, home=load(None).home)
-    data = sample.read_bytes()
     try:
-        if write:
-            sys.stdout.buffer.write(one.write(schema_for(one.message)().load(loads_strict(data))))
-        else:
-            message = one.read(data)
-            click.echo(as_json(schema_for(type(message))().dump(message) if plain else _masked(message)))
-    except MapError as wrong:
+        one = load_map(map_file, home=load(None).home)
+        found = try_sample(one, sample.read_bytes(), back=write, date_order=date_order)
+    except (MapError, MapFaults) as wrong:
         raise click.ClickException(str(wrong)) from None
-    except ValidationError as wrong:
-        raise click.ClickException("\n".join(f"{p['field']}: {p['en']}" for p in problems(wrong))) from None
+    except (ValueError, KeyError, TypeError):
+        raise click.ClickException(f"SAMPLE is no {one.message.__name__} in its canonical form (JSON)") from None
+    if write:
+        sys.stdout.buffer.write(found)
+    else:
+        click.echo(as_json(found if plain else _masked(one.message, found)))
 
 
-def _masked(value: Any) -> Any:
-    """A message as plain data, with every field that identifies a person masked."""
+def _masked(cls: type, found: Mapping[str, Any]) -> dict[str, Any]:
+    """The canonical form of a *cls* with every value that identifies a person masked."""
+    from hub.canonical.declare import shapes
     from hub.security.redaction import mask
 
-    if isinstance(value, list):
-        return [_masked(item) for item in value]
-    if not dataclasses.is_dataclass(value):
-        return value if value is None or isinstance(value, str | int | bool) else str(value)
-    personal = {name for name, shape in shapes(type(value)).items() if shape.personal}
-    return {
-        field.name: mask(found) if field.name in personal and found is not None else _masked(found)
-        for field in dataclasses.fields(value)
-        if (found := getattr(value, field.name)) is not None
-    }
+    told: dict[str, Any] = {}
+    for name, value in found.items():
+        shape = shapes(cls).get(name)
+        if shape is None or value is None:
+            told[name] = value
+        elif shape.part is not None:
+            part = shape.part
+            told[name] = [_masked(part, item) for item in value] if shape.many else _masked(part, value)
+        else:
+            told[name] = mask(value) if shape.personal else value
+    return told

@@ -41,10 +41,6 @@ def the_register(path: Path | None) -> "Register":
         raise click.ClickException(f"{wrong}\nNothing is sent to anybody until these are mended.") from None
 
 
-def words(value: Any) -> str:
-    return ", ".join(map(str, value)) if isinstance(value, list | tuple) else str(value)
-
-
 def to_stdout(json_file: Path | None) -> bool:
     return str(json_file) == "-"
 

@@ -92,6 +92,19 @@ def demo(
         sys.exit(1)
 
 
+@click.command(short_help="Make the keys of a new installation.")
+@click.argument("file", type=click.Path(dir_okay=False, path_type=Path))
+def keys(file: Path) -> None:
+    """Make the sealing, look-up and signing keys of a new installation in FILE, readable by you alone.
+
+    Without them nothing that the hub stores can be read again: keep a copy apart from the store. Never overwrites.
+    """
+    from hub.security.keys import Keys
+
+    Keys.generate(file)
+    click.echo(f"Made {file}. Keep a copy apart from the store: what is sealed cannot be opened without it.")
+
+
 @contextlib.contextmanager
 def _ended_by_sigterm() -> Iterator[None]:
     """SIGTERM ends what runs inside as Ctrl-C does."""

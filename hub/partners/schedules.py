@@ -2,6 +2,7 @@
 
 from collections.abc import Mapping
 from dataclasses import dataclass
+from datetime import datetime
 from typing import Any
 from zoneinfo import ZoneInfo
 
@@ -29,6 +30,12 @@ class Schedule:
     zone: ZoneInfo
     late_after: float
     controls: tuple[str, ...] = ()
+
+    def next_after(self, moment: datetime) -> datetime | None:
+        """The first due time after *moment*; None for a calendar that has no more days."""
+        trigger = CronTrigger.from_crontab(self.cron, timezone=self.zone)
+        found: datetime | None = trigger.get_next_fire_time(moment, moment)
+        return found
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

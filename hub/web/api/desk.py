@@ -6,7 +6,7 @@ from flask import Blueprint, Response, jsonify, request
 from marshmallow import Schema, ValidationError
 
 from hub.canonical.errors import HubError
-from hub.canonical.messages import Decision, GroupFiling
+from hub.canonical.messages.desk import Decision, GroupFiling
 from hub.canonical.schema import loads_strict, problems, schema_for
 from hub.exchange.receive import Once, Receipt
 from hub.web.access import calling, digest, hub, idempotency_key, identity

@@ -79,13 +79,13 @@ def now() -> str:
 @blueprint.get("/timetable")
 def timetable() -> str:
     engine = hub()
-    runs = engine.reading.runs(200)
-    return _page(
-        "timetable",
-        business=engine.clock.now(),
-        runs=runs,
-        schedules=sorted(engine.register.schedules.values(), key=lambda schedule: schedule.name),
-    )
+    now, lang = engine.clock.now(), _language()
+    schedules = [
+        {"name": s.name, "partner": s.partner.name[lang], "next": s.next_after(now), "cron": s.cron, "zone": s.zone.key}
+        for s in engine.register.schedules.values()
+    ]
+    schedules.sort(key=lambda row: (row["next"] is None, row["next"]))
+    return _page("timetable", business=now, runs=engine.reading.runs(200), schedules=schedules)
 
 
 def _language() -> str:
