@@ -26,7 +26,9 @@ class Faults:
     def __init__(self, level: str, chance: Chance) -> None:
         self._rate, self._chance = RATES[level], chance
 
-    def answer(self, partner: str, operation: str, key: str, attempts: int, bad: int, *, xml: bool, lines: int) -> str | None:
+    def answer(
+        self, partner: str, operation: str, key: str, attempts: int, bad: int, *, xml: bool, lines: int
+    ) -> str | None:
         """What goes wrong with the call that brought *key*, after *attempts* before it of which *bad* went wrong."""
         if bad >= MOST or not self._hits("answer", partner, operation, key, attempts):
             return None

@@ -44,11 +44,13 @@ CREATE TABLE IF NOT EXISTS sent (
     shows TEXT NOT NULL,        -- how it is told, one after the other: "right", or how it is spoilt
     shown INTEGER NOT NULL DEFAULT 0,   -- how many of these the hub has been shown (files) or has answered (calls)
     facts TEXT NOT NULL, planned TEXT NOT NULL,
-    tries INTEGER NOT NULL DEFAULT 0, status INTEGER, answer BLOB, acknowledged_at TEXT, rejected INTEGER NOT NULL DEFAULT 0,
+    tries INTEGER NOT NULL DEFAULT 0, status INTEGER, answer BLOB, acknowledged_at TEXT,
+    rejected INTEGER NOT NULL DEFAULT 0,
     UNIQUE (partner, operation, number));
 CREATE INDEX IF NOT EXISTS sent_open ON sent (kind, id) WHERE acknowledged_at IS NULL AND rejected = 0;
 CREATE TABLE IF NOT EXISTS counter (
-    partner TEXT NOT NULL, operation TEXT NOT NULL, last INTEGER NOT NULL, PRIMARY KEY (partner, operation)) WITHOUT ROWID;
+    partner TEXT NOT NULL, operation TEXT NOT NULL, last INTEGER NOT NULL,
+    PRIMARY KEY (partner, operation)) WITHOUT ROWID;
 """
 
 
@@ -100,7 +102,9 @@ class Books:
 
     # ---- received
 
-    def receive(self, partner: str, operation: str, at: datetime, raw: bytes, lead: str | None, name: str | None) -> int:
+    def receive(
+        self, partner: str, operation: str, at: datetime, raw: bytes, lead: str | None, name: str | None
+    ) -> int:
         row = self.db.execute(
             "INSERT INTO received (partner, operation, at, name, lead, raw) VALUES (?, ?, ?, ?, ?, ?)",
             (partner, operation, at.isoformat(), name, lead, raw),
@@ -172,7 +176,8 @@ class Books:
     ) -> None:
         """Put on the agenda, unless it is there already."""
         self.db.execute(
-            "INSERT OR IGNORE INTO agenda (partner, task, subject, at, slot, ready, facts) VALUES (?, ?, ?, ?, ?, ?, ?)",
+            "INSERT OR IGNORE INTO agenda (partner, task, subject, at, slot, ready, facts)"
+            " VALUES (?, ?, ?, ?, ?, ?, ?)",
             (partner, task, subject, at.isoformat(), slot, ready, json.dumps(facts)),
         )
 
@@ -191,17 +196,19 @@ class Books:
             " WHERE done = 0 AND partner = ? AND task = ? AND slot = ? AND at <= ? ORDER BY id",
             (partner, task, slot, now.isoformat()),
         )
-        return [Item(*row[:4], datetime.fromisoformat(row[4]), row[5], json.loads(row[6])) for row in rows]
+        return [
+            Item(id_, of, what, subject, datetime.fromisoformat(at), slot_, json.loads(facts))
+            for id_, of, what, subject, at, slot_, facts in rows
+        ]
 
     def finish(self, items: list[Item]) -> None:
         self.db.executemany("UPDATE agenda SET done = 1 WHERE id = ?", [(item.id,) for item in items])
 
     def agenda_left(self, now: datetime) -> tuple[int, datetime | None]:
         """How much is due, and when the next thing is."""
-        due = self.db.execute("SELECT count(*) FROM agenda WHERE done = 0 AND at <= ?", (now.isoformat(),)).fetchone()[0]
-        following = self.db.execute(
-            "SELECT min(at) FROM agenda WHERE done = 0 AND at > ?", (now.isoformat(),)
-        ).fetchone()[0]
+        moment = (now.isoformat(),)
+        due = self.db.execute("SELECT count(*) FROM agenda WHERE done = 0 AND at <= ?", moment).fetchone()[0]
+        following = self.db.execute("SELECT min(at) FROM agenda WHERE done = 0 AND at > ?", moment).fetchone()[0]
         return due, None if following is None else datetime.fromisoformat(following)
 
     # ---- said
@@ -230,11 +237,14 @@ class Books:
     ) -> None:
         """Kept to be said.  What has a number that was used is already kept."""
         self.db.execute(
-            "INSERT OR IGNORE INTO sent (partner, operation, kind, number, raw, at, ready, after, shows, facts, planned)"
+            "INSERT OR IGNORE INTO sent"
+            " (partner, operation, kind, number, raw, at, ready, after, shows, facts, planned)"
             " VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
-            (partner, operation, kind, number, raw, at.isoformat(), ready, after)
-            + (json.dumps(shows), json.dumps(facts), json.dumps(planned)),
-        )
+            (
+                partner, operation, kind, number, raw, at.isoformat(), ready, after,
+                json.dumps(shows), json.dumps(facts), json.dumps(planned),
+            ),
+        )  # fmt: skip
 
     def said(self, partner: str, operation: str, number: str) -> int | None:
         row = self.db.execute(
@@ -249,7 +259,23 @@ class Books:
             " WHERE kind = ? AND acknowledged_at IS NULL AND rejected = 0 AND id > ? ORDER BY id",
             (kind, above),
         )
-        return [Sent(*row[:8], json.loads(row[8]), row[9], json.loads(row[10]), row[11]) for row in rows]
+        return [
+            Sent(
+                id_,
+                partner,
+                operation,
+                kind_,
+                number,
+                raw,
+                ready,
+                after,
+                json.loads(shows),
+                shown,
+                json.loads(facts),
+                tries,
+            )
+            for id_, partner, operation, kind_, number, raw, ready, after, shows, shown, facts, tries in rows
+        ]
 
     def open_count(self, kind: str) -> int:
         row = self.db.execute(
@@ -269,7 +295,8 @@ class Books:
 
     def acknowledge(self, sent: int, at: datetime, status: int | None, answer: bytes | None) -> None:
         self.db.execute(
-            "UPDATE sent SET acknowledged_at = ?, status = ?, answer = ?, shown = json_array_length(shows) WHERE id = ?",
+            "UPDATE sent SET acknowledged_at = ?, status = ?, answer = ?, shown = json_array_length(shows)"
+            " WHERE id = ?",
             (at.isoformat(), status, answer, sent),
         )
 

@@ -102,6 +102,7 @@ def _csv(effect: Effect) -> Pairs:
         text = raw.decode("utf-8-sig")
         head = text.partition("\n")[0]
         marks = max(",;\t|", key=head.count)
-        return [(row[effect.key], row[effect.of]) for row in csv.DictReader(io.StringIO(text, newline=""), delimiter=marks)]
+        rows = csv.DictReader(io.StringIO(text, newline=""), delimiter=marks)
+        return [(row[effect.key], row[effect.of]) for row in rows]
 
     return read

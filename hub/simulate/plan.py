@@ -11,11 +11,11 @@ from typing import Any
 @dataclass(frozen=True, slots=True)
 class Travels:
     """One traveller's fate.  ``leaves`` is when nobody in the Kingdom sees them any more, ``told`` when their exit is
-    written."""
+    written; ``way_in`` and ``way_out`` are each a border post and its port."""
 
     fate: str
-    post: str
-    port: str
+    way_in: tuple[str, str]
+    way_out: tuple[str, str]
     carrier: str | None
     enters: datetime
     leaves: datetime | None
@@ -56,7 +56,9 @@ class Plan:
             told = leaves + timedelta(days=4)
         enters = _moment(given["enters_at"])
         assert enters is not None
-        return Travels(given["fate"], given["post"], given["port"], given.get("carrier"), enters, leaves, told)
+        way_in = given["post"], given["port"]
+        way_out = given.get("exit_post") or way_in[0], given.get("exit_port") or way_in[1]
+        return Travels(given["fate"], way_in, way_out, given.get("carrier"), enters, leaves, told)
 
     def payer(self, agent: str, group: str) -> Pays:
         self._follow()

@@ -59,11 +59,13 @@ class World:
     _books: Books
     _wild: Callable[..., bool]
     _heard: Callable[["World", str, str, Mapping[str, Any]], None]
+    _table: Callable[[str], Mapping[str, Mapping[str, str]]]
 
     def later(
         self, partner: str, task: str, subject: str, *, at: datetime | None = None, wait: float = 0.05, **facts: Any
     ) -> None:
-        """Put *task* on *partner*'s agenda, once for each *subject*: at business time *at*, or *wait* wall seconds from now."""
+        """Put *task* on *partner*'s agenda, once for each *subject*: at business time *at*, or *wait* wall seconds on, after which
+        everything of the task that is there is done together."""
         at_once = at is None or at <= self.now
         moment = self.now if at is None else at
         slot = "" if at_once else moment.isoformat()
@@ -80,6 +82,10 @@ class World:
     def number(self, partner: str, operation: str) -> int:
         """The next number of *partner*'s files of *operation*."""
         return self._books.count(partner, operation)
+
+    def table(self, name: str) -> Mapping[str, Mapping[str, str]]:
+        """The code table ``mappings/tables/<name>.csv``, by code."""
+        return self._table(name)
 
     def wild(self, *about: object) -> bool:
         """Whether something unknown is to be slipped in here (never, when no faults were asked for)."""
@@ -103,6 +109,10 @@ class Script:
             assert spec is not None and spec.loader is not None
             self._module = importlib.util.module_from_spec(spec)
             spec.loader.exec_module(self._module)
+
+    @property
+    def written(self) -> bool:
+        return self._module is not None
 
     def received(
         self, world: World, partner: str, operation: str, message: Any, decided: Mapping[str, Decision]

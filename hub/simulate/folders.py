@@ -1,0 +1,154 @@
+"""Partners who exchange files: what the hub wrote for them is taken in, what they have for the hub is put down.
+
+A file is put down after it is in the books and, if it is missing, again with the same bytes.  A file shown broken on
+purpose is followed by the right one as soon as the hub has taken the broken one away; the next number of the same
+partner waits until then.
+"""
+
+import hashlib
+import json
+import os
+from collections.abc import Iterable, Iterator
+from dataclasses import asdict, dataclass
+from datetime import UTC, datetime
+from pathlib import Path
+
+from hub.channels import FileManifest, Inbox
+from hub.channels.files import MANIFEST, folder_of
+from hub.partners import Operation, Partner
+from hub.settings import Settings
+from hub.simulate.agenda import RIGHT
+from hub.simulate.desk import Desk, NotUnderstood
+from hub.simulate.ledger import Sent
+
+TO_PARTNER, FROM_PARTNER = "to_partner", "from_partner"
+
+
+@dataclass(frozen=True, slots=True)
+class _Place:
+    partner: Partner
+    inbox: Inbox | None
+    out: Path
+
+
+class Folders:
+    """The folders of all partners that are played through files."""
+
+    def __init__(self, desk: Desk, settings: Settings) -> None:
+        self._desk = desk
+        self._places: dict[str, _Place] = {}
+        for partner in desk.register.partners.values():
+            ours = [op for op in partner.operations.values() if op.channel == "files" and desk.acts(op)]
+            if not ours or partner.endpoint is None or partner.missing:
+                continue
+            folder = folder_of(settings.expand(partner.endpoint))
+            for name in (TO_PARTNER, FROM_PARTNER):
+                (folder / name).mkdir(parents=True, exist_ok=True)
+            takes = any(desk.plays(op) for op in ours)
+            inbox = Inbox(folder / TO_PARTNER) if takes else None
+            self._places[partner.id] = _Place(partner, inbox, folder / FROM_PARTNER)
+
+    def take(self) -> bool:
+        """Take in what has arrived; whether there was anything."""
+        did = False
+        for place in self._places.values():
+            inbox = place.inbox
+            for arrived in inbox.arrivals() if inbox is not None else ():
+                assert inbox is not None
+                did = True
+                operation = _named(place.partner.operations.values(), arrived.name, place.partner.id)
+                if operation is None or not self._desk.plays(operation):
+                    inbox.refuse(arrived, "file_name_wrong")
+                    continue
+                try:
+                    self._desk.finished(self._desk.take(place.partner, operation, arrived.body, arrived.name))
+                except NotUnderstood:
+                    inbox.refuse(arrived, "file_totals")
+                else:
+                    inbox.done(arrived)
+        return did
+
+    def show(self) -> bool:
+        """Put down what is to be put down now; whether there was anything."""
+        did = False
+        for sent, gone in list(self._turns()):
+            place = self._places[sent.partner]
+            if not gone:
+                continue
+            did = True
+            if sent.shown == len(sent.shows):
+                with self._desk.ledger.write() as books:
+                    books.acknowledge(sent.id, self._desk.clock.now(), None, None)
+                continue
+            operation = place.partner.operations[sent.operation]
+            _put(place.out / sent.number, *_spoilt(sent.raw, sent.shows[sent.shown]), _sequence(operation, sent.number))
+            with self._desk.ledger.write() as books:
+                books.shown(sent.id, sent.shown + 1)
+        return did
+
+    def left(self) -> tuple[int, int]:
+        """How many files are to be put down or have arrived, and how many lie there that the hub has not collected."""
+        turns = list(self._turns())
+        pending = sum(1 for sent, gone in turns if gone and sent.shown < len(sent.shows))
+        arrived = sum(_waiting(place.inbox) for place in self._places.values() if place.inbox is not None)
+        return pending + arrived, sum(1 for _, gone in turns if not gone)
+
+    def _turns(self) -> Iterator[tuple[Sent, bool]]:
+        """The files whose turn it is, each with whether nothing of it lies in the folder."""
+        with self._desk.ledger.read() as books:
+            waiting = books.open("file")
+        held: set[tuple[str, str]] = set()
+        for sent in waiting:
+            stream = sent.partner, sent.operation
+            if stream in held:
+                continue
+            if RIGHT not in sent.shows[: sent.shown + 1]:
+                held.add(stream)
+            path = self._places[sent.partner].out / sent.number
+            # Whoever takes the data takes its manifest a moment later: a new one put there before would go with it.
+            yield sent, not (os.path.lexists(path) or os.path.lexists(path.with_name(path.name + MANIFEST)))
+
+
+def _named(operations: Iterable[Operation], name: str, partner: str) -> Operation | None:
+    for op in operations:
+        if op.channel == "files" and op.direction == "out" and op.claims(name, partner):
+            return op
+    return None
+
+
+def _sequence(operation: Operation, name: str) -> int | None:
+    digits = "".join(c if c.isdigit() else " " for c in name.rpartition(".")[0]).split()
+    return int(digits[-1]) if digits else None
+
+
+def _waiting(inbox: Inbox) -> int:
+    return sum(
+        1
+        for folder in (inbox.folder, inbox.folder / "claimed")
+        for entry in os.scandir(folder)
+        if entry.is_file() and not entry.name.endswith((MANIFEST, ".part"))
+    )
+
+
+def _spoilt(raw: bytes, how: str) -> tuple[bytes, bytes]:
+    """What is written, and what its manifest says was written."""
+    if how == "truncated":
+        return raw[: len(raw) * 2 // 3], raw
+    if how == "wrong_totals":
+        # One record is lost, and the trailer still counts it.
+        lines = raw.splitlines(keepends=True)
+        raw = b"".join(lines[:1] + lines[2:])
+    return raw, raw
+
+
+def _put(path: Path, body: bytes, said: bytes, sequence: int | None) -> None:
+    """The manifest first, then the data under its own name: what is there is whole."""
+    manifest = FileManifest(
+        name=path.name, sequence=sequence, count=None, control_sum=None, sha256=hashlib.sha256(said).hexdigest(),
+        bytes=len(said), created=datetime.now(UTC).isoformat(),
+    )  # fmt: skip
+    beside = path.with_name(path.name + MANIFEST)
+    for target, content in ((beside, json.dumps(asdict(manifest)).encode()), (path, body)):
+        part = target.with_name(target.name + ".part")
+        part.write_bytes(content)
+        part.replace(target)
