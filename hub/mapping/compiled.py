@@ -25,7 +25,13 @@ class Map:
     """
 
     def __init__(
-        self, spec: Spec, *, digest: str, examples: tuple[Path, ...], warnings: tuple[Fault, ...], declared: Declared | None
+        self,
+        spec: Spec,
+        *,
+        digest: str,
+        examples: tuple[Path, ...],
+        warnings: tuple[Fault, ...],
+        declared: Declared | None,
     ) -> None:
         self.spec, self.hash, self.examples, self.warnings = spec, digest, examples, warnings
         self.name, self.version, self.format, self.message = spec.name, spec.version, spec.format, spec.message
@@ -47,7 +53,7 @@ class Map:
     def __repr__(self) -> str:
         return f"<Map {self.name} v{self.version}>"
 
-    # --- both directions --------------------------------------------------------------------------------------------------
+    # --- both directions ------------------------------------------------------------------------------------------
 
     def write(self, message: Any) -> bytes:
         """The bytes of *message*: XML is the bare element, JSON and XML are UTF-8.
@@ -93,7 +99,7 @@ class Map:
         """The generated Python of both directions, for whoever wants to see what a map does."""
         return f"{self._write.text}\n\n{self._read.text}\n"
 
-    # --- inside -----------------------------------------------------------------------------------------------------------
+    # --- inside ---------------------------------------------------------------------------------------------------
 
     def _layout(self) -> Any:
         return fixed.Fixed(self.spec) if self.spec.format == "fixed" else commas.Csv(self.spec)
@@ -147,14 +153,18 @@ class Map:
         bad = Bad("encoding_cannot_hold", f"a character is not in {self.spec.encoding}")
         raise self._about(wrong, bad, "write", row)
 
-    # --- errors -----------------------------------------------------------------------------------------------------------
+    # --- errors ---------------------------------------------------------------------------------------------------
 
     def _failing(self, doing: Any) -> Any:
-        def fail(code: str, *, text: str, place: str | None = None, line: int | None = None, row: int | None = None) -> MapError:
+        def fail(
+            code: str, *, text: str, place: str | None = None, line: int | None = None, row: int | None = None
+        ) -> MapError:
             rule = self._rule_at(place) if line is None else None
             at = line or (rule.line if rule else self.spec.fields_line)
             field = str(rule.field) if isinstance(rule, Pair) else None
-            return MapError(code, path=self.spec.shown, line=at, doing=doing, place=place, field=field, row=row, text=text)
+            return MapError(
+                code, path=self.spec.shown, line=at, doing=doing, place=place, field=field, row=row, text=text
+            )
 
         return fail
 

@@ -37,7 +37,7 @@ class Csv:
             fold(name): place for place, rule in enumerate(self.read_rules) for name in spellings(rule.place)
         }
 
-    # --- reading ------------------------------------------------------------------------------------------------------
+    # --- reading --------------------------------------------------------------------------------------------------
 
     def lines(self, data: bytes, fail: Locate) -> Iterator[tuple[int, list[Any]]]:
         rows = _sheet(data, fail) if data[:4] == b"PK\x03\x04" else self._text(data, fail)
@@ -88,13 +88,21 @@ class Csv:
         missing = [rule for place, rule in enumerate(self.read_rules) if place not in found and not _spare(rule)]
         if missing:
             names = ", ".join(spellings(rule.place)[0] for rule in missing)
-            raise fail("map_header", line=missing[0].line, place=missing[0].place, text=f"the heading lacks {names}", row=number)
+            raise fail(
+                "map_header",
+                line=missing[0].line,
+                place=missing[0].place,
+                text=f"the heading lacks {names}",
+                row=number,
+            )
         width = len(row)
         order = [found.get(place, width) for place in range(len(self.read_rules))]
         get = itemgetter(*order) if len(order) > 1 else lambda cells: (cells[order[0]],)
 
         def pick(cells: list[Any]) -> Any:
-            return get([*cells[:width], *[""] * (width + 1 - len(cells))] if len(cells) <= width else [*cells[:width], ""])
+            return get(
+                [*cells[:width], *[""] * (width + 1 - len(cells))] if len(cells) <= width else [*cells[:width], ""]
+            )
 
         pick.width = width  # type: ignore[attr-defined]
         self.width = width
@@ -118,7 +126,7 @@ class Csv:
             if isinstance(rule, Pair)
         }
 
-    # --- writing ------------------------------------------------------------------------------------------------------
+    # --- writing --------------------------------------------------------------------------------------------------
 
     def written(self, rule: Pair, ours: Ours) -> str:
         text = rule.field.shape.kind == "text" and not (rule.form and rule.form.name in ("table", "digits"))
@@ -155,7 +163,7 @@ def _spare(rule: Rule) -> bool:
     return isinstance(rule, Pair) and (rule.field.optional or rule.default is not MISSING)
 
 
-# --- spreadsheets -----------------------------------------------------------------------------------------------------------
+# --- spreadsheets -------------------------------------------------------------------------------------------------
 
 
 def _sheet(data: bytes, fail: Locate) -> Iterator[tuple[int, list[Any]]]:

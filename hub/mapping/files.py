@@ -64,8 +64,11 @@ def write_source(spec: Spec, layout: Layout, escape: Callable[[str], str]) -> So
     for number, record in enumerate(spec.records):
         ours = Ours(source, codes)
         cells: list[tuple[str, Any]] = []
-        for rule in rules_for(record.rules, "write"):
-            if isinstance(rule, Pair):
+        for rule in record.rules:
+            if isinstance(rule, Pair) and rule.only == "read":
+                # Columns that nothing is written to are blank; a csv file does without.
+                cells += [(repr(" " * rule.width), rule)] if rule.width else []
+            elif isinstance(rule, Pair):
                 cells.append((layout.written(rule, ours), rule))
             elif isinstance(rule, Always):
                 cells.append((layout.constant(rule) if rule.text is not None else ours.always(rule)[0], rule))
@@ -282,5 +285,3 @@ def _assembled(cls: type, flat: Mapping[str, Any], prefix: str = "") -> Any:
 
 def cells_of(record: Record) -> list[tuple[str, Pair]]:
     return [(str(rule.field), rule) for rule in rules_for(record.rules, "read") if isinstance(rule, Pair)]
-
-

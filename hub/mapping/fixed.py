@@ -70,9 +70,13 @@ class Fixed:
 
     def made(self, cells: list[tuple[str, Any]]) -> list[tuple[str, Any]]:
         cells = sorted(cells, key=lambda cell: cell[1].columns)
-        return [(f"return {'%s' * len(cells)!r} % (", None), *((f" {text},", rule) for text, rule in cells), (")", None)]
+        return [
+            (f"return {'%s' * len(cells)!r} % (", None),
+            *((f" {text},", rule) for text, rule in cells),
+            (")", None),
+        ]
 
-    # --- whole files --------------------------------------------------------------------------------------------------
+    # --- whole files ----------------------------------------------------------------------------------------------
 
     def encoded(self, record: str, locate: Callable[[Any], Exception], rules: list[Any]) -> bytes:
         """One record's bytes; a character that the encoding lacks is told by the rule in whose columns it stands."""

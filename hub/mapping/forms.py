@@ -38,7 +38,7 @@ _FOR = {
 }  # fmt: skip
 _PLAIN = {
     "xml": ("text", "date", "decimal", "integer", "boolean"),
-    "json": ("text", "integer", "boolean"),
+    "json": ("text", "date", "integer", "boolean"),
     "fixed": ("text",),
     "csv": ("text",),
 }
@@ -47,7 +47,7 @@ FORMULA = frozenset("=+-@\t\r\0")
 _GUARDED = re.compile(r"'+[=+\-@\t\r\0]")
 
 
-# --- checks at load -------------------------------------------------------------------------------------------------------
+# --- checks at load -----------------------------------------------------------------------------------------------
 
 
 def misfit(form: Form | None, name: str, shape: Shape, format: Format, width: int | None) -> str | None:
@@ -106,7 +106,7 @@ def _all_digits(shape: Shape, width: int | None) -> bool:
     return match is not None and (width is None or (match[2] is None and match[1] == str(width)))
 
 
-# --- writing ----------------------------------------------------------------------------------------------------------------
+# --- writing ------------------------------------------------------------------------------------------------------
 
 
 def writer(bind: Bind, shape: Shape, form: Form | None, format: Format, width: int | None, codes: Bind) -> Wrap:
@@ -249,7 +249,7 @@ def _short_year(get: Callable[[Any], Any], place: int) -> Callable[[Any], Any]:
     return short
 
 
-# --- reading ------------------------------------------------------------------------------------------------------------------
+# --- reading ------------------------------------------------------------------------------------------------------
 
 
 def reader(bind: Bind, shape: Shape, form: Form | None, format: Format, width: int | None, codes: Bind) -> Wrap:
@@ -468,7 +468,7 @@ def declared(text: str, order: str | None) -> date:
     raise Bad("invalid_value", "{} is no date such as 2026-01-31", text)
 
 
-# --- cells of csv and spreadsheets ----------------------------------------------------------------------------------------
+# --- cells of csv and spreadsheets --------------------------------------------------------------------------------
 
 
 def _cells(function: Callable[..., Any]) -> Callable[..., Any]:
@@ -511,7 +511,7 @@ def unguard(text: str) -> str:
     return text[1:] if _GUARDED.match(text) else text
 
 
-# --- code tables --------------------------------------------------------------------------------------------------------------
+# --- code tables --------------------------------------------------------------------------------------------------
 
 
 class Codes(dict[str, str]):
@@ -540,5 +540,3 @@ def code_sides(table: Table, format: Format, escape: Callable[[str], str]) -> tu
     """The writing and the reading side of *table*; ``escape`` is what the format does to text that it writes."""
     writing = Codes({ours: escape(theirs) for ours, theirs in table.write.items()})
     return writing, (FoldedCodes if format == "csv" else Codes)(table.read)
-
-

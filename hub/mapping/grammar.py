@@ -29,7 +29,8 @@ _COMMON = {"message", "format", "tables"}
 _NEEDED = {"xml": ("root", "fields"), "json": ("fields",), "fixed": ("length", "records"), "csv": ("records",)}
 _LONG = {"field", "form", "default", "else", "only", "lossy"}
 _ALWAYS = re.compile(
-    r"=\s*(?:'(?P<text>(?:[^']|'')*)'|count\((?P<count>[\w.]+)\)|sum\((?P<sum>[\w.]+)\))\s*(?:\|(?P<form>.*))?", re.DOTALL
+    r"=\s*(?:'(?P<text>(?:[^']|'')*)'|count\((?P<count>[\w.]+)\)|sum\((?P<sum>[\w.]+)\))\s*(?:\|(?P<form>.*))?",
+    re.DOTALL,
 )
 _CONDITION = re.compile(r"(?P<field>[\w.]+)\s+is\s+(?P<not>not\s+)?(?P<value>.+)")
 _NAME = r"@?[A-Za-z_][\w.-]*"
@@ -56,7 +57,7 @@ class _Grammar:
     def __init__(self, spec: Spec, tables: Path, schemas: Path, report: Report) -> None:
         self.spec, self.tables, self.schemas, self.report = spec, tables, schemas, report
 
-    # --- the file -----------------------------------------------------------------------------------------------------
+    # --- the file -------------------------------------------------------------------------------------------------
 
     def file(self, tree: Branch, messages: Mapping[str, type]) -> bool:
         given = self.table(tree, "key")
@@ -152,7 +153,7 @@ class _Grammar:
         else:
             self.spec.delimiter = text
 
-    # --- nodes --------------------------------------------------------------------------------------------------------
+    # --- nodes ----------------------------------------------------------------------------------------------------
 
     def text(self, node: Node) -> str | None:
         if isinstance(node, Text):
@@ -176,7 +177,7 @@ class _Grammar:
                 found[item.key] = item
         return found
 
-    # --- code tables --------------------------------------------------------------------------------------------------
+    # --- code tables ----------------------------------------------------------------------------------------------
 
     def code_table(self, item: Item) -> None:
         name, partial = item.key, None
@@ -227,7 +228,7 @@ class _Grammar:
             self.report(item.line, f"table '{item.key}': row {wrong} of '{name}' has not two columns")
         return [(row[0].strip(), row[1].strip(), item.line) for row in rows if len(row) == 2]
 
-    # --- rules --------------------------------------------------------------------------------------------------------
+    # --- rules ----------------------------------------------------------------------------------------------------
 
     def record(self, item: Item) -> None:
         given = self.table(self.branch(item), "key")
@@ -258,12 +259,12 @@ class _Grammar:
             if not _PLACES[self.spec.format].fullmatch(item.key):
                 self.report(item.line, f"'{item.key}' is no place in {self.spec.format}")
                 continue
-            rule = self.rule(item, cls, {"place": item.key, "full": prefix + item.key, "line": item.line})
-            if rule is not None:
-                if self.spec.format == "fixed":
-                    first, last = item.key.split("-")
-                    rule.columns = int(first), int(last)
-                found.append(rule)
+            where: dict[str, Any] = {"place": item.key, "full": prefix + item.key, "line": item.line}
+            if self.spec.format == "fixed":
+                first, last = item.key.split("-")
+                where["columns"] = int(first), int(last)
+            # A rule that was not understood still holds its place, so that nothing else is blamed for the gap.
+            found.append(self.rule(item, cls, where) or Rule(**where))
         return found
 
     def rule(self, item: Item, cls: type, where: dict[str, Any]) -> Rule | None:
@@ -361,7 +362,7 @@ class _Grammar:
                 return None
         return Always(each=each, summed=summed, form=form, **where)
 
-    # --- fields, forms, values ----------------------------------------------------------------------------------------
+    # --- fields, forms, values ------------------------------------------------------------------------------------
 
     def resolve(self, name: str, line: int, cls: type) -> Field | None:
         names, found = tuple(name.split(".")), []
@@ -457,7 +458,10 @@ def _typed(shape: Shape, text: str) -> tuple[Any, str]:
     """The value, or what it had to be."""
     match shape.kind:
         case "boolean":
-            return {"true": True, "false": False}.get(text, MISSING), "" if text in ("true", "false") else "true or false"
+            return {"true": True, "false": False}.get(text, MISSING), "" if text in (
+                "true",
+                "false",
+            ) else "true or false"
         case "integer" if re.fullmatch(r"-?[0-9]+", text):
             return int(text), ""
         case "decimal":

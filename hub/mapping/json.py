@@ -51,7 +51,7 @@ def tree(rules: list[Rule], report: Report | None = None) -> Node:
     return root
 
 
-# --- writing --------------------------------------------------------------------------------------------------------------
+# --- writing ------------------------------------------------------------------------------------------------------
 
 
 def write_source(spec: Spec) -> Source:
@@ -113,7 +113,7 @@ class _Writer:
         return f"None if (x := {value}) is None else {made}", not rule.field.optional
 
 
-# --- reading --------------------------------------------------------------------------------------------------------------
+# --- reading ------------------------------------------------------------------------------------------------------
 
 
 def read_source(spec: Spec) -> Source:
@@ -143,9 +143,7 @@ class _Reader:
             required = f"{holder}[{key!r}]"
             if isinstance(member, Node):
                 name = f"j{len(theirs.prelude)}"
-                theirs.prelude.append(
-                    (f"{name} = {self.source.bind(_inner)}({holder}.get({key!r}))", member.first())
-                )
+                theirs.prelude.append((f"{name} = {self.source.bind(_inner)}({holder}.get({key!r}))", member.first()))
                 self.object(theirs, member, name, (*way, key), first)
             elif isinstance(member, Pair):
                 empty = "in (None, '')" if member.field.shape.kind == "text" else "is None"

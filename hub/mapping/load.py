@@ -58,7 +58,9 @@ def load(path: Path | str, *, home: Path | None = None, messages: Mapping[str, t
     return Map(spec, digest=digest.hexdigest(), examples=examples(path), warnings=warnings, declared=declared)
 
 
-def check(paths: Iterable[Path | str], *, home: Path | None = None, messages: Mapping[str, type] = MESSAGES) -> list[Fault]:
+def check(
+    paths: Iterable[Path | str], *, home: Path | None = None, messages: Mapping[str, type] = MESSAGES
+) -> list[Fault]:
     """Every fault and warning of the maps in *paths*, in their order: what ``hub map check`` prints."""
     found: list[Fault] = []
     for path in paths:

@@ -103,7 +103,7 @@ def by_identity(get: Callable[[Any], Any]) -> Number:
     return number
 
 
-# --- writing a scope -----------------------------------------------------------------------------------------------------
+# --- writing a scope ----------------------------------------------------------------------------------------------
 
 
 class Ours:
@@ -209,7 +209,7 @@ def sum_start(summed: Shape | None) -> tuple[Any, Shape]:
     )
 
 
-# --- reading a scope -----------------------------------------------------------------------------------------------------
+# --- reading a scope ----------------------------------------------------------------------------------------------
 
 
 @dataclass(slots=True)
@@ -313,7 +313,9 @@ class Theirs:
             names.append(name)
             needed = not leaf.field.shape.optional and isinstance(leaf.rule, Pair) and leaf.rule.default is MISSING
             leaf.plain = f"{self.source.bind(need)}({name})" if needed else name
-        nothing = " and ".join(f"not {name}" if _countable(leaf) else f"{name} is None" for name, leaf in zip(names, leaves, strict=True))
+        nothing = " and ".join(
+            f"not {name}" if _countable(leaf) else f"{name} is None" for name, leaf in zip(names, leaves, strict=True)
+        )
         name = f"v{number}"
         made = self._made(cls, prefix, leaves, body)
         body.append((f"{name} = None if {nothing} else {made[0][0]}", None))

@@ -23,7 +23,7 @@ class Element:
     """What a scope's places make of one element."""
 
     name: str
-    text: Pair | Always | None = None
+    text: Rule | None = None
     attributes: list[tuple[str, Rule]] = field(default_factory=list)
     children: list["Element"] = field(default_factory=list)
     nested: Group | Each | None = None
@@ -50,10 +50,10 @@ def tree(rules: list[Rule], report: Report | None = None) -> Element:
             at = _open(at, step, rule, report)
         if attribute is not None:
             at.attributes.append((attribute, rule))
-        elif isinstance(rule, Pair | Always):
-            at.text = rule
-        else:
+        elif isinstance(rule, Group | Each):
             at.nested = rule
+        else:
+            at.text = rule
         if report and (at.children or at.nested) and (at.text or (at.nested and at.attributes)):
             report(rule.line, f"{rule.full} would hold text and elements at once")
     return root
@@ -73,9 +73,11 @@ def qualified(spec: Spec, name: str) -> str:
     return f"{{{spec.namespace}}}{name}" if spec.namespace else name
 
 
-# --- text -----------------------------------------------------------------------------------------------------------------
+# --- text ---------------------------------------------------------------------------------------------------------
 
-_ESCAPES = str.maketrans({"&": "&amp;", "<": "&lt;", ">": "&gt;", '"': "&quot;", "\r": "&#13;", "\n": "&#10;", "\t": "&#9;"})
+_ESCAPES = str.maketrans(
+    {"&": "&amp;", "<": "&lt;", ">": "&gt;", '"': "&quot;", "\r": "&#13;", "\n": "&#10;", "\t": "&#9;"}
+)
 _NEVER = re.compile("[^\t\n\r\u0020-\ud7ff\ue000-\ufffd\U00010000-\U0010ffff]")
 
 
@@ -92,7 +94,7 @@ def _wrapped(start: str, end: str, attributes: str, inner: str) -> str:
     return f"{start}{attributes}>{inner}{end}" if inner or attributes else ""
 
 
-# --- writing --------------------------------------------------------------------------------------------------------------
+# --- writing ------------------------------------------------------------------------------------------------------
 
 
 def write_source(spec: Spec, declared: Declared | None) -> Source:
@@ -102,7 +104,9 @@ def write_source(spec: Spec, declared: Declared | None) -> Source:
     return source
 
 
-Piece = tuple[str, list[Lines], bool]  # template, one argument's lines for each %s, whether anything is sure to stand there
+Piece = tuple[
+    str, list[Lines], bool
+]  # template, one argument's lines for each %s, whether anything is sure to stand there
 
 
 class _Writer:
@@ -146,7 +150,6 @@ class _Writer:
     def attributes(self, element: Element, ours: Ours) -> tuple[str, list[Lines]]:
         template, arguments = "", []
         for name, rule in element.attributes:
-            assert isinstance(rule, Pair | Always)
             if isinstance(rule, Pair) and rule.may_be_empty:
                 start = f' {name}="%s"'
                 value = ours.written(rule, "''", lambda v, s=start, r=rule: f"{s!r} % {self.safe(r, v)}", "z")  # type: ignore[misc]
@@ -156,10 +159,11 @@ class _Writer:
                 template, arguments = f'{template} {name}="{text}"', arguments + lines
         return template, arguments
 
-    def sure_text(self, rule: Pair | Always, ours: Ours) -> tuple[str, list[Lines]]:
+    def sure_text(self, rule: Rule, ours: Ours) -> tuple[str, list[Lines]]:
         """The template of text that always stands there, and its arguments."""
         if isinstance(rule, Pair):
             return "%s", [[(ours.written(rule, "''", lambda v: self.safe(rule, v)) + ",", rule)]]
+        assert isinstance(rule, Always)
         value, constant = ours.always(rule)
         if constant:
             return _percent(escape(rule.text or "")), []
@@ -220,7 +224,7 @@ def _percent(text: str) -> str:
     return text.replace("%", "%%")
 
 
-# --- reading --------------------------------------------------------------------------------------------------------------
+# --- reading ------------------------------------------------------------------------------------------------------
 
 
 def read_source(spec: Spec) -> Source:
@@ -253,7 +257,11 @@ class _Reader:
         bare = all(child.bare for child in element.children)
         many = frozenset(qualified(self.spec, c.name) for c in element.children if isinstance(c.nested, Each))
         name = f"c{len(theirs.prelude)}"
-        call = f"{self.source.bind(texts)}({holder})" if bare else f"{self.source.bind(elements)}({holder}, {self.source.bind(many)})"
+        call = (
+            f"{self.source.bind(texts)}({holder})"
+            if bare
+            else f"{self.source.bind(elements)}({holder}, {self.source.bind(many)})"
+        )
         rule = next(iter(element.rules()), None)
         theirs.prelude.append((f"{name} = {call}", rule))
         for child in element.children:
@@ -271,7 +279,10 @@ class _Reader:
                 self.leaf(theirs, child.text, f"{name}[{tag}].text", f"{found} or (x := x.text) is None")
             for attribute, own in child.attributes:
                 self.leaf(
-                    theirs, own, f"{name}[{tag}].attrib[{attribute!r}]", f"{found} or (x := x.get({attribute!r})) is None"
+                    theirs,
+                    own,
+                    f"{name}[{tag}].attrib[{attribute!r}]",
+                    f"{found} or (x := x.get({attribute!r})) is None",
                 )
             self.level(theirs, child, f"{name}.get({tag})", first)
 
@@ -338,7 +349,7 @@ def kids(element: Any, tag: str) -> Any:
     return () if element is None else element.iterchildren(tag)
 
 
-# --- the document ---------------------------------------------------------------------------------------------------------
+# --- the document -------------------------------------------------------------------------------------------------
 
 
 class Document:
@@ -385,7 +396,9 @@ class Document:
             entry = next(iter(self.schema.error_log), None)
         # libxml2's own words quote the value.
         name, rule = _blamed(element, entry), entry.type_name if entry else "invalid"
-        raise fail("map_schema", place=name, text=f"{self.spec.schema and self.spec.schema.name} does not allow it ({rule})")
+        raise fail(
+            "map_schema", place=name, text=f"{self.spec.schema and self.spec.schema.name} does not allow it ({rule})"
+        )
 
 
 def _blamed(element: Any, entry: Any) -> str:

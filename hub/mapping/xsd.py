@@ -38,9 +38,12 @@ class Declared:
 
 
 def read(path: Path) -> Declared:
-    """A nameless element that holds the schema's global elements.  Raises XmlRefused, or ValueError for what is missing."""
+    """An element that holds the schema's global elements, named by its target namespace.
+
+    Raises XmlRefused, or ValueError for what is declared nowhere or written in a way that maps do not carry.
+    """
     schema = _Schema(path)
-    return Declared("", children=[schema.element(e, 0) for e in schema.globals["element"].values()], free=True)
+    return Declared(schema.namespace, children=[schema.element(e, 0) for e in schema.globals["element"].values()], free=True)
 
 
 class _Schema:
@@ -49,13 +52,19 @@ class _Schema:
             kind: {} for kind in ("element", "complexType", "simpleType", "group", "attributeGroup", "attribute")
         }
         self._read: set[Path] = set()
+        self.namespace = ""
         self._load(path.resolve())
 
     def _load(self, path: Path) -> None:
         if path in self._read:
             return
+        root = xml.parse(path.read_bytes())
+        if not self._read:
+            self.namespace = root.get("targetNamespace", "")
+            if self.namespace and root.get("elementFormDefault") != "qualified":
+                raise ValueError("its elements are unqualified: elementFormDefault must be qualified")
         self._read.add(path)
-        for node in xml.parse(path.read_bytes()):
+        for node in root:
             kind = etree.QName(node).localname
             if kind in self.globals:
                 self.globals[kind][node.get("name")] = node
