@@ -88,7 +88,7 @@ class Transaction:
         return self._connection.execute(statement.sql, values)
 
     def run_many(self, statement: Statement, rows: Sequence[Mapping[str, Any]]) -> None:
-        self._connection.executemany(statement.sql, rows)
+        self._connection.executemany(statement.sql, [{**statement.defaults, **row} for row in rows])
 
     def one(self, statement: Statement, **values: Any) -> Row | None:
         row: Row | None = self.run(statement, **values).fetchone()
