@@ -149,6 +149,8 @@ EDGES: tuple[Edge, ...] = (
     *_edges("request", "INSIDE LEAVING_SOON OVERSTAYED REPORTED_ABSENT", "DEPORTED", "pilgrim.deported"),
     *_edges("request", "INSIDE LEAVING_SOON OVERSTAYED REPORTED_ABSENT", "DECEASED", "pilgrim.deceased"),
     # … and what a late border file puts right
+    *_edges("request", "VISA_LAPSED", ".", "pilgrim.expected"),
+    *_edges("request", "VISA_LAPSED", ".", "pilgrim.no_show"),
     *_edges("request", "VISA_LAPSED", "INSIDE", "pilgrim.entered", corrects=True),
     *_edges("request", "VISA_LAPSED", "ENTRY_REFUSED", "pilgrim.turned_back", corrects=True),
     *_edges("request", "OVERSTAYED REPORTED_ABSENT", "EXITED", "pilgrim.exited", corrects=True),
@@ -172,7 +174,7 @@ def _ahead() -> Mapping[str, frozenset[str]]:
     steps: dict[str, set[str]] = {}
     events: dict[str, set[str]] = {}
     for edge in EDGES:
-        if edge.machine == "request" and not edge.corrects and edge.event not in _CHOICES:
+        if edge.machine == "request" and edge.event not in _CHOICES:
             events.setdefault(edge.was, set()).add(edge.event)
             if edge.now != edge.was:
                 steps.setdefault(edge.was, set()).add(edge.now)

@@ -9,7 +9,7 @@ from hub.journey import voucher
 from hub.journey.graph import ENDS
 from hub.journey.guards import agent_faults, is_minor, person_faults, programme_faults
 from hub.journey.results import AlreadyTrue, Conflict, Fault, Refusal
-from hub.journey.steps import Steps, as_date, day_of, end_of
+from hub.journey.steps import Steps, as_date, day_of, end_of, start_of
 
 # -- filing and decisions ----------------------------------------------------------------------------------------------
 
@@ -150,7 +150,7 @@ def visa_issued(steps: Steps, member: Member) -> Refusal | None:
     """The season's rules at the visa's issue say how long it may be used, within what the mission printed."""
     data = steps.event.data
     issued_on = as_date(data.get("issued_on")) or day_of(steps.event.happened)
-    season = steps.season(steps.event.happened)
+    season = steps.season(start_of(issued_on))
     printed = as_date(data.get("enter_by"))
     limits = [issued_on + timedelta(days=season.enter_within_days), season.last_entry]
     enter_by = min([*limits, printed] if printed else limits)

@@ -20,9 +20,9 @@ class Transition:
     ``happened`` is business time, UTC: of the fact, of the due time that came, or of the hub's own conclusion.
     ``due`` is when the clock speaks next about this machine, None for never.  ``marks`` are merged into the marks of
     the member, voucher or case (a mark that is None is taken away), but for the attributes of that object, which go
-    under their own names: ``minor``, ``ended_at``, ``end_reason`` of a member; ``amount``, ``paid``, ``lines``,
-    ``payments``, ``expires_at`` of a voucher; ``voucher`` (a whole one) and ``bookings`` (``{"H1": {"state": …,
-    "brn": …}}``) of a group; and ``agent`` (``{"quota_left": …}``).
+    under their own names: ``minor``, ``ended_at``, ``end_reason`` of a member; ``amount``, ``paid``, ``lines``
+    (``{kind: amount}``), ``payments``, ``expires_at`` of a voucher; ``voucher`` (a whole one) and ``bookings``
+    (``{"H1": {"state": …, "brn": …}}``) of a group; and, with a request, ``agent`` (``{"quota_left": …}``).
     ``corrects`` marks a step that puts right what the clock had concluded too early.
     """
 

@@ -8,6 +8,7 @@ from typing import Any
 from uuid import UUID
 
 from hub.canonical.case import Booking, Case, Member, Voucher
+from hub.canonical.entities import VoucherLine
 from hub.canonical.events import Event
 from hub.journey.graph import CORRECTIONS, ENDS, LEGAL, NEW
 from hub.journey.results import NOTHING, Machine, Transition
@@ -18,7 +19,7 @@ RIYADH = timezone(timedelta(hours=3))
 _DAY = timedelta(days=1)
 
 # What a transition's marks may hold that is an attribute of the object itself.
-VOUCHER_FIELDS = frozenset({"amount", "paid", "lines", "payments", "issued_at", "expires_at"})
+_VOUCHER_FIELDS = frozenset({"amount", "paid", "payments", "expires_at"})
 
 
 def day_of(moment: datetime) -> date:
@@ -50,14 +51,15 @@ class Steps:
     """Collects transitions and further events; answers how the case stands after them.  The case is not touched."""
 
     __slots__ = (
-        "_lines", "_states", "case", "ended", "event", "events", "group", "now", "rules", "transitions", "voucher",
+        "_lines", "_states", "case", "ended", "event", "events", "group", "group_due", "now", "rules", "transitions",
+        "voucher",
     )  # fmt: skip
 
     def __init__(self, case: Case, event: Event, rules: Rules, now: datetime) -> None:
         self.case, self.event, self.rules, self.now = case, event, rules, now
         self.transitions: list[Transition] = []
         self.events: list[Event] = []
-        self.group = case.state
+        self.group, self.group_due = case.state, case.due
         self.voucher = case.voucher
         self.ended = False
         self._states: dict[UUID, str] = {}
@@ -117,13 +119,13 @@ class Steps:
         marks: Mapping[str, Any] = NOTHING,
     ) -> None:
         self._step("group", self.case.id, self.group, to, event, happened or self.event.happened, reason, due, marks)
-        self.group = to
+        self.group, self.group_due = to, due
         for line, change in marks.get("bookings", NOTHING).items():
             self._lines[line] = change["state"]
 
     def note_group(self, event: str | None = None, *, happened: datetime | None = None, **marks: Any) -> None:
         """Change attributes of the group, whose state and due time stay."""
-        self.move_group(self.group, event, happened=happened, due=self.case.due, marks=marks)
+        self.move_group(self.group, event, happened=happened, due=self.group_due, marks=marks)
 
     def bill(
         self,
@@ -190,8 +192,13 @@ class Steps:
 
 def revised(voucher: Voucher, state: str, due: datetime | None, marks: Mapping[str, Any]) -> Voucher:
     """*voucher* after a transition to *state* with *marks*."""
-    fields = {name: value for name, value in marks.items() if name in VOUCHER_FIELDS}
-    rest = {name: value for name, value in marks.items() if name not in VOUCHER_FIELDS}
+    fields: dict[str, Any] = {}
+    rest: dict[str, Any] = {}
+    for name, value in marks.items():
+        if name == "lines":
+            fields["lines"] = [VoucherLine(kind=kind, amount=amount) for kind, amount in value.items()]
+        else:
+            (fields if name in _VOUCHER_FIELDS else rest)[name] = value
     return replace(voucher, state=state, due=due, marks=merged(voucher.marks, rest), **fields)
 
 

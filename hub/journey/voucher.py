@@ -1,6 +1,6 @@
 """The voucher: one invoice for the accepted members of a group, its payments, its end, and what is given back."""
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping
 from datetime import timedelta
 from decimal import ROUND_HALF_UP, Decimal
 from typing import Any
@@ -22,8 +22,8 @@ COVERED = frozenset({"ACCEPTED", "WAITING_COMPANION"})
 # -- what it comes to --------------------------------------------------------------------------------------------------
 
 
-def price(case: Case, heads: int, season: Season) -> list[VoucherLine]:
-    """The lines of a voucher for *heads* of the group.
+def price(case: Case, heads: int, season: Season) -> dict[str, Decimal]:
+    """The lines of a voucher for *heads* of the group, by kind.
 
     Fees, insurance and ground services are each pilgrim's own; a house and a vehicle cost what they cost, however
     many ride.  Programme prices are for the whole group; each pilgrim's part is an equal share.
@@ -33,7 +33,7 @@ def price(case: Case, heads: int, season: Season) -> list[VoucherLine]:
     lines["transport"] = sum((leg.price for leg in case.programme.transport), _ZERO)
     lines["housing"] = sum((house.price for house in case.programme.housing), _ZERO)
     lines["vat"] = _vat(lines, season)
-    return [VoucherLine(kind=kind, amount=amount) for kind, amount in lines.items() if amount]
+    return {kind: amount for kind, amount in lines.items() if amount}
 
 
 def _own_part(case: Case, season: Season) -> dict[str, Decimal]:
@@ -75,8 +75,8 @@ def issue(steps: Steps) -> None:
             bill_no=case.marks["bill_no"],
             state="INVOICED",
             currency=season.currency,
-            amount=_total(lines),
-            lines=lines,
+            amount=sum(lines.values(), _ZERO),
+            lines=[VoucherLine(kind=kind, amount=amount) for kind, amount in lines.items()],
             issued_at=steps.now,
             expires_at=expires,
             due=expires,
@@ -85,16 +85,12 @@ def issue(steps: Steps) -> None:
     steps.emit("voucher.issued")
 
 
-def _total(lines: Iterable[VoucherLine]) -> Decimal:
-    return sum((line.amount for line in lines), _ZERO)
-
-
 def amend(steps: Steps) -> None:
     """Somebody covered does not travel any more: the voucher asks for the others only."""
     voucher = steps.voucher
     assert voucher is not None and voucher.issued_at is not None
     lines = price(steps.case, len(covered(steps)), steps.season(voucher.issued_at))
-    amount = _total(lines)
+    amount = sum(lines.values(), _ZERO)
     if voucher.state == "PART_PAID" and voucher.paid >= amount:
         _settle(steps, voucher, voucher.paid, lines=lines, amount=amount)
     else:

@@ -9,7 +9,17 @@ from uuid import UUID
 import hub.journey
 from hub.canonical.case import Agent, Case, Member, Pilgrim
 from hub.canonical.entities import (
-    Companion, Document, HousingLine, Insurance, Name, Passage, Person, Programme, Service, TransportLine, Visa,
+    Companion,
+    Document,
+    HousingLine,
+    Insurance,
+    Name,
+    Passage,
+    Person,
+    Programme,
+    Service,
+    TransportLine,
+    Visa,
 )  # fmt: skip
 from hub.canonical.events import Event
 from hub.canonical.mrz import td3
@@ -85,7 +95,8 @@ class World:
         self.case = Case(
             id=GROUP, group_no="G-1", agent_ref="A-1", season=1447, state=NEW,
             agent=Agent(id="EA-1", country="IDN", mission="JKT", company="UO-1"), heads=heads,
-            programme=plan or programme(heads), opened_at=now, marks={"bill_no": "1234567890123", "voucher_id": VOUCHER},
+            programme=plan or programme(heads), opened_at=now,
+            marks={"bill_no": "1234567890123", "voucher_id": VOUCHER},
         )  # fmt: skip
         self.history: list[hub.journey.Transition] = []
         self.events: list[Event] = []
@@ -135,11 +146,11 @@ class World:
 
     def add(self, who: int, **details: Any) -> None:
         """Put a pilgrim into the case, as a store does before it tells of the draft."""
-        companion = details.get("companion")
+        companion = UUID(int=100 + details.get("companion", -100))
         self.case.pilgrims[UUID(int=100 + who)] = pilgrim(who, **details)
         self.case.members[UUID(int=100 + who)] = Member(
             id=UUID(int=100 + who), request_no=f"{who:013}", state=NEW,
-            companion=UUID(int=100 + companion) if companion and UUID(int=100 + companion) in self.case.members else None,
+            companion=companion if companion in self.case.members else None,
         )  # fmt: skip
 
     def done(self, name: str, who: int | None = None, **more: Any) -> Applied:
