@@ -248,8 +248,8 @@ def _travellers(op: Operation, message: Any) -> dict[str, str]:
     """Whom each of our keys is about, as issuing state and document number, where a line is one person's."""
     if op.per != "request":
         return {}
-    field_ = op.keyed or "key"
-    for name, shape in shapes(type(message)).items():
+    field_, cls = op.keyed or "key", message.__class__
+    for name, shape in shapes(cls).items():
         if shape.many and shape.part is not None and {field_, "document_no"} <= shapes(shape.part).keys():
             return {getattr(line, field_): line.issuing_state + line.document_no for line in getattr(message, name)}
     return {}

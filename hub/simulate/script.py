@@ -64,8 +64,10 @@ class World:
     def later(
         self, partner: str, task: str, subject: str, *, at: datetime | None = None, wait: float = 0.05, **facts: Any
     ) -> None:
-        """Put *task* on *partner*'s agenda, once for each *subject*: at business time *at*, or *wait* wall seconds on, after which
-        everything of the task that is there is done together."""
+        """Put *task* on *partner*'s agenda, once for each *subject*: at business time *at*, or *wait* wall seconds on.
+
+        Items of one task that come due together are done together.
+        """
         at_once = at is None or at <= self.now
         moment = self.now if at is None else at
         slot = "" if at_once else moment.isoformat()

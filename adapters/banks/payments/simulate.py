@@ -28,6 +28,10 @@ CHANNELS = ("branch", "online", "atm")
 def received(world: World, partner: str, operation: str, message: BillOrder, decided: Mapping[str, Decision]) -> None:
     if message.bill_no not in decided or decided[message.bill_no]["outcome"] != "registered":
         return
+    world.note(
+        "bill", message.bill_no, payer=f"{message.agent_code}/{message.group_no}", amount=str(message.amount),
+        currency=message.currency,
+    )  # fmt: skip
     payer = world.plan.payer(message.agent_code, message.group_no)
     if payer.pays == "never":
         return
