@@ -77,10 +77,8 @@ class Installation:
     def season(self) -> Season:
         """The season of the terms: the same at every call."""
         register = self.register
-        companies = [p for p in register.partners.values() if p.role == "company"]
-        company = {code: one.id for one in companies for code in one.serves["company"]}
         offices = [
-            Office(p.id, p.agent.country, company[p.agent.company], p.agent.date_order)
+            Office(p.id, p.agent.country, p.agent.company, p.agent.date_order)
             for p in register.partners.values()
             if p.agent is not None
         ]

@@ -14,6 +14,8 @@ from hub.demo.season import ENDS
 _FIRST_LOOK, _LAST_LOOK = 0.01, 0.08
 #: Wall seconds in which nothing at all changed, after which the season is called stuck.
 _STUCK = 120.0
+#: Times in a row that the hub's schedule came round and files still lay uncollected.
+_ROUNDS = 12
 
 Now = Mapping[str, Any]
 
@@ -43,6 +45,7 @@ class Pace:
 
         None when it came to that; otherwise why nothing can move any more.
         """
+        rounds = 0
         while True:
             stuck = self._settle()
             if stuck is not None:
@@ -55,6 +58,10 @@ class Pace:
                 return None
             if moment is None:
                 return "nothing is due any more, and not every request has ended"
+            only_files = playing["next"] is None and self.now["next_edge"] is None
+            rounds = rounds + 1 if only_files else 0
+            if rounds > _ROUNDS:
+                return f"{playing['uncollected']} files lie uncollected, whatever the schedule says"
             self._clock.set(max(moment, self._clock.now()))
             self.jumps += 1
 

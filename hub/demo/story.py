@@ -1,7 +1,11 @@
 """One invented pilgrim's story, from the hub's own timeline, in English and Arabic."""
 
 from collections.abc import Mapping, Sequence
+from functools import cache
+from pathlib import Path
 from typing import Any
+
+import yaml
 
 from hub.canonical.entities import ArabicName, Name
 from hub.demo.checker import Known
@@ -39,12 +43,25 @@ def tell(hub: Doors, chosen: Chosen | None) -> Story | None:
         return None
     latin = _full(name)
     title = {"en": f"The story of {latin}", "ar": f"حكاية {_full(name_ar) if name_ar else latin}"}
-    return title, [_line(step) for step in timeline["steps"]]
+    return title, [line for step in timeline["steps"] if (line := _line(step)) is not None]
 
 
 def _full(name: Name | ArabicName) -> str:
     return " ".join(part for part in (name.given, name.father, name.grandfather, name.family) if part)
 
 
-def _line(step: Mapping[str, Any]) -> Mapping[str, str]:
-    return {"at": step["happened"][:16].replace("T", " "), "en": step["en"], "ar": step["ar"]}
+def _line(step: Mapping[str, Any]) -> Mapping[str, str] | None:
+    """A step in words; None for one that a story does not need."""
+    moved = step["was"] != step["now"]
+    words = _words().get(step["now"] if moved else _STAYS.get(step["event"], ""))
+    return words and {"at": step["happened"][:16].replace("T", " "), **words}
+
+
+#: Events that change no state and belong to the story all the same.
+_STAYS = {"pilgrim.checked_in": "CHECKED_IN", "pilgrim.checked_out": "CHECKED_OUT"}
+
+
+@cache
+def _words() -> Mapping[str, Mapping[str, str]]:
+    found: Mapping[str, Mapping[str, str]] = yaml.safe_load(Path(__file__).with_name("words.yaml").read_text("utf-8"))
+    return found
