@@ -185,7 +185,7 @@ def _book(steps: Steps, lines: list[str]) -> None:
 def _dwindle(steps: Steps) -> None:
     """Somebody ended before the voucher was paid: it covers fewer, or nobody."""
     bill = steps.voucher
-    if bill is not None and bill.state not in voucher.UNPAID and bill.state != "REFUND_DUE":
+    if bill is not None and bill.state == "PAID":
         return
     if steps.group in ("OPEN", "PROGRAMME_READY") and not _live(steps) and len(steps.case.members) >= steps.case.heads:
         _cancel(steps)

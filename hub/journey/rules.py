@@ -76,17 +76,17 @@ class Rules:
         entries: list[tuple[datetime, dict[str, Any]]] = []
         so_far: dict[str, Any] = {}
         for number, entry in enumerate(given, 1):
-            try:
-                rules = {**entry}
-                start = _start(rules.pop("from", None))
-                so_far = {**so_far, **{name: _READ[name](value) for name, value in rules.items()}}
-                if number == 1 and (missing := _READ.keys() - so_far.keys()):
-                    raise KeyError(min(missing))
-                if entries and start <= entries[-1][0]:
-                    raise ValueError("from")
-            except (KeyError, ValueError, TypeError, AttributeError, ArithmeticError, HubError) as error:
-                place = str(error.args[0]) if error.args and isinstance(error, KeyError) else _culprit(entry)
-                raise HubError("rules_invalid", file=path.name, row=number, rule=place) from None
+            missing = {"from"} | (_READ.keys() if number == 1 else set())
+            values: dict[str, Any] = {}
+            for name in sorted(missing | entry.keys(), key=str):
+                try:
+                    values[name] = (_start if name == "from" else _READ[name])(entry[name])
+                except (KeyError, ValueError, TypeError, AttributeError, re.error, HubError):
+                    raise HubError("rules_invalid", file=path.name, row=number, rule=str(name)) from None
+            start = values.pop("from")
+            if entries and start <= entries[-1][0]:
+                raise HubError("rules_invalid", file=path.name, row=number, rule="from")
+            so_far = {**so_far, **values}
             entries.append((start, so_far))
         return cls(entries)
 
@@ -103,16 +103,6 @@ class Rules:
                 values[name] = from_hijri(season, *values[name])
             known = self._known[index, season] = Season(number=season, **values)
         return known
-
-
-def _culprit(entry: Mapping[str, Any]) -> str:
-    """Which rule of *entry* cannot be read."""
-    for name, value in entry.items():
-        try:
-            _start(value) if name == "from" else _READ[name](value)
-        except Exception:
-            return str(name)
-    return "from"
 
 
 def _start(value: Any) -> datetime:

@@ -101,14 +101,15 @@ def withdraw(steps: Steps) -> None:
     """Nobody is left whom the unpaid voucher would cover; what was paid goes back."""
     voucher = steps.voucher
     assert voucher is not None
-    if voucher.paid:
-        steps.bill("REFUND_DUE", "voucher.cancelled", happened=steps.now, refund_due=voucher.paid)
-        steps.emit("voucher.cancelled")
-        if voucher.state != "REFUND_DUE":
-            steps.emit("voucher.refund_due", amount=voucher.paid)
-    else:
-        steps.bill("CANCELLED", "voucher.cancelled", happened=steps.now)
-        steps.emit("voucher.cancelled")
+    paid = voucher.paid
+    if voucher.state not in UNPAID:
+        # Its money came too late and goes back, or went back, already.
+        steps.bill(voucher.state, "voucher.cancelled", happened=steps.now)
+        return
+    steps.bill("REFUND_DUE" if paid else "CANCELLED", "voucher.cancelled", happened=steps.now, refund_due=paid or None)
+    steps.emit("voucher.cancelled")
+    if paid:
+        steps.emit("voucher.refund_due", amount=paid)
 
 
 def give_back(steps: Steps, request: UUID, stage: str) -> None:
