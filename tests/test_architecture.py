@@ -116,6 +116,10 @@ def test_nothing_is_unpickled_and_yaml_is_loaded_safely(calls):
     assert [(w, n) for w, n, _ in calls if loads.search(n) and "Safe" not in n] == []
 
 
+def test_the_development_server_is_never_used(calls):
+    assert [w for w, n, _ in calls if re.search(r"(^|\.)(app\.run|run_simple|make_server)$", n)] == []
+
+
 def test_http_clients_are_made_in_one_place(calls):
     clients = re.compile(r"(requests\.(get|post|put|request|Session|session)|urllib3\.PoolManager|urlopen)$")
     elsewhere = [

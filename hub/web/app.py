@@ -65,5 +65,6 @@ def _size() -> None:
 
 
 def _harden(answer: Response) -> Response:
-    answer.headers.extend((name, value) for name, value in _HEADERS.items() if name not in answer.headers)
+    for name, value in _HEADERS.items():
+        answer.headers[name] = value
     return answer

@@ -31,8 +31,12 @@ def settings(tmp_path: Path) -> Settings:
     # Before START by the wall clock or after it: what follows the file is at START.
     (var / "clock.json").write_text(json.dumps({"business": START.isoformat(), "wall": datetime.now(UTC).isoformat()}))
     found = load(None, {"HUB_VAR": str(var), "HUB_CLOCK": str(var / "clock.json")})
+    for post in ("post_jed", "post_med", "post_ynb", "post_wad"):
+        (tmp_path / "files" / post / "from_partner").mkdir(parents=True)
     keys = {api_keys.digest(key_of(name)): name for name in CALLERS}
-    return dataclasses.replace(found, secrets=SECRETS, api_keys=keys, test_mode=True)
+    return dataclasses.replace(
+        found, addresses={"FILES_ROOT": str(tmp_path / "files")}, secrets=SECRETS, api_keys=keys, test_mode=True
+    )
 
 
 def key_of(name: str) -> str:

@@ -29,9 +29,9 @@ def told(partner: str, rest: str) -> Response:
     operation = known.called_at(request.method, f"/{rest}")
     if operation is None:
         raise HubError("not_found")
+    # The nonce names the call: the same call again is told what it was told and does nothing, another is refused.
     receipt = engine.exchange.receive(partner, operation.name, body, once=Once(partner, f"nonce:{nonce}", digest(body)))
-    if receipt.exchange is None and receipt.status in ("repeated", "conflict"):
-        # The partner itself signs anew, and is told what it was told before.
+    if any(wrong["code"] == "idempotency_conflict" for wrong in receipt.problems):
         raise HubError("signature_used")
     if receipt.answer is None:
         return answer(receipt)

@@ -27,7 +27,7 @@ def now() -> Response:
 def metrics() -> Response:
     """Counts in Prometheus' text format 0.0.4."""
     text = "\n".join(_lines(hub().reading.now())) + "\n"
-    return Response(text, mimetype="text/plain", headers={"Content-Type": "text/plain; version=0.0.4; charset=utf-8"})
+    return Response(text, content_type="text/plain; version=0.0.4; charset=utf-8")
 
 
 def _lines(now: Mapping[str, Any]) -> Iterator[str]:

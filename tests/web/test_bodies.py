@@ -1,0 +1,105 @@
+"""Signed calls of partners: only theirs, only fresh, only once."""
+
+import json
+from datetime import UTC, datetime, timedelta
+
+import pytest
+
+from hub.security import signing
+
+SECRETS = {"bank_haramayn": "s" * 64, "bank_tawfiq": "t" * 64}
+NOTICE = {
+    "reference": "HB-1", "billNumber": "9999999999990", "amount": "100.00", "currency": "SAR",
+    "paidAt": "2026-12-01T08:00:00Z", "valueDate": "2026-12-01",
+}  # fmt: skip
+
+
+@pytest.fixture
+def tell(client):
+    def call(body=NOTICE, partner="bank_haramayn", path="/notices", secret=None, at=None, header=None):
+        data = body if isinstance(body, bytes) else json.dumps(body).encode()
+        value = header or signing.sign(secret or SECRETS[partner], data, at or datetime.now(UTC))
+        headers = {} if header == "" else {signing.HEADER: value}
+        return client.post(f"/v1/partners/{partner}{path}", data=data, headers=headers, content_type="application/json")
+
+    return call
+
+
+def test_a_notice_of_no_known_bill_goes_to_suspense_and_is_answered(tell, engine):
+    answer = tell()
+    assert answer.status_code == 200
+    assert answer.mimetype == "application/json"
+    assert engine.reading.now()["suspense"] == 1
+    assert [i["code"] for i in engine.reading.incidents()] == ["payment_unknown_bill"]
+
+
+def test_a_notice_told_again_counts_once(tell, engine):
+    tell()
+    again = tell()
+    assert again.status_code == 200
+    assert engine.reading.now()["suspense"] == 1
+
+
+def test_a_signature_is_good_for_one_call(tell, engine):
+    data = json.dumps(NOTICE).encode()
+    header = signing.sign(SECRETS["bank_haramayn"], data, datetime.now(UTC))
+    first = tell(header=header)
+    replay = tell(header=header)
+    assert (replay.status_code, replay.data) == (first.status_code, first.data)
+    assert engine.reading.now()["suspense"] == 1
+
+
+def test_a_nonce_names_one_call(tell, engine, monkeypatch):
+    monkeypatch.setattr(signing.os, "urandom", lambda n: b"n" * n)
+    tell()
+    other = tell(body=NOTICE | {"reference": "HB-2"})
+    assert (other.status_code, other.json["code"]) == (409, "signature_used")
+    assert engine.reading.now()["suspense"] == 1
+
+
+@pytest.mark.parametrize("minutes", [-6, 6])
+def test_a_stale_signature_is_refused(tell, engine, minutes):
+    answer = tell(at=datetime.now(UTC) + timedelta(minutes=minutes))
+    assert (answer.status_code, answer.json["code"]) == (401, "signature_stale")
+    assert engine.reading.now()["suspense"] == 0
+
+
+def test_another_partners_secret_signs_for_nobody_else(tell):
+    assert tell(secret=SECRETS["bank_tawfiq"]).json["code"] == "signature_wrong"
+
+
+def test_a_changed_body_is_refused(tell):
+    header = signing.sign(SECRETS["bank_haramayn"], json.dumps(NOTICE).encode(), datetime.now(UTC))
+    answer = tell(body=NOTICE | {"amount": "100000.00"}, header=header)
+    assert (answer.status_code, answer.json["code"]) == (401, "signature_wrong")
+
+
+@pytest.mark.parametrize("partner", ["bank_of_nowhere", "agent_idn_1", "mofa_visa"])
+def test_who_has_no_secret_fails_like_one_with_a_wrong_one(tell, partner):
+    answer = tell(partner=partner, secret="x" * 64)
+    known = tell(secret="x" * 64)
+    assert answer.status_code == known.status_code == 401
+    assert answer.data == known.data
+
+
+def test_unsigned_calls_are_refused_unread(tell):
+    answer = tell(body=b"\xff not json", header="")
+    assert (answer.status_code, answer.json["code"]) == (401, "signature_missing")
+
+
+def test_a_path_that_the_manifest_does_not_name_is_not_there(tell):
+    assert tell(path="/bills").status_code == 404
+    assert tell(path="/notices/../notices").status_code == 404
+
+
+def test_a_body_that_the_map_cannot_read_is_refused_and_kept(tell, engine):
+    answer = tell(body=b"<html>502 Bad Gateway</html>")
+    assert answer.status_code in (400, 422)
+    assert answer.json["errors"][0]["code"] == answer.json["code"]
+    assert sum(i["n"] for i in engine.reading.now()["incidents"]) == 1
+
+
+def test_a_bank_asks_what_a_bill_comes_to(tell):
+    answer = tell(body={"billNumber": "9999999999990"}, path="/bill-enquiries")
+    assert answer.status_code == 200
+    assert answer.json["status"] == "NOT_FOUND"
