@@ -129,6 +129,7 @@ class _Contract:
                         allowed = ", ".join(simple.values)
                         self.report(rule.line, f"{where} does not take '{value}'; the schema allows {allowed}")
             elif shape.kind == "text" and simple.longest is not None and (shape.longest or 0) > simple.longest:
+                self.spec.longest[rule.line] = simple.longest
                 self.warn(
                     rule.line,
                     f"'{rule.field}' may have {shape.longest} characters, {where} takes {simple.longest}: "
@@ -142,6 +143,7 @@ class _Contract:
         assert isinstance(rule, Pair | Group | Each)
         text = f"{where} is required by {self.schema}, but '{rule.field}' may be empty: then it is refused when written"
         self.warn(rule.line, text)
+        self.spec.needed.add(rule.line)
 
 
 def _other(rule: Pair) -> list[tuple[Form | None, Shape]]:

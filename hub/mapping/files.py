@@ -190,7 +190,7 @@ class Rows:
         for row in self:
             if row.fault is not None:
                 raise row.fault
-        return _assembled(self.spec.message, self.head | self.lists)
+        return assembled(self.spec.message, self.head | self.lists)
 
     def _value(self, raw: Any, kind: int | None) -> Any:
         if (bad := self.layout.faulty(raw)) is not None:
@@ -269,7 +269,7 @@ class _Known(dict[Total, Any]):
         self.update(dict.fromkeys(unknown, _Unchecked()))
 
 
-def _assembled(cls: type, flat: Mapping[str, Any], prefix: str = "") -> Any:
+def assembled(cls: type, flat: Mapping[str, Any], prefix: str = "") -> Any:
     """The object of *cls* whose leaves are in *flat* by dotted name."""
     given: dict[str, Any] = {}
     for name, shape in shapes(cls).items():
@@ -279,7 +279,7 @@ def _assembled(cls: type, flat: Mapping[str, Any], prefix: str = "") -> Any:
         elif shape.part is not None and not shape.many:
             below = {key: value for key, value in flat.items() if key.startswith(where + ".")}
             if below and not (shape.optional and all(value is None for value in below.values())):
-                given[name] = _assembled(shape.part, below, where + ".")
+                given[name] = assembled(shape.part, below, where + ".")
     return cls(**given)
 
 

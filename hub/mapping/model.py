@@ -146,6 +146,9 @@ class Spec:
     tables: dict[str, Table] = field(default_factory=dict)
     rules: list[Rule] = field(default_factory=list)
     records: list[Record] = field(default_factory=list)
+    #: What the partner's schema asks beyond ours, by the rule's line: never empty, no longer than.
+    needed: set[int] = field(default_factory=set)
+    longest: dict[int, int] = field(default_factory=dict)
 
     def part(self, record: Record) -> type:
         """The class whose fields *record*'s rules name."""

@@ -85,7 +85,8 @@ class Module:
             frame = traceback.tb_frame
             if frame.f_code.co_filename == self.file:
                 rule = self.rules.get(traceback.tb_lineno, rule)
-                item = frame.f_locals.get("m")
+                # A comprehension has a frame of its own, but not the scope's argument.
+                item = frame.f_locals.get("m", above)
                 if (repeated := self.numbers.get(frame.f_code.co_name)) is not None:
                     number = repeated[1](above, item)
                     items += f" of {repeated[0].place} {number}" if number else ""

@@ -403,7 +403,9 @@ class Document:
 
 def _blamed(element: Any, entry: Any) -> str:
     """The way from the body's element to the one that the schema's error is about."""
-    found = element.getroottree().xpath(entry.path) if entry is not None and entry.path else []
+    # The path is written with the document's own prefixes.
+    prefixes = {prefix: uri for node in element.iter() for prefix, uri in node.nsmap.items() if prefix}
+    found = element.getroottree().xpath(entry.path, namespaces=prefixes) if entry is not None and entry.path else []
     if not found:
         match = re.match(r"Element '(?:\{[^}]*\})?([\w.-]+)'", entry.message if entry is not None else "")
         return match[1] if match else etree.QName(element).localname
