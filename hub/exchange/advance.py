@@ -51,7 +51,7 @@ _referenced = Statement(
 
 
 class Advance:
-    """Applies events to cases and routes what they cause; ``wake`` is told, after the commit, which partner has work."""
+    """Applies events to cases and routes what they cause; ``wake`` hears, after the commit, which partner has work."""
 
     def __init__(
         self,

@@ -1,10 +1,11 @@
 """Files that partners leave for us: polled, told apart by name, received, put away."""
 
-import logging
 import threading
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from pathlib import Path
+
+import structlog
 
 from hub.canonical.errors import HubError
 from hub.channels import Inbox
@@ -12,7 +13,7 @@ from hub.exchange.receive import Receipt
 from hub.partners import Operation, Register
 from hub.partners.partner import Partner
 
-log = logging.getLogger(__name__)
+log = structlog.get_logger(__name__)
 
 EVERY = 0.1  # seconds between looks at the folders
 
@@ -54,8 +55,13 @@ class Collector:
             for partner in self._polled:
                 try:
                     self.collect(partner)
-                except Exception:
-                    log.exception("collecting failed", extra={"partner": partner.id, "code": "internal"})
+                except Exception as error:
+                    log.error(
+                        "collect_failed",
+                        partner=partner.id,
+                        kind=type(error).__name__,
+                        place=place(error.__traceback__),
+                    )
             self.busy = False
 
     def unread(self) -> bool:

@@ -4,12 +4,13 @@ What a crash means is written before it can happen: bytes are frozen and the exc
 second sending is harmless) in a commit before the first byte leaves.
 """
 
-import logging
 import random
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 from uuid import UUID
+
+import structlog
 
 from hub.canonical.case import Case, Envelope, Subject
 from hub.canonical.errors import HubError, catalogue
@@ -24,7 +25,7 @@ from hub.store.cases import Cases, Kept, moment
 from hub.store.database import Row, Transaction, as_uuid
 from hub.store.ledger import Ledger, Moment
 
-log = logging.getLogger(__name__)
+log = structlog.get_logger(__name__)
 
 MOST = 500  # subjects looked at for one exchange
 BACKOFF = (0.25, 30.0)  # seconds: first and longest ceiling of the full-jitter wait
@@ -116,15 +117,16 @@ class Delivery:
                 self._ledger.settle_subject(tx, at, row, "withdrawn", None)
             else:
                 wanted.append((row, line))
-        sequence = self._number(tx, partner, operation)
-        envelope = Envelope(partner=partner.id, sequence=sequence, at=moment(at.business))
+        stream = f"out/{partner.id}/{operation.name}"
+        sequence = (self._ledger.last_number(tx, stream) or 0) + 1 if hasattr(map_.message, "of") else None
+        envelope = Envelope(partner=partner.id, sequence=sequence or 0, at=moment(at.business))
         body = self._write(tx, map_, wanted, envelope, at)
         if body is None:
             return None
-        # The number was taken only for an exchange that is really sent, or the partner would see a gap.
-        self._ledger.set_number(tx, _sequence_name(partner, operation), sequence)
-        is_file = operation.channel == "files"
-        name = operation.file_name(partner.id, sequence) if is_file else None
+        if sequence is not None:
+            # Taken only for an exchange that is really sent, or the partner would see a gap.
+            self._ledger.set_number(tx, stream, sequence)
+        name = operation.file_name(partner.id, envelope.sequence) if operation.channel == "files" else None
         exchange = self._ledger.open(
             tx, at,
             partner=partner.id, operation=operation.name, direction="out", state=_claimed(operation), body=body,
@@ -159,9 +161,6 @@ class Delivery:
             tx, at, "exchange", code, owner,
             partner=row["partner"], operation=row["operation"], group_id=as_uuid(row["group_id"]),
         )  # fmt: skip
-
-    def _number(self, tx: Transaction, partner: Partner, operation: Operation) -> int:
-        return (self._ledger.last_number(tx, _sequence_name(partner, operation)) or 0) + 1
 
     def _case(self, tx: Transaction, row: Row) -> Case:
         kept = self._kept(tx, row)
@@ -325,10 +324,7 @@ class Delivery:
     # -- failing -----------------------------------------------------------------------------------------------------
 
     def _failed(self, tx: Transaction, work: Work, row: Row, failure: Failure, at: Moment) -> None:
-        log.info(
-            "not delivered",
-            extra={"partner": work.partner.id, "operation": work.operation.name, "code": failure.code},
-        )
+        log.info("not_delivered", partner=work.partner.id, operation=work.operation.name, code=failure.code)
         if isinstance(failure, AuthFailed | ConfigError):
             self._ledger.move(
                 tx, at, row, "held", code=failure.code, owner="engineer", next_at=at.wall + int(HELD * _SECOND)
@@ -389,10 +385,6 @@ class Delivery:
 
 def _claimed(operation: Operation) -> str:
     return "leased" if operation.repeat in ("safe", None) else "sending"
-
-
-def _sequence_name(partner: Partner, operation: Operation) -> str:
-    return f"out/{partner.id}/{operation.name}"
 
 
 def _batch(rows: list[Row], partner: Partner, now: int) -> list[Row] | int | None:

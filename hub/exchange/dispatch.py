@@ -5,13 +5,14 @@ ledger and takes no slot from anybody.  Nothing here is the truth: all of it may
 """
 
 import heapq
-import logging
 import random
 import threading
 import time
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
+
+import structlog
 
 from hub.channels import Answered, Channel, ConfigError, Failure, Outgoing, Throttled, Unavailable, open_channel
 from hub.exchange.delivery import Delivery, Reply, Work
@@ -21,7 +22,7 @@ from hub.settings import ConfigError as SettingMissing
 from hub.store.database import Database, Transaction
 from hub.store.ledger import Ledger, Moment
 
-log = logging.getLogger(__name__)
+log = structlog.get_logger(__name__)
 
 SENDERS = 16  # threads of the send pool
 TRIPPED = 3  # failures in a row after which a partner is left alone
@@ -143,8 +144,10 @@ class Dispatcher:
                 if more > 0:
                     again = more
                     break
-        except Exception:
-            log.exception("draining failed", extra={"partner": slots.partner.id, "code": "internal"})
+        except Exception as error:
+            log.error(
+                "drain_failed", partner=slots.partner.id, kind=type(error).__name__, place=place(error.__traceback__)
+            )
             again = 1.0
         finally:
             with self._changed:

@@ -267,7 +267,8 @@ def adapter(document: Document, folder: Path, faults: list[Fault]) -> Adapter | 
             line=document.lines[where],
             repeat=repeat,
             keyed=keyed,
-            wire=wires.get(channel, {}),
+            # The contract is the adapter's; which of its operations this is, the operation's own.
+            wire={**({"wsdl": contract.name} if channel == "soap" else {}), **wires.get(channel, {})},
             **given,
         )
         for said in _disagreements(operation, wires, enquiries):

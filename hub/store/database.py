@@ -6,7 +6,6 @@ own, so that one that fails takes nothing of the others with it (measured: 8 to 
 Statements are SQLAlchemy Core, compiled once and run on the driver.
 """
 
-import logging
 import os
 import queue
 import sqlite3
@@ -19,6 +18,7 @@ from pathlib import Path
 from typing import Any, Generic, TypeVar
 from uuid import UUID
 
+import structlog
 from sqlalchemy import ColumnElement, Table, bindparam, insert, or_
 from sqlalchemy.dialects import sqlite
 from sqlalchemy.schema import CreateIndex, CreateTable
@@ -29,7 +29,7 @@ from hub.store.tables import metadata
 
 T = TypeVar("T")
 Row = sqlite3.Row
-log = logging.getLogger(__name__)
+log = structlog.get_logger(__name__)
 
 GROUP = 256  # units that may share one commit
 GROUP_SECONDS = 0.02  # and for how long a commit may be put off while more are waiting
@@ -194,7 +194,7 @@ class Database:
             try:
                 stop = self._run_group(job, jobs)
             except BaseException as error:  # the commit itself failed: nobody of the group may believe in it
-                log.error("commit failed", extra={"code": "disk_full" if _is_full(error) else "store_failed"})
+                log.error("commit_failed", code="disk_full" if _is_full(error) else "store_failed")
                 self._rollback_all(jobs, error)
                 stop = False
             self._busy = 0

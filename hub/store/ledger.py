@@ -1,8 +1,8 @@
 """The ledger: exchanges, their subjects and their bytes, in rows.
 
 An exchange in ``waiting`` may be sent; ``leased`` is claimed and has sent nothing; ``sending`` may have sent
-something; ``in_doubt`` waits for an answer to an enquiry; ``held`` waits for a person to mend a setting, ``parked`` for a person to
-decide; ``settled`` and ``dead`` are done.  A subject without an exchange is waiting to be frozen into one.
+something; ``in_doubt`` waits for an answer to an enquiry; ``held`` waits for a person to mend a setting, ``parked`` for
+a person to decide; ``settled`` and ``dead`` are done.  A subject without an exchange is waiting to be frozen into one.
 """
 
 from dataclasses import dataclass
@@ -421,7 +421,7 @@ class Ledger:
     # -- people ------------------------------------------------------------------------------------------------------
 
     def raise_incident(self, tx: Transaction, at: Moment, kind: str, code: str, owner: str, **where: Any) -> None:
-        """Put something before a person: ``suspense`` (belongs to nobody known), ``conflict``, ``file``, ``exchange``."""
+        """Put something before a person; *kind* is suspense (belongs to nobody known), conflict, file or exchange."""
         values: dict[str, Any] = {
             "partner": None, "operation": None, "event": None, "group_id": None, "request_id": None,
             "exchange_id": None, "line": None,

@@ -259,8 +259,10 @@ class Reading:
             "visa_no": (pilgrim.get("visa") or {}).get("number"),
             "border_no": pilgrim.get("border_no"),
             "waits_on": [
-                {"partner": w["partner"], "operation": w["operation"], "state": w["state"] or "waiting", "owner": w["owner"],
-                 "code": w["code"]}
+                {
+                    "partner": w["partner"], "operation": w["operation"], "state": w["state"] or "waiting",
+                    "owner": w["owner"], "code": w["code"],
+                }
                 for w in waits
             ],
             "steps": [

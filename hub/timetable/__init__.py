@@ -4,6 +4,7 @@ APScheduler only wakes :meth:`Timetable.tick`; what is due is worked out from th
 lost or doubled waking loses and doubles nothing.  A firing is a row, unique by (schedule, due time).
 """
 
+import logging
 import threading
 from collections.abc import Iterator
 from datetime import UTC, datetime, timedelta
@@ -52,6 +53,8 @@ class Timetable:
 
     def start(self) -> None:
         """Wake up regularly, in the background, until :meth:`stop`."""
+        # A waking that finds the one before still at work is told off by APScheduler and is of no consequence here.
+        logging.getLogger("apscheduler").setLevel(logging.ERROR)
         self._scheduler.add_job(self._wake, "interval", seconds=EVERY, id="tick")
         self._scheduler.start()
 
@@ -67,7 +70,7 @@ class Timetable:
         try:
             self.tick(self._clock.now())
         except Exception as error:
-            log.error("tick_failed", kind=type(error).__name__)
+            log.error("tick_failed", exc_info=error)
 
     def tick(self, now: datetime) -> None:
         """Do all that is due at business time *now*: first the schedules, whose files may bring older news, then the
