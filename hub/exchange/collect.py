@@ -56,12 +56,7 @@ class Collector:
                 try:
                     self.collect(partner)
                 except Exception as error:
-                    log.error(
-                        "collect_failed",
-                        partner=partner.id,
-                        kind=type(error).__name__,
-                        place=place(error.__traceback__),
-                    )
+                    log.error("collect_failed", partner=partner.id, exc_info=error)
             self.busy = False
 
     def unread(self) -> bool:

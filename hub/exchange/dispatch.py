@@ -145,9 +145,7 @@ class Dispatcher:
                     again = more
                     break
         except Exception as error:
-            log.error(
-                "drain_failed", partner=slots.partner.id, kind=type(error).__name__, place=place(error.__traceback__)
-            )
+            log.error("drain_failed", partner=slots.partner.id, exc_info=error)
             again = 1.0
         finally:
             with self._changed:
