@@ -138,7 +138,7 @@ def _plain_xml(data: bytes) -> bytes:
     for element in root.iter():
         element.text = (element.text or "").strip() or None
         element.tail = None
-    return etree.tostring(etree.fromstring(etree.tostring(root)), method="c14n", exclusive=True)
+    return etree.tostring(xml.parse(etree.tostring(root)), method="c14n", exclusive=True)
 
 
 # --- what is compared --------------------------------------------------------------------------------------------------
