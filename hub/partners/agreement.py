@@ -65,8 +65,8 @@ def paths() -> frozenset[str]:
 
 def _known(op: Operation, tells: type) -> Mapping[str, Shape]:
     """The fields of a line of *tells*, and of the message around it."""
-    line = shapes(tells)[op.each].part if op.each else None
-    return {**_leaves(tells), **(_leaves(line) if line else {})}
+    line = shapes(tells).get(op.each or "")
+    return {**_leaves(tells), **(_leaves(line.part) if line and line.part else {})}
 
 
 def _leaves(cls: type) -> Mapping[str, Shape]:

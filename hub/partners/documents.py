@@ -143,15 +143,16 @@ class _Text(fields.String):
         self.pattern, self.one_of = pattern, one_of
 
     def _deserialize(self, value: Any, attr: str | None, data: Any, **kw: Any) -> str:
+        name = f"'{attr}' " if attr else ""  # keys and values of a mapping have none
         if not isinstance(value, str):
-            raise ValidationError(f"'{attr}' must be a single value")
+            raise ValidationError(f"{name}must be a single value")
         if not value.strip():
-            raise ValidationError(f"'{attr}' is empty; give a value or leave the key out")
+            raise ValidationError(f"{name}is empty; give a value or leave the key out")
         if self.one_of is not None and value not in self.one_of:
             wanted = did_you_mean(value, self.one_of) or f": it is one of {listed(self.one_of)}"
-            raise ValidationError(f"'{attr}' cannot be '{value}'{wanted}")
+            raise ValidationError(f"{name}cannot be '{value}'{wanted}")
         if self.pattern is not None and not re.fullmatch(self.pattern, value):
-            raise ValidationError(f"'{attr}' must look like {self.pattern}")
+            raise ValidationError(f"{name}must look like {self.pattern}")
         return value
 
 

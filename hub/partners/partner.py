@@ -252,6 +252,9 @@ def _disagreements(partner: Partner) -> list[str]:
         said.append(f"two of its adapters have an operation '{name}'")
     if partner.endpoint is None and any(op.channel != "api" for op in operations):
         said.append("needs 'endpoint: ${NAME}'")
+    channels = {op.channel for op in operations}
+    if "files" in channels and channels & {"soap", "rest"} and partner.folders is None:
+        said.append("is reached by files too, so it needs 'folders: ${NAME}'")
     if partner.signed_with is None and any(op.wire.get("signed") for op in operations):
         said.append("needs 'secret: ${NAME}', for its adapter signs")
     if (partner.agent is not None) != (partner.role == "agent"):

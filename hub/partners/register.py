@@ -120,11 +120,7 @@ def load(settings: Settings) -> Register:
     found_schedules = _schedules(settings.home, partners, faults)
     _agree(adapters, maps, found_purposes, faults)
     _served(settings.home, adapters, partners, faults)
-    for one in partners.values():
-        for op in one.operations.values():
-            if op.scheduled and not any(s.partner is one and s.operation is op for s in found_schedules.values()):
-                said = f"{one.id}: nothing in schedules/ ever collects '{op.name}' from it"
-                faults.append(Fault(one.path, one.line, said))
+    _know_each_other(partners, found_schedules, faults)
     if faults:
         raise RegisterFaults(faults)
     return Register(adapters, partners, maps, found_purposes, found_schedules)
@@ -271,6 +267,20 @@ def _lacking(op: Operation, request: Map | None, reply: Map | None) -> Iterator[
         )
     elif reply is not None and op.answer is not None and reply.message.__name__ != op.answer:
         yield f"answers {op.answer}, but {folder} has a map of {reply.message.__name__}"
+
+
+def _know_each_other(partners: Mapping[str, Partner], schedules: Mapping[str, Schedule], faults: list[Fault]) -> None:
+    """Agents name their company; what is scheduled only is collected from everybody."""
+    collected = {(schedule.partner.id, schedule.operation.name) for schedule in schedules.values()}
+    for one in partners.values():
+        company = partners.get(one.agent.company) if one.agent else None
+        if one.agent and (company is None or company.role != "company"):
+            said = f"{one.id}: '{one.agent.company}' is no partner with 'role: company'"
+            faults.append(Fault(one.path, one.line, said + did_you_mean(one.agent.company, partners)))
+        for op in one.operations.values():
+            if op.scheduled and (one.id, op.name) not in collected:
+                said = f"{one.id}: nothing in schedules/ ever collects '{op.name}' from it"
+                faults.append(Fault(one.path, one.line, said))
 
 
 def _served(home: Path, adapters: Mapping[str, Adapter], partners: Mapping[str, Partner], faults: list[Fault]) -> None:
