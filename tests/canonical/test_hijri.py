@@ -57,7 +57,7 @@ def test_days_that_never_were_are_refused(day: tuple[int, int, int]) -> None:
     assert code(from_hijri, *day) == "hijri_invalid"
 
 
-@pytest.mark.needs("HUB_SPECIMENS")
+@pytest.mark.needs("specimens")
 def test_agrees_with_the_published_tables(specimens: Path) -> None:
     read = 0
     for path in sorted((specimens / "hijri").glob("*.json")):

@@ -258,7 +258,7 @@ def test_errors_hold_nothing_of_the_zone() -> None:
         )
 
 
-@pytest.mark.needs("HUB_SPECIMENS")
+@pytest.mark.needs("specimens")
 def test_reads_every_specimen(specimens: Path) -> None:
     read = 0
     for path in sorted((specimens / "mrz").iterdir()):
