@@ -93,6 +93,8 @@ def read_source(spec: Spec, layout: Layout) -> Source:
             required, absent = layout.raw(rule, place)
             if isinstance(rule, Always):
                 if rule.text is not None:
+                    if spec.format == "csv":
+                        required = f"{source.bind(forms.unguard)}({required})"
                     theirs.after.append((f"{source.bind(same)}({required}, {rule.text!r})", rule))
                 else:
                     checks.append((_check(source, rule, required, codes), rule))

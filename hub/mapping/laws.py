@@ -10,6 +10,8 @@ What invertible misunderstandings (day and month swapped) leave intact, the exam
 beside our canonical form of it.  hypothesis is needed here and nowhere else in the hub.
 """
 
+import csv
+import io
 import json
 import unicodedata
 from collections.abc import Iterable
@@ -108,18 +110,26 @@ def example(map_: Map, sample: Path) -> None:
     """Hold *map_* to the pair of *sample* and the ``.canonical.json`` beside it, both ways.
 
     The canonical form is that of ``hub.canonical.schema.dump``; ``"date_order"`` beside its fields is what the partner
-    declares, ``"only": "read"`` marks a sample that nobody would write so (other headings, synonyms).  Raises
-    AssertionError, or what reading and writing raise.
+    declares, ``"only": "read"`` marks a sample that we would not write so (a synonym of a code, a fraction of a second).
+    A csv file under another heading than ours, and a spreadsheet, are not written either.  What is not compared as it
+    stands is still written and read back.  Raises AssertionError, or what reading and writing raise.
     """
     canonical = sample.with_name(sample.name.removesuffix(sample.suffix) + ".canonical.json")
     given = json.loads(canonical.read_text("utf-8"))
     order, only = given.pop("date_order", None), given.pop("only", None)
     wanted = undump(map_.message, {"schema": 1, **given})
-    found = map_.read(sample.read_bytes(), date_order=order)
-    assert found == wanted, f"{sample.name} is not read as {canonical.name} says"
-    if only != "read" and sample.suffix != ".xlsx":
-        written = map_.write(wanted)
-        assert _same_wire(map_, written, sample.read_bytes()), f"{canonical.name} is not written as {sample.name} stands"
+    data = sample.read_bytes()
+    assert map_.read(data, date_order=order) == wanted, f"{sample.name} is not read as {canonical.name} says"
+    written = map_.write(wanted)
+    if only == "read" or (map_.format == "csv" and not _same_heading(written, data)):
+        again = map_.read(written, date_order=order)
+        assert again == wanted, f"{canonical.name} is not read back as it was written"
+    else:
+        assert _same_wire(map_, written, data), f"{canonical.name} is not written as {sample.name} stands"
+
+
+def _same_heading(one: bytes, other: bytes) -> bool:
+    return one.split(b"\n")[0].strip() == other.removeprefix(b"\xef\xbb\xbf").split(b"\n")[0].strip()
 
 
 def _same_wire(map_: Map, one: bytes, other: bytes) -> bool:
@@ -127,8 +137,11 @@ def _same_wire(map_: Map, one: bytes, other: bytes) -> bool:
         return _plain_xml(one) == _plain_xml(other)
     if map_.format == "json":
         return bool(json.loads(one, parse_float=Decimal) == json.loads(other, parse_float=Decimal))
-    lines = [data.removeprefix(b"\xef\xbb\xbf").replace(b"\r\n", b"\n").rstrip(b"\n") for data in (one, other)]
-    return lines[0] == lines[1]
+    texts = [data.decode(map_.spec.encoding).removeprefix("\ufeff").replace("\r\n", "\n") for data in (one, other)]
+    if map_.format == "csv":
+        rows = [list(csv.reader(io.StringIO(text, newline=""), delimiter=map_.spec.delimiter)) for text in texts]
+        return rows[0] == rows[1]
+    return texts[0].rstrip("\n") == texts[1].rstrip("\n")
 
 
 def _plain_xml(data: bytes) -> bytes:
@@ -307,7 +320,9 @@ def _texts(spec: Spec, shape: Shape, longest: int) -> "SearchStrategy[str]":
 
     made: SearchStrategy[str]
     if shape.pattern is not None:
-        made = st.from_regex(shape.pattern, fullmatch=True, alphabet=alphabet)
+        # A pattern may name a control character (the line feed between the lines of an MRZ): `fits` decides.
+        letters = st.characters(codec=codec, exclude_categories=("Cs", "Co", "Cn"))
+        made = st.from_regex(shape.pattern, fullmatch=True, alphabet=letters)
     else:
         made = st.text(alphabet, min_size=shape.shortest, max_size=longest)
         made = made.map(lambda text: unicodedata.normalize("NFC", text).strip())

@@ -87,10 +87,11 @@ def examples(path: Path) -> tuple[Path, ...]:
     found = []
     for canonical in sorted((path.parent / "examples").glob("*.canonical.json")):
         stem = canonical.name.removesuffix(".canonical.json")
-        own = re.match(rf"{re.escape(match['stem'])}(?:\.v([0-9]+))?(?![A-Za-z0-9_])", stem)
-        if own is None and len(stems) > 1:
+        owner = max((own for own in stems if _begins(stem, own)), key=len, default=None)
+        if owner != match["stem"] and not (owner is None and len(stems) == 1):
             continue
-        if own is not None and own[1] not in (None, match["version"]):
+        version = re.match(rf"{re.escape(match['stem'])}\.v([0-9]+)", stem)
+        if version is not None and version[1] != match["version"]:
             continue
         found += [
             sample
@@ -98,6 +99,10 @@ def examples(path: Path) -> tuple[Path, ...]:
             if sample.name == stem + sample.suffix and sample.suffix in (".xml", ".json", ".txt", ".csv", ".xlsx")
         ]
     return tuple(found)
+
+
+def _begins(stem: str, own: str) -> bool:
+    return re.match(rf"{re.escape(own)}(?![A-Za-z0-9_])", stem) is not None
 
 
 def _place(path: Path, home: Path | None) -> Spec:
