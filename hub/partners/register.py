@@ -25,8 +25,6 @@ T = TypeVar("T")
 class RegisterFaults(Exception):
     """The files that describe partners are wrong; ``faults`` says all of it, each with its file and line."""
 
-    code = "register_faults"
-
     def __init__(self, faults: Iterable[Fault]) -> None:
         self.faults = tuple(sorted(set(faults)))
         super().__init__("\n".join(map(str, self.faults)))
