@@ -209,12 +209,8 @@ def _clock(found: Settings) -> Iterator[Finding]:
 def _rules(found: Settings) -> Iterator[Finding]:
     try:
         Rules.load(found.rules)
-    except OSError:
-        yield Finding(
-            "error", "rules", f"{found.rules} cannot be read.", "Give the season's rules there, or unset `rules`."
-        )
-    except ValueError as wrong:
-        yield Finding("error", "rules", str(wrong), f"Mend {found.rules} at that place.")
+    except HubError as wrong:
+        yield _of(wrong, "rules")
     else:
         yield Finding("ok", "rules", "The season's rules load.")
 

@@ -53,7 +53,7 @@ def partner() -> None:
     """Who the hub exchanges with."""
 
 
-@partner.command("list")
+@partner.command("list", short_help="List every partner.")
 @settings_option
 @json_option
 def partner_list(settings_file: Path | None, json_file: Path | None) -> None:
@@ -76,7 +76,7 @@ def partner_list(settings_file: Path | None, json_file: Path | None) -> None:
     report(found, json_file, ("id", "name", "", "role", "adapters", "settings"), rows)
 
 
-@partner.command("show")
+@partner.command("show", short_help="Show one partner.")
 @click.argument("id")
 @settings_option
 @json_option
@@ -124,7 +124,7 @@ def schedule() -> None:
     """What runs when."""
 
 
-@schedule.command("list")
+@schedule.command("list", short_help="List every schedule.")
 @settings_option
 @json_option
 def schedule_list(settings_file: Path | None, json_file: Path | None) -> None:
@@ -144,7 +144,7 @@ def schedule_list(settings_file: Path | None, json_file: Path | None) -> None:
     report(found, json_file, ("schedule", "partner", "operation", "cron", "zone", "late after", "controls"), rows)
 
 
-@schedule.command("next")
+@schedule.command("next", short_help="Tell which runs come due next.")
 @click.option("--count", type=click.IntRange(1, 1000), default=10, show_default=True, help="How many runs.")
 @settings_option
 @json_option

@@ -16,7 +16,7 @@ def map_() -> None:
     """The mapping files: how a partner's format and our messages correspond."""
 
 
-@map_.command("check")
+@map_.command("check", short_help="Check maps: every fault with its line.")
 @click.argument("files", nargs=-1, type=FILE)
 @json_option
 def map_check(files: Sequence[Path], json_file: Path | None) -> None:
@@ -45,7 +45,7 @@ def map_check(files: Sequence[Path], json_file: Path | None) -> None:
         sys.exit(1)
 
 
-@map_.command("try")
+@map_.command("try", short_help="Show what a map makes of a sample.")
 @click.argument("map_file", type=FILE)
 @click.argument("sample", type=FILE)
 @click.option("--write", is_flag=True, help="SAMPLE is the canonical form (JSON): write it in the partner's format.")

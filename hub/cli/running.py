@@ -65,7 +65,7 @@ def simulate(settings_file: Path | None, seed: int, faults: str, port: int) -> N
 
 
 @click.command(short_help="See a season go from request to exit stamp.")
-@click.option("--pilgrims", type=click.IntRange(1), default=200, show_default=True)
+@click.option("--pilgrims", type=click.IntRange(1), default=200, show_default=True, help="How many pilgrims to invent.")
 @click.option("--seed", default=1, show_default=True, help="The same seed makes the same season.")
 @click.option("--faults", type=click.Choice(["none", "some", "storm"]), default="none", show_default=True,
               help="How often partners fail, answer late, twice or not at all.")  # fmt: skip

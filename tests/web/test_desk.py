@@ -17,7 +17,7 @@ def codes(answer):
     return {error["code"] for error in answer.json["errors"]} | {answer.json["code"]}
 
 
-# --- filing ------------------------------------------------------------------------------------------------------------
+# --- filing ---------------------------------------------------------------
 
 
 def test_a_group_is_filed_and_seen_by_its_agent_and_its_company(as_, group):
@@ -146,7 +146,7 @@ def test_what_the_journey_has_against_a_filing_is_coded_too(as_, group):
     assert "document_expired" in answer.text
 
 
-# --- tenants -----------------------------------------------------------------------------------------------------------
+# --- tenants ---------------------------------------------------------------
 
 
 @pytest.mark.parametrize("who", ["agent_idn_2", "company_2"])
@@ -188,7 +188,7 @@ def test_lists_go_on_where_they_ended(as_, group):
     assert agent.get("/v1/requests?limit=100000").json["code"] == "invalid_range"
 
 
-# --- decisions ---------------------------------------------------------------------------------------------------------
+# --- decisions ---------------------------------------------------------------
 
 ALLOWED = {
     "company_1": {"accept", "return", "refuse", "report"},
@@ -221,7 +221,9 @@ def test_a_company_accepts_once(as_, group):
     assert first.status_code == 200
     assert first.json["state"] == "ACCEPTED"
     assert again.json == first.json
-    states = [s["now"] for s in company.get(f"/v1/pilgrims/{request}/timeline").json["steps"] if s["machine"] == "request"]
+    states = [
+        s["now"] for s in company.get(f"/v1/pilgrims/{request}/timeline").json["steps"] if s["machine"] == "request"
+    ]
     assert states.count("ACCEPTED") == 1
 
 
@@ -237,7 +239,7 @@ def test_a_correction_rides_on_nothing_else(as_, group):
     assert "ELSE" not in json.dumps(as_("operator").get(f"/v1/pilgrims/{request}/timeline").json)
 
 
-# --- who calls ---------------------------------------------------------------------------------------------------------
+# --- who calls ---------------------------------------------------------------
 
 
 @pytest.mark.parametrize(

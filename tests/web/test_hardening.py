@@ -55,7 +55,9 @@ def test_a_long_body_is_refused_before_anybody_asks_who_sends_it(client):
 def test_a_long_body_in_chunks_is_refused_by_the_server(served):
     chunks = (b"x" * 65_536 for _ in range(LONGEST_BODY // 65_536 + 2))
     with contextlib.closing(http.client.HTTPConnection("127.0.0.1", served, timeout=20)) as connection:
-        connection.request("POST", "/v1/groups", body=chunks, headers={"Transfer-Encoding": "chunked"}, encode_chunked=True)
+        connection.request(
+            "POST", "/v1/groups", body=chunks, headers={"Transfer-Encoding": "chunked"}, encode_chunked=True
+        )
         assert connection.getresponse().status == 413
 
 
