@@ -14,14 +14,11 @@ from datetime import UTC, datetime
 from pathlib import Path
 
 from hub.channels import FileManifest, Inbox
-from hub.channels.files import MANIFEST, folder_of
+from hub.channels.files import MANIFEST
 from hub.partners import Operation, Partner
-from hub.settings import Settings
 from hub.simulate.agenda import RIGHT
 from hub.simulate.desk import Desk, NotUnderstood
 from hub.simulate.ledger import Sent
-
-TO_PARTNER, FROM_PARTNER = "to_partner", "from_partner"
 
 
 @dataclass(frozen=True, slots=True)
@@ -34,19 +31,18 @@ class _Place:
 class Folders:
     """The folders of all partners that are played through files."""
 
-    def __init__(self, desk: Desk, settings: Settings) -> None:
+    def __init__(self, desk: Desk) -> None:
         self._desk = desk
         self._places: dict[str, _Place] = {}
         for partner in desk.register.partners.values():
             ours = [op for op in partner.operations.values() if op.channel == "files" and desk.acts(op)]
-            if not ours or partner.endpoint is None or partner.missing:
+            if not ours or partner.missing:
                 continue
-            folder = folder_of(settings.expand(partner.endpoint))
-            for name in (TO_PARTNER, FROM_PARTNER):
-                (folder / name).mkdir(parents=True, exist_ok=True)
+            theirs, out = partner.folder("to_partner"), partner.folder("from_partner")
+            for folder in (theirs, out):
+                folder.mkdir(parents=True, exist_ok=True)
             takes = any(desk.plays(op) for op in ours)
-            inbox = Inbox(folder / TO_PARTNER) if takes else None
-            self._places[partner.id] = _Place(partner, inbox, folder / FROM_PARTNER)
+            self._places[partner.id] = _Place(partner, Inbox(theirs) if takes else None, out)
 
     def take(self) -> bool:
         """Take in what has arrived; whether there was anything."""
@@ -71,7 +67,9 @@ class Folders:
     def show(self) -> bool:
         """Put down what is to be put down now; whether there was anything."""
         did = False
-        for sent, gone in list(self._turns()):
+        with self._desk.ledger.read() as books:
+            waiting = books.open("file")
+        for sent, gone in self._turns(waiting):
             place = self._places[sent.partner]
             if not gone:
                 continue
@@ -86,17 +84,18 @@ class Folders:
                 books.shown(sent.id, sent.shown + 1)
         return did
 
-    def left(self) -> tuple[int, int]:
-        """How many files are to be put down or have arrived, and how many lie there that the hub has not collected."""
-        turns = list(self._turns())
-        pending = sum(1 for sent, gone in turns if gone and sent.shown < len(sent.shows))
-        arrived = sum(_waiting(place.inbox) for place in self._places.values() if place.inbox is not None)
-        return pending + arrived, sum(1 for _, gone in turns if not gone)
+    def arrived(self) -> int:
+        """How many files the hub has put down that are not in the books."""
+        return sum(_waiting(place.inbox) for place in self._places.values() if place.inbox is not None)
 
-    def _turns(self) -> Iterator[tuple[Sent, bool]]:
+    def left(self, waiting: list[Sent]) -> tuple[int, int]:
+        """Of the files in *waiting*: how many are to be put down now, and how many lie there uncollected."""
+        turns = list(self._turns(waiting))
+        pending = sum(1 for sent, gone in turns if gone and sent.shown < len(sent.shows))
+        return pending, sum(1 for _, gone in turns if not gone)
+
+    def _turns(self, waiting: list[Sent]) -> Iterator[tuple[Sent, bool]]:
         """The files whose turn it is, each with whether nothing of it lies in the folder."""
-        with self._desk.ledger.read() as books:
-            waiting = books.open("file")
         held: set[tuple[str, str]] = set()
         for sent in waiting:
             stream = sent.partner, sent.operation

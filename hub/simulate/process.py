@@ -39,7 +39,7 @@ class Simulators:
         self._agenda = Agenda(self._desk)
         hub = settings.addresses.get("HUB_URL") or f"http://{settings.host}:{settings.port}"
         self._calls = Calls(self._desk, hub)
-        self._folders = Folders(self._desk, settings)
+        self._folders = Folders(self._desk)
         self._server = door.server(door.Doors(self._desk, settings, self.status), port)
         self._stop = threading.Event()
         self._threads: list[threading.Thread] = []
@@ -49,8 +49,8 @@ class Simulators:
         return int(self._server.server_address[1])
 
     def start(self) -> None:
-        for work in (self._server.serve_forever, self._pulse):
-            thread = threading.Thread(target=work, daemon=True, name=f"simulators-{work.__name__}")
+        for work in (self._serve, self._pulse):
+            thread = threading.Thread(target=work, daemon=True, name=f"simulators{work.__name__}")
             thread.start()
             self._threads.append(thread)
 
@@ -65,17 +65,23 @@ class Simulators:
 
     def status(self) -> dict[str, Any]:
         """What ``GET /_status`` says (see the package's docstring)."""
+        # In the order in which work moves on, so that what is on its way from one place to the next is seen in one.
         acted = self._agenda.acted
-        files, uncollected = self._folders.left()
+        coming = self._folders.arrived() + self._desk.busy()
         with self._ledger.read() as books:
             due, following = books.agenda_left(self._clock.now())
             calls = books.open_count("call")
+            waiting = books.open("file")
+        files, uncollected = self._folders.left(waiting)
         return {
-            "pending": due + calls + files + self._desk.busy(),
+            "pending": coming + due + calls + files,
             "next": None if following is None else following.isoformat(),
             "uncollected": uncollected,
             "business": None if acted is None else acted.isoformat(),
         }
+
+    def _serve(self) -> None:
+        self._server.serve_forever(poll_interval=0.05)
 
     def _pulse(self) -> None:
         while not self._stop.is_set():

@@ -5,6 +5,7 @@ import threading
 import time
 from collections.abc import Callable, Iterator
 from datetime import UTC, datetime
+from decimal import Decimal
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 from typing import Any
@@ -24,7 +25,7 @@ NAMESPACE = "http://mofa.example/visa-reference/v1"
 
 
 class Hub:
-    """Answers partners' calls as the hub would, and keeps them.  ``down`` makes it fail, ``status`` answer otherwise."""
+    """Answers partners' calls as the hub would, and keeps them, unless ``status`` is another."""
 
     def __init__(self) -> None:
         self.calls: list[tuple[str, dict[str, Any]]] = []
@@ -49,7 +50,7 @@ class Hub:
             def log_message(self, *_: Any) -> None: ...
 
         self.server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
-        threading.Thread(target=self.server.serve_forever, daemon=True).start()
+        threading.Thread(target=self.server.serve_forever, args=(0.05,), daemon=True).start()
 
     @property
     def port(self) -> int:
@@ -62,7 +63,8 @@ class Hub:
         if path.endswith("/stays"):
             return {"noticeNumber": told["noticeNumber"], "status": "TAKEN"}
         if told["billNumber"] in self.due:
-            self.due[told["billNumber"]] = f"{float(self.due[told['billNumber']]) - float(told['amount']):.2f}"
+            amount = Decimal(told["amount"]) * (-1 if "originalReference" in told else 1)
+            self.due[told["billNumber"]] = str(Decimal(self.due[told["billNumber"]]) - amount)
         return {"reference": told["reference"], "status": "TAKEN"}
 
     def told(self, ending: str) -> list[dict[str, Any]]:

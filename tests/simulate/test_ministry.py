@@ -113,7 +113,7 @@ def test_a_storm_spoils_answers_but_never_makes_a_second_effect_and_always_ends(
     seen = set()
     for n in range(60):
         batch = submission(application(f"k-{n}-a", f"S{n:07}"), application(f"k-{n}-b", f"T{n:07}"))
-        for attempt in range(6):
+        for _ in range(4):
             try:
                 answer = _send(played, batch)
                 whole = set(_results(answer)) == {f"k-{n}-a", f"k-{n}-b"}
@@ -125,7 +125,6 @@ def test_a_storm_spoils_answers_but_never_makes_a_second_effect_and_always_ends(
             seen.add("other words")
         else:
             raise AssertionError("after three bad answers a partner behaves")
-        assert attempt <= 3
     told = ledger_check.count(played.ledger)
     assert sum(told["effects"]["mofa_visa/request_reference"].values()) == 120
     assert told["doubled"] == [] and told["turned_away"] > 0 and told["repeats"] > 0
