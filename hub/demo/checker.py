@@ -136,7 +136,7 @@ def _ends(
 
 
 def _money(told: Mapping[str, Any], known: Known) -> Iterator[Finding]:
-    """Bill by bill: what the banks hold for a voucher is what the hub has counted for it."""
+    """Bill by bill: what the banks took for a voucher, less what they took back, is what the hub has counted for it."""
     vouchers = {
         answer["voucher"]["bill_no"]: (ref, answer["voucher"])
         for ref, answer in known.groups.items()
@@ -144,13 +144,13 @@ def _money(told: Mapping[str, Any], known: Known) -> Iterator[Finding]:
     }
     bills = told["bills"]
     for bill_no, bill in bills.items():
-        held = Decimal(bill["paid"]) - Decimal(bill["reversed"]) - Decimal(bill["refunded"])
+        held = Decimal(bill["paid"]) - Decimal(bill["reversed"])
         ref, voucher = vouchers.get(bill_no, (bill["payer"], None))
         if voucher is None:
             yield Finding("lost", "a bill is registered that no group of the hub has", ref)
         elif held != (counted := Decimal(voucher["paid"])):
             kind: Kind = "lost" if counted < held else "doubled"
-            yield Finding(kind, f"the bank holds {held} {bill['currency']}, the hub counts {counted}", ref)
+            yield Finding(kind, f"the bank took {held} {bill['currency']}, the hub counts {counted}", ref)
     for bill_no, (ref, voucher) in vouchers.items():
         if bill_no not in bills and Decimal(voucher["paid"]):
             yield Finding("doubled", f"the hub counts {voucher['paid']} that no bank has taken", ref)

@@ -43,7 +43,13 @@ def tell(hub: Doors, chosen: Chosen | None) -> Story | None:
         return None
     latin = _full(name)
     title = {"en": f"The story of {latin}", "ar": f"حكاية {_full(name_ar) if name_ar else latin}"}
-    return title, [line for step in timeline["steps"] if (line := _line(step)) is not None]
+    lines: list[Mapping[str, str]] = []
+    for step in timeline["steps"]:
+        line = _line(step)
+        # The group's bill and the pilgrim's request are paid at once: one line says it.
+        if line is not None and line not in lines[-1:]:
+            lines.append(line)
+    return title, lines
 
 
 def _full(name: Name | ArabicName) -> str:
