@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 import yaml
 
-from hub.journey.graph import EDGES
+from hub.journey.graph import EDGES, ENDS
 from hub.web.console import pages
 
 TEXTS = yaml.safe_load((Path(pages.__file__).parent / "texts.yaml").read_text("utf-8"))
@@ -22,6 +22,7 @@ def test_every_state_of_the_journey_has_a_name_and_a_place():
     states = {state.lower() for edge in EDGES for state in (edge.was, edge.now)} - {"new"}
     assert states <= set(TEXTS)
     requests = {edge.now.lower() for edge in EDGES if edge.machine == "request"}
+    assert set(pages.ENDS) == {state.lower() for state in ENDS}
     placed = {s for members in pages.STAGES.values() for s in members} | set(pages.ENDS)
     assert requests <= placed
 

@@ -19,7 +19,7 @@ _TEXTS: Mapping[str, Mapping[str, str]] = yaml.safe_load(Path(__file__).with_nam
 #: The states of a request in the order of the journey (domain: draft to exit stamp), by who has it.
 STAGES = {
     "request": ("draft", "submitted", "returned", "waiting_companion"),
-    "payment": ("accepted", "invoice_expired", "paid", "cancel_requested"),
+    "payment": ("accepted", "paid", "cancel_requested"),
     "mofa": ("sent_for_reference", "needs_data"),
     "mission": ("reference_issued", "at_mission"),
     "border": ("visa_issued", "expected"),
@@ -27,7 +27,7 @@ STAGES = {
 }
 ENDS = (
     "exited", "exited_late", "deported", "deceased", "entry_refused", "visa_lapsed", "visa_refused",
-    "reference_lapsed", "reference_refused", "refused_by_company", "cancelled",
+    "reference_lapsed", "reference_refused", "invoice_expired", "refused_by_company", "cancelled",
 )  # fmt: skip
 _GROUPS = ("open", "programme_ready", "cancelled")
 _VOUCHERS = ("invoiced", "part_paid", "paid", "invoice_expired", "cancelled", "refund_due", "refunded")
