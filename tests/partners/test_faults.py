@@ -285,3 +285,26 @@ def test_the_same_schedule_in_two_files(home):
 def test_a_file_that_is_no_such_file(home, content, says):
     (home / "schedules/strange.yaml").write_bytes(content)
     assert [(f.path, f.line) for f in faults(home) if says in f.text] == [("schedules/strange.yaml", 1)]
+
+
+@pytest.mark.parametrize("content", [b"", b"id: x\n", b"just words\n"])
+def test_a_partners_file_is_a_list_of_rows(home, content):
+    (home / POSTS).write_bytes(content)
+    assert (POSTS, 1, "must be a list of partners, each with its id") in [
+        (f.path, f.line, f.text) for f in faults(home)
+    ]
+
+
+@pytest.mark.parametrize("content", [b"", b"[]\n", b"just words\n"])
+def test_a_manifest_is_a_mapping(home, content):
+    (home / MISSIONS).write_bytes(content)
+    assert any(f.path == MISSIONS and f.line == 1 for f in faults(home))
+
+
+def test_a_map_for_what_comes_by_our_own_api_is_named(home):
+    there = home / "mappings/housing/bookings/receive_stay"
+    there.rename(home / "mappings/agents/roster/receive_stay")
+    (home / "mappings/agents/desk").mkdir()
+    (home / "mappings/agents/roster/receive_stay").rename(home / "mappings/agents/desk/decide")
+    found = [(fault.path, fault.text) for fault in faults(home)]
+    assert (DESK, "decide: comes by our own API, so mappings/agents/desk/decide has no use") in found
