@@ -98,7 +98,8 @@ class Show:
         for column in ("sent", "refused", "retried", "dead"):
             partners.add_column(column, justify="right")
         for partner, counts in sorted(report["exchanges"].items()):
-            partners.add_row(partner, *(str(counts[column]) for column in ("sent", "refused", "retried", "dead")))
+            if any(counts.values()):
+                partners.add_row(partner, *(str(counts[column]) for column in ("sent", "refused", "retried", "dead")))
         self.console.print(partners)
         seconds = report["seconds_to_reference"]
         shown = ", ".join(f"{name} {seconds[name]:.2f}" for name in ("p50", "p99", "max") if seconds[name] is not None)

@@ -19,28 +19,21 @@ _QUICK, _MOST_QUICK = 3.0, 5
 
 
 class Child:
-    """One child process, kept alive by a thread until :meth:`stop`.  ``deaths`` counts how often it was replaced."""
+    """One child process, kept alive by a thread until :meth:`stop`.
 
-    def __init__(self, name: str, arguments: list[str], log: Path) -> None:
+    ``<name>.pid`` in *var* holds its process id while it runs, ``<name>.log`` what it says.
+    """
+
+    def __init__(self, name: str, arguments: list[str], var: Path) -> None:
         self.name = name
-        self.deaths = 0
         self.given_up = False
         self._arguments = arguments
-        self._log = log
+        self._log = var / f"{name}.log"
+        self._pid_file = var / f"{name}.pid"
         self._stopping = threading.Event()
         self._process: subprocess.Popen[bytes] | None = None
         self._thread = threading.Thread(target=self._keep, name=f"keep {name}", daemon=True)
         self._thread.start()
-
-    @property
-    def pid(self) -> int | None:
-        process = self._process
-        return process.pid if process is not None and process.poll() is None else None
-
-    def kill(self) -> None:
-        """``kill -9``, as a test of what happens then."""
-        if (pid := self.pid) is not None:
-            os.kill(pid, signal.SIGKILL)
 
     def stop(self) -> None:
         """End the child, gently first, and wait until it is gone."""
@@ -65,14 +58,15 @@ class Child:
                     stdin=subprocess.PIPE, stdout=log, stderr=log, start_new_session=True,
                     env={name: value for name, value in os.environ.items() if not name.startswith("HUB_")},
                 )  # fmt: skip
+            self._pid_file.write_text(f"{process.pid}\n", "ascii")
             if self._stopping.is_set():
                 process.terminate()
             process.wait()
+            self._pid_file.unlink(missing_ok=True)
             if process.stdin:
                 process.stdin.close()
             if self._stopping.is_set():
                 return
-            self.deaths += 1
             quick = quick + 1 if time.monotonic() - began < _QUICK and process.returncode != -signal.SIGKILL else 0
             if quick >= _MOST_QUICK:
                 self.given_up = True
@@ -93,9 +87,9 @@ class Children:
             "simulators",
             ["simulate", "--settings", str(here.settings_file), "--seed", str(terms.seed), "--faults", terms.faults,
              "--port", str(here.simulators_port)],
-            here.var / "simulators.log",
+            here.var,
         )  # fmt: skip
-        self.hub = Child("hub", ["serve", "--settings", str(here.settings_file)], here.var / "hub.log")
+        self.hub = Child("hub", ["serve", "--settings", str(here.settings_file)], here.var)
         return self
 
     def __exit__(
