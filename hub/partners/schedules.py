@@ -63,6 +63,11 @@ def _cron(value: str) -> None:
         CronTrigger.from_crontab(value)
     except (ValueError, TypeError):
         raise ValidationError(f"'{value}' is no cron expression: minute hour day month weekday") from None
+    # APScheduler counts weekdays from Monday = 0, crontab(5) from Sunday = 0.
+    if any(sign.isdigit() for sign in value.split()[4].partition("/")[0]):
+        raise ValidationError(
+            f"'{value}' numbers a weekday, which cron tables count differently: write sun, mon, tue …"
+        )
 
 
 class _Schedule(Strict):

@@ -146,6 +146,7 @@ MISTAKES = {
     SCHEDULES: [
         ("operation: receive_movements", "operation: receive_movement", "receive_movement,", "did you mean"),
         ('"0 */6 * * *"', '"every hour"', "every hour", "'every hour' is no cron expression"),
+        ('"0 */6 * * *"', '"0 0 * * 0"', "* * 0", "write sun, mon, tue"),
         ("Asia/Riyadh", "Asia/Riyad", "Asia/Riyad,", "no time zone 'Asia/Riyad'"),
         ("[sequence, count]", "[sequence, counts]", "counts", "no control 'counts'; did you mean 'count'?"),
         ("late_after: 30m", "late_aft: 30m", "late_aft: 30m", "no key 'late_aft' here; did you mean 'late_after'?"),
