@@ -66,7 +66,7 @@ def _cron(value: str) -> None:
     # APScheduler counts weekdays from Monday = 0, crontab(5) from Sunday = 0.
     if any(sign.isdigit() for sign in value.split()[4].partition("/")[0]):
         raise ValidationError(
-            f"'{value}' numbers a weekday, which cron tables count differently: write sun, mon, tue …"
+            f"'{value}' numbers a weekday, which not all count alike: write sun, mon, tue …"
         )
 
 
