@@ -65,9 +65,7 @@ def _cron(value: str) -> None:
         raise ValidationError(f"'{value}' is no cron expression: minute hour day month weekday") from None
     # APScheduler counts weekdays from Monday = 0, crontab(5) from Sunday = 0.
     if any(sign.isdigit() for sign in value.split()[4].partition("/")[0]):
-        raise ValidationError(
-            f"'{value}' numbers a weekday, which not all count alike: write sun, mon, tue …"
-        )
+        raise ValidationError(f"'{value}' numbers a weekday, which not all count alike: write sun, mon, tue …")
 
 
 class _Schedule(Strict):
