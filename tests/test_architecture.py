@@ -165,3 +165,19 @@ def test_versions_do_not_fall_below_their_floors(name):
 
 def test_apscheduler_stays_below_the_unfinished_version():
     assert not _requirements()["apscheduler"].specifier.contains("4.0.0a6", prereleases=True)
+
+
+#: Distributions whose modules have another name.
+_MODULES = {"pyyaml": "yaml", "python-calamine": "python_calamine"}
+
+
+def test_what_the_hub_imports_is_what_it_installs():
+    """The core needs nothing of the test extra, and asks for nothing that it does not use."""
+    asked = {_MODULES.get(name, name) for name in _requirements()}
+    # The laws are for whoever writes tests of maps, and are not imported by anything else of the hub.
+    laws = ROOT / "hub" / "mapping" / "laws.py"
+    assert [str(p) for p in HUB if "hub.mapping.laws" in _imports(p)] == []
+    used = {i.split(".")[0] for path in HUB if path != laws for i in _imports(path)}
+    used -= set(sys.stdlib_module_names) | {"hub"}
+    assert used <= asked
+    assert asked - used <= {"tzdata"}  # which zoneinfo reads where the machine has no zones of its own
