@@ -1,7 +1,8 @@
 """The mapping language: one YAML file says how a partner's format and a canonical message correspond, both ways.
 
-:func:`load` gives a :class:`Map`, checked completely and compiled once; its ``write`` and ``read`` are then as fast as
-code written by hand.  :func:`check` lists what is wrong with maps, :func:`try_sample` shows what a map makes of a sample.
+:func:`load` gives a :class:`Map`, checked completely and compiled once; its ``write`` and ``read`` are then about as
+fast as code written by hand.  :func:`check` lists what is wrong with maps, :func:`try_sample` shows what a map makes of
+a sample.  :mod:`hub.mapping.laws` holds what every map must keep; it needs hypothesis and is not imported here.
 The language is described in ``docs/mapping-language.md``.
 """
 

@@ -45,7 +45,7 @@ class _Checks:
     def __init__(self, spec: Spec, report: Report, warn: Report) -> None:
         self.spec, self.report, self.warn = spec, report, warn
 
-    # --- whole scopes: is everything read, and once? ----------------------------------------------------------------
+    # --- whole scopes: is everything read, and once? --------------------------------------------------------------
 
     def scopes(self) -> None:
         spec = self.spec
@@ -86,14 +86,14 @@ class _Checks:
         for name, shape in shapes(cls).items():
             where = (*prefix, name)
             below = any(names[: len(where)] == where and len(names) > len(where) for names in read)
-            if where in read or shape.default is not dataclasses.MISSING and not below:
+            if where in read or (shape.default is not dataclasses.MISSING and not below):
                 continue
             if shape.part is not None and not shape.many and (below or not shape.optional):
                 self.required(owner, shape.part, where, read, line)
             elif not shape.optional and not below:
                 self.report(line, f"'{'.'.join(where)}' of {owner.__name__} is required, but nothing is read into it")
 
-    # --- one rule -----------------------------------------------------------------------------------------------------
+    # --- one rule -------------------------------------------------------------------------------------------------
 
     def pair(self, rule: Pair) -> None:
         name, shape = str(rule.field), rule.field.shape
@@ -144,9 +144,7 @@ class _Checks:
         for theirs, ours in table.read.items():
             line = table.lines[theirs]
             if shape.one_of is not None and ours not in shape.one_of:
-                self.report(
-                    line, f"table '{table.name}': '{name}' is never '{ours}'{closest(ours, shape.one_of)}"
-                )
+                self.report(line, f"table '{table.name}': '{name}' is never '{ours}'{closest(ours, shape.one_of)}")
             elif shape.one_of is None and shape.pattern and not re.fullmatch(shape.pattern, ours):
                 self.report(line, f"table '{table.name}': '{name}' is never '{ours}': it looks like {shape.pattern}")
             if rule.width is not None and len(theirs) > rule.width:
@@ -163,7 +161,7 @@ class _Checks:
             except UnicodeEncodeError:
                 self.report(line, f"'{text}' cannot be written in {self.spec.encoding}")
 
-    # --- fixed width --------------------------------------------------------------------------------------------------
+    # --- fixed width ----------------------------------------------------------------------------------------------
 
     def width(self, rule: Pair | Always, form: Form | None, name: str, shape: Shape) -> None:
         assert rule.width is not None
@@ -209,7 +207,7 @@ class _Checks:
                 if isinstance(rule, Always) and rule.each is not None:
                     self.report(rule.line, "a repeated record has no count or sum of its own")
 
-    # --- csv ----------------------------------------------------------------------------------------------------------
+    # --- csv ------------------------------------------------------------------------------------------------------
 
     def csv(self) -> None:
         self.lists()

@@ -8,7 +8,8 @@ from typing import Any
 
 from hub.canonical.errors import HubError
 from hub.mapping import csv as commas
-from hub.mapping import files, fixed, forms, json, xml
+from hub.mapping import files, fixed, json, xml
+from hub.mapping.cells import guard
 from hub.mapping.errors import Bad, Fault, MapError
 from hub.mapping.model import Always, Each, Group, Pair, Rule, Spec, every_rule
 from hub.mapping.source import Module
@@ -46,7 +47,7 @@ class Map:
             self._write, self._read = json.write_source(spec).module(), json.read_source(spec).module()
         else:
             layout = self._layout()
-            escape = forms.guard if spec.format == "csv" else str
+            escape = guard if spec.format == "csv" else str
             self._write = files.write_source(spec, layout, escape).module()
             self._read = files.read_source(spec, layout).module()
 
@@ -62,8 +63,7 @@ class Map:
         """
         if self.spec.format == "xml":
             data = str(self._run(self._write, "write", message, doing="write")).encode()
-            if self._document.schema is not None:
-                self._document.validate(xml.xml.parse(data, limit=len(data)), self._failing("write"))
+            self._document.check(data, self._failing("write"))
             return data
         if self.spec.format == "json":
             return json.dumps(self._run(self._write, "write", message, doing="write"))
@@ -113,7 +113,7 @@ class Map:
         raise self._located(caught, module, doing=doing, row=row)
 
     def _write_fixed(self, message: Any) -> bytes:
-        layout, parts = fixed.Fixed(self.spec), []
+        layout, parts = fixed.Fixed(self.spec), list[bytes]()
         for kind, record in enumerate(self.spec.records):
             items = [message] if record.each is None else _list(message, record.each.names)
             for item in items:

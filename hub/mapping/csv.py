@@ -11,7 +11,7 @@ from typing import Any
 from python_calamine import CalamineError, CalamineWorkbook
 
 from hub.canonical.names import fold
-from hub.mapping import forms
+from hub.mapping.cells import guard
 from hub.mapping.errors import Bad
 from hub.mapping.files import Locate
 from hub.mapping.model import MISSING, Always, Pair, Record, Rule, Spec, rules_for
@@ -39,7 +39,7 @@ class Csv:
 
     # --- reading --------------------------------------------------------------------------------------------------
 
-    def lines(self, data: bytes, fail: Locate) -> Iterator[tuple[int, list[Any]]]:
+    def lines(self, data: bytes, fail: Locate) -> Iterator[tuple[int, Any]]:
         rows = _sheet(data, fail) if data[:4] == b"PK\x03\x04" else self._text(data, fail)
         pick = None
         for number, row in rows:
@@ -97,12 +97,10 @@ class Csv:
             )
         width = len(row)
         order = [found.get(place, width) for place in range(len(self.read_rules))]
-        get = itemgetter(*order) if len(order) > 1 else lambda cells: (cells[order[0]],)
+        get = itemgetter(*order) if len(order) > 1 else lambda row: (row[order[0]],)
 
-        def pick(cells: list[Any]) -> Any:
-            return get(
-                [*cells[:width], *[""] * (width + 1 - len(cells))] if len(cells) <= width else [*cells[:width], ""]
-            )
+        def pick(row: list[Any]) -> Any:
+            return get([*row[:width], *[""] * (width + 1 - len(row))] if len(row) <= width else [*row[:width], ""])
 
         pick.width = width  # type: ignore[attr-defined]
         self.width = width
@@ -134,17 +132,17 @@ class Csv:
         return ours.written(rule, "''", lambda v: f"{guard}({v})" if text else v)
 
     def constant(self, rule: Always) -> str:
-        return repr(forms.guard(rule.text or ""))
+        return repr(guard(rule.text or ""))
 
     def made(self, cells: list[tuple[str, Any]]) -> list[tuple[str, Any]]:
         return [("return (", None), *((f" {text},", rule) for text, rule in cells), (")", None)]
 
     def heading(self) -> list[str]:
-        return [forms.guard(spellings(rule.place)[0]) for rule in rules_for(self.record.rules, "write")]
+        return [guard(spellings(rule.place)[0]) for rule in rules_for(self.record.rules, "write")]
 
 
 def _guarded(text: str) -> str:
-    return forms.guard(text.strip())
+    return guard(text.strip())
 
 
 class _Picked(tuple[Any, ...]):

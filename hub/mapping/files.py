@@ -2,17 +2,22 @@
 
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
+from itertools import chain
+from operator import attrgetter
 from typing import Any, Protocol
 
 from hub.canonical.declare import shapes
 from hub.mapping import forms
+from hub.mapping.cells import unguard
 from hub.mapping.errors import Bad, MapError
-from hub.mapping.model import Always, Form, Pair, Record, Spec, rules_for
-from hub.mapping.source import Module, Ours, Source, Theirs, agree, same, sum_start
+from hub.mapping.model import Always, Form, Pair, Spec, rules_for
+from hub.mapping.source import Lines, Module, Ours, Source, Theirs, agree, same, sum_start
 
 Locate = Callable[..., MapError]
 #: The lists and fields that totals are made of: (list, summed field or None for a count).
 Total = tuple[str, str | None]
+#: A row that was gone through: number, raw, record, value, fault.
+_Read = tuple[int, Any, int, Any, MapError | None]
 
 
 @dataclass(frozen=True, slots=True)
@@ -87,14 +92,15 @@ def read_source(spec: Spec, layout: Layout) -> Source:
     wanted = totals(spec)
     for number, record in enumerate(spec.records):
         theirs = Theirs(source, spec.part(record), codes=codes)
-        checks, summands = [], []
+        checks: Lines = []
+        summands: Lines = []
         for place, rule in enumerate(rules_for(record.rules, "read")):
             assert isinstance(rule, Pair | Always)
             required, absent = layout.raw(rule, place)
             if isinstance(rule, Always):
                 if rule.text is not None:
                     if spec.format == "csv":
-                        required = f"{source.bind(forms.unguard)}({required})"
+                        required = f"{source.bind(unguard)}({required})"
                     theirs.after.append((f"{source.bind(same)}({required}, {rule.text!r})", rule))
                 else:
                     checks.append((_check(source, rule, required, codes), rule))
@@ -109,8 +115,8 @@ def read_source(spec: Spec, layout: Layout) -> Source:
         else:
             source.extend(theirs.after, 1)
             source.add(" return {")
-            source.extend([(f"{str(leaf.field)!r}: {leaf.tolerant if leaf.field.optional else leaf.plain},", leaf.rule)
-                           for leaf in theirs.leaves], 2)  # fmt: skip
+            for leaf in theirs.leaves:
+                source.add(f"  {str(leaf.field)!r}: {leaf.tolerant if leaf.field.optional else leaf.plain},", leaf.rule)
             source.add(" }")
         source.add(f"def t{number}(m, t):")
         source.extend([*checks, ("pass", None)], 1)
@@ -125,8 +131,11 @@ def _check(source: Source, rule: Always, raw: str, codes: Callable[[Form], str])
     assert rule.each is not None
     shape = sum_start(rule.summed)[1]
     read = forms.reader(source.bind, shape, rule.form, source.spec.format, rule.width, codes)
-    key = (str(rule.each), rule.summed and rule.summed.name)
-    return f"{source.bind(agree)}({read(raw)}, t[{key!r}])"
+    return f"{source.bind(agree)}({read(raw)}, t[{_total(rule)!r}])"
+
+
+def _total(rule: Always) -> Total:
+    return str(rule.each), None if rule.summed is None else rule.summed.name
 
 
 def totals(spec: Spec) -> dict[Total, Any]:
@@ -135,7 +144,7 @@ def totals(spec: Spec) -> dict[Total, Any]:
     for record in spec.records:
         for rule in record.rules:
             if isinstance(rule, Always) and rule.each is not None:
-                found[str(rule.each), rule.summed and rule.summed.name] = sum_start(rule.summed)[0]
+                found[_total(rule)] = sum_start(rule.summed)[0]
     return found
 
 
@@ -157,65 +166,103 @@ class Rows:
     order: str | None
     cells: Callable[[Any], dict[str, str]]
     head: dict[str, Any] = field(default_factory=dict)
-    lists: dict[str, list[Any]] = field(default_factory=dict)
     _totals: dict[Total, Any] = field(default_factory=dict)
+    _sums: dict[int, list[tuple[Total, Callable[[Any], Any]]]] = field(default_factory=dict)
     _unknown: set[Total] = field(default_factory=set)
     _once: dict[int, tuple[int, Any]] = field(default_factory=dict)
-    _ahead: tuple[int, Any, int | None] | None = None
+    _values: Iterator[_Read] = field(init=False)
+    _ahead: _Read | None = None
     _at: int = 0
-    _last: int = 1
 
     def open(self) -> "Rows":
         """Read up to the first row of a list."""
         self._totals = totals(self.spec)
-        self.lists = {str(record.each): [] for record in self.spec.records if record.each is not None}
-        self._ahead = self._next()
+        self._sums = {
+            kind: [(key, attrgetter(key[1])) for key in self._totals if key[0] == str(record.each) and key[1]]
+            for kind, record in enumerate(self.spec.records)
+        }
+        self._values = self._read()
+        self._ahead = next(self._values, None)
         return self
 
     def __iter__(self) -> Iterator[Row]:
-        ahead = self._ahead
-        while ahead is not None:
-            number, raw, kind = ahead
-            value, fault = None, None
-            try:
-                value = self._value(raw, kind)
-            except Exception as error:  # whatever a damaged row does, it is that row's fault
-                caught = error
-                fault = self.locate(caught, self.module, row=number)
-            self._count(raw, kind, value, fault)
-            yield Row(number, value, fault, raw, self.cells)
-            ahead = self._next()
-        self._end()
+        ahead, self._ahead = self._ahead, None
+        if ahead is not None:
+            for number, raw, _, value, fault in chain((ahead,), self._values):
+                yield Row(number, value, fault, raw, self.cells)
 
     def message(self) -> Any:
         """The whole message.  Raises the first row's fault where there is one."""
-        for row in self:
-            if row.fault is not None:
-                raise row.fault
-        return assembled(self.spec.message, self.head | self.lists)
+        lists: dict[str, list[Any]] = {str(r.each): [] for r in self.spec.records if r.each is not None}
+        take = [lists[str(r.each)].append if r.each is not None else None for r in self.spec.records]
+        ahead, self._ahead = self._ahead, None
+        for _, _, kind, value, fault in chain((ahead,) if ahead is not None else (), self._values):
+            if fault is not None:
+                raise fault
+            keep = take[kind]
+            assert keep is not None
+            keep(value)
+        return assembled(self.spec.message, self.head | lists)
 
-    def _value(self, raw: Any, kind: int | None) -> Any:
+    def _read(self) -> Iterator[_Read]:
+        """The rows of lists; what stands once is read on the way, and the whole is judged at the end."""
+        tell, faulty, order = self.layout.tell, self.layout.faulty, self.order
+        readers = [self.module.names[f"r{kind}"] for kind in range(len(self.spec.records))]
+        counts = [0] * len(readers)
+        rows = next((kind for kind, record in enumerate(self.spec.records) if record.each is not None), None)
+        for number, raw in self.lines:
+            kind = tell(raw)
+            if kind is None or self.spec.records[kind].each is None or kind != self._at:
+                if kind is None and rows is not None:
+                    counts[rows] += 1
+                    yield number, raw, rows, None, self._stray(number, raw, rows)
+                    continue
+                self._move(kind, number, raw)
+                if kind is None or self.spec.records[kind].each is None:
+                    continue
+            counts[kind] += 1
+            try:
+                if (bad := faulty(raw)) is not None:
+                    raise bad
+                value = readers[kind](raw, order)
+                for key, get in self._sums[kind]:
+                    self._totals[key] += get(value)
+            except Exception as error:  # whatever a damaged row does, it is that row's fault
+                caught = error
+            else:
+                yield number, raw, kind, value, None
+                continue
+            self._add(kind, raw)
+            yield number, raw, kind, None, self.locate(caught, self.module, row=number)
+        self._end(counts)
+
+    def _stray(self, number: int, raw: Any, rows: int) -> MapError:
+        """A row that is none of the map's records is taken for a damaged row of its list."""
+        self._add(rows, raw)
+        bad = self.layout.faulty(raw) or Bad("map_record", "is none of the map's records")
+        return self.locate(bad, self.module, row=number)
+
+    def _add(self, kind: int, raw: Any) -> None:
+        """The amounts of a row that is faulty elsewhere still count in the file's totals, where they can be read."""
+        try:
+            for key, amount in self.module.names[f"s{kind}"](raw).items():
+                self._totals[key] += amount
+        except Exception:
+            self._unknown |= {key for key, _ in self._sums[kind]}
+
+    def _move(self, kind: int | None, number: int, raw: Any) -> None:
+        """Go on to the next record; read it where it stands once."""
+        if kind is None or kind < self._at or kind in self._once:
+            raise self._fault("map_record", f"line {number} does not belong there", row=number)
+        self._at = kind
+        if self.spec.records[kind].each is None:
+            self._once[kind] = number, raw
+            self.head |= self._guarded(number, lambda: self._head(raw, kind))
+
+    def _head(self, raw: Any, kind: int) -> Any:
         if (bad := self.layout.faulty(raw)) is not None:
             raise bad
-        if kind is None:
-            raise Bad("map_record", "is none of the map's records")
         return self.module.names[f"r{kind}"](raw, self.order)
-
-    def _next(self) -> tuple[int, Any, int | None] | None:
-        """The next row of a list; what stands once is read on the way."""
-        for number, raw in self.lines:
-            self._last = number
-            kind = self.layout.tell(raw)
-            if kind is None or kind < self._at or kind in self._once:
-                if kind is None and self.lists:
-                    return number, raw, None
-                raise self._fault("map_record", f"line {number} does not belong there", row=number)
-            self._at = kind
-            if self.spec.records[kind].each is not None:
-                return number, raw, kind
-            self._once[kind] = number, raw
-            self.head |= self._guarded(number, lambda r=raw, k=kind: self._value(r, k))  # type: ignore[misc]
-        return None
 
     def _guarded(self, number: int, act: Callable[[], Any]) -> Any:
         try:
@@ -224,30 +271,12 @@ class Rows:
             caught = error
         raise self.locate(caught, self.module, row=number)
 
-    def _count(self, raw: Any, kind: int | None, value: Any, fault: MapError | None) -> None:
-        if kind is None:
-            record = next(record for record in self.spec.records if record.each is not None)
-            kind = self.spec.records.index(record)
-        name = str(self.spec.records[kind].each)
-        if fault is None:
-            self.lists[name].append(value)
-        wanted = [key for key in self._totals if key[0] == name]
-        if not wanted:
-            return
-        amounts = {}
-        if any(key[1] for key in wanted):
-            try:
-                # The amounts of a row that is faulty elsewhere still count in the file's totals.
-                amounts = self.module.names[f"s{kind}"](raw)
-            except Exception:
-                self._unknown |= {key for key in wanted if key[1]}
-        for key in wanted:
-            self._totals[key] += 1 if key[1] is None else amounts.get(key, 0)
-
-    def _end(self) -> None:
-        for number, record in enumerate(self.spec.records):
-            if record.each is None and number not in self._once:
-                raise self._fault("file_truncated", f"there is no {record.name}", line=record.line, row=self._last)
+    def _end(self, counts: list[int]) -> None:
+        for kind, record in enumerate(self.spec.records):
+            if record.each is None and kind not in self._once:
+                raise self._fault("file_truncated", f"there is no {record.name}", line=record.line)
+            if (str(record.each), None) in self._totals:
+                self._totals[str(record.each), None] += counts[kind]
         known = _Known(self._totals, self._unknown)
         for kind, (number, raw) in self._once.items():
             self._guarded(number, lambda r=raw, k=kind: self.module.names[f"t{k}"](r, known))  # type: ignore[misc]
@@ -283,7 +312,3 @@ def assembled(cls: type, flat: Mapping[str, Any], prefix: str = "") -> Any:
             if below and not (shape.optional and all(value is None for value in below.values())):
                 given[name] = assembled(shape.part, below, where + ".")
     return cls(**given)
-
-
-def cells_of(record: Record) -> list[tuple[str, Pair]]:
-    return [(str(rule.field), rule) for rule in rules_for(record.rules, "read") if isinstance(rule, Pair)]

@@ -43,8 +43,8 @@ class Fixed:
         lines = text.split("\n")
         while lines and lines[-1].strip("\r\x1a") == "":
             lines.pop()
-        for number, line in enumerate(lines, 1):
-            yield number, line.removesuffix("\r")
+        for number, text in enumerate(lines, 1):
+            yield number, text.removesuffix("\r")
 
     def faulty(self, raw: str) -> Bad | None:
         if len(raw) != self.spec.length:

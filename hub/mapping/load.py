@@ -11,7 +11,7 @@ from hub.mapping import grammar, loader, xsd
 from hub.mapping.compiled import Map
 from hub.mapping.errors import Fault, MapFaults
 from hub.mapping.model import Spec
-from hub.security.xml import XmlRefused
+from hub.security import xml
 
 _FILE = re.compile(r"(?P<stem>[A-Za-z_][\w-]*)(?:\.v(?P<version>[1-9][0-9]*))?\.yaml")
 SAMPLES = {"xml": (".xml",), "json": (".json",), "fixed": (".txt",), "csv": (".csv", ".xlsx")}
@@ -21,8 +21,8 @@ def load(path: Path | str, *, home: Path | None = None, messages: Mapping[str, t
     """The map in *path*, completely checked and compiled.
 
     *home* is the folder that holds ``mappings/`` and ``adapters/``; left out, it is found above *path*.  *messages* are
-    the classes that ``message:`` may name.  Raises :class:`MapFaults` with every fault of the file at once, OSError where
-    it cannot be read.
+    the classes that ``message:`` may name.  Raises :class:`MapFaults` with every fault of the file at once, OSError
+    where it cannot be read.
     """
     path = Path(path)
     spec = _place(path, home)
@@ -44,8 +44,9 @@ def load(path: Path | str, *, home: Path | None = None, messages: Mapping[str, t
     if grammar.read(tree, spec, messages, tables, schemas, report):
         if spec.schema is not None:
             try:
+                spec.validator = xml.schema(spec.schema)
                 declared = xsd.read(spec.schema)
-            except (XmlRefused, ValueError) as error:
+            except (xml.XmlRefused, ValueError) as error:
                 report(1, f"{spec.schema.name} cannot be read: {error}")
         checks.check(spec, declared, report, warn)
     warnings = tuple(sorted(fault for fault in faults if fault.level == "warning"))
@@ -77,8 +78,8 @@ def examples(path: Path) -> tuple[Path, ...]:
     """The partner's samples that belong to the map in *path*, each with ``.canonical.json`` beside it.
 
     They lie in ``examples/`` next to the map and their names begin with the map's (``request.xml``,
-    ``request-single-name.xml``); where one message alone has maps in the folder, any name will do.  ``request.v2-….xml``
-    belongs to version 2 only.
+    ``request-single-name.xml``); where one message alone has maps in the folder, any name will do.
+    ``request.v2-….xml`` belongs to version 2 only.
     """
     match = _FILE.fullmatch(path.name)
     if match is None:

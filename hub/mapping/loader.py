@@ -1,11 +1,12 @@
 """YAML as maps are written in it: texts and tables only, each knowing its line.
 
-Every scalar is text (``NO``, ``01``, ``1e3`` stay what they look like).  Aliases, anchors, tags, lists and more than one
-document are refused, and so is a file that is too large: nothing of YAML's power is needed, and all of its traps are.
+Every scalar is text (``NO``, ``01``, ``1e3`` stay what they look like).  Aliases, anchors, tags, lists and more than
+one document are refused, and so is a file that is too large.
 """
 
 from collections.abc import Iterator
 from dataclasses import dataclass
+from typing import Any
 
 import yaml
 
@@ -57,8 +58,8 @@ def parse(data: bytes) -> Branch:
     except UnicodeDecodeError:
         raise Unreadable(1, "the file is not in UTF-8") from None
     except yaml.MarkedYAMLError as error:
-        line = error.problem_mark.line + 1 if error.problem_mark else 1
-        raise Unreadable(line, f"this is not YAML: {error.problem}") from None
+        mark: Any = error.problem_mark
+        raise Unreadable(mark.line + 1, f"this is not YAML: {error.problem}") from None
     except yaml.YAMLError:
         raise Unreadable(1, "this is not YAML: it holds characters that YAML does not allow") from None
     if not isinstance(tree, Branch):
@@ -68,7 +69,7 @@ def parse(data: bytes) -> Branch:
 
 class _Events:
     def __init__(self, text: str) -> None:
-        self.events: Iterator[yaml.Event] = yaml.parse(text, Loader=yaml.SafeLoader)  # type: ignore[no-untyped-call]
+        self.events: Iterator[yaml.Event] = yaml.parse(text, Loader=yaml.SafeLoader)
         self.line = 1
 
     def next(self) -> yaml.Event:

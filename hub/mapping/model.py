@@ -6,6 +6,8 @@ from pathlib import Path
 from typing import Any, Literal
 from zoneinfo import ZoneInfo
 
+from lxml import etree
+
 from hub.canonical.declare import Shape
 
 Format = Literal["xml", "json", "fixed", "csv"]
@@ -52,7 +54,10 @@ class When:
 
 @dataclass(frozen=True, slots=True)
 class Table:
-    """A code table.  ``read`` maps theirs to ours, ``write`` ours to the first of theirs; ``lines`` theirs to its line."""
+    """A code table.
+
+    ``read`` maps theirs to ours, ``write`` ours to the first of theirs, ``lines`` theirs to its line in the map.
+    """
 
     name: str
     line: int
@@ -138,6 +143,7 @@ class Spec:
     namespace: str | None = None
     root: tuple[str, ...] = ()
     schema: Path | None = None
+    validator: etree.XMLSchema | None = None
     encoding: str = "utf-8"
     newline: str = "\n"
     delimiter: str = ","

@@ -11,6 +11,7 @@ from typing import Any
 
 from hub.canonical.declare import Shape, shapes
 from hub.mapping import forms
+from hub.mapping.cells import code_sides
 from hub.mapping.errors import Bad
 from hub.mapping.model import MISSING, Always, Each, Field, Form, Group, Pair, Rule, Spec, rules_for
 
@@ -43,7 +44,7 @@ class Source:
             key = direction, form.argument
             if key not in self._codes:
                 table = self.spec.tables[form.argument]
-                sides = forms.code_sides(table, self.spec.format, escape)
+                sides = code_sides(table, self.spec.format, escape)
                 self._codes[key] = self.bind(sides[0] if direction == "write" else sides[1])
             return self._codes[key]
 
@@ -264,7 +265,7 @@ class Theirs:
         self.after.append((f"{bind(agree)}({read(raw)}, {value})", rule))
 
     def check(self, group: Group) -> None:
-        """The condition of *group*, held against the object that was built: what was refused when written is here too."""
+        """The condition of *group*, held against the object that was built: refused when read as when written."""
         allowed = condition(self.source, group, lambda field: f"{self.source.bind(_walk(field))}(r)")
         if allowed:
             part = f"{self.source.bind(_walk(group.field))}(r)"

@@ -141,14 +141,14 @@ class _Writer:
         self.source.add(" )")
 
     def contents(self, element: Element, ours: Ours, declared: Declared | None) -> Piece:
-        template, arguments, sure = "", [], False
+        template, arguments, sure = "", list[Lines](), False
         for child in element.children:
             text, lines, certain = self.element(child, ours, declared and declared.child(child.name))
             template, arguments, sure = template + text, arguments + lines, sure or certain
         return template, arguments, sure
 
     def attributes(self, element: Element, ours: Ours) -> tuple[str, list[Lines]]:
-        template, arguments = "", []
+        template, arguments = "", list[Lines]()
         for name, rule in element.attributes:
             if isinstance(rule, Pair) and rule.may_be_empty:
                 start = f' {name}="%s"'
@@ -357,9 +357,14 @@ class Document:
 
     def __init__(self, spec: Spec) -> None:
         self.spec = spec
-        self.schema = None if spec.schema is None else xml.schema(spec.schema)
+        self.schema = spec.validator
         self.tags = [qualified(spec, name) for name in spec.root]
         self._lock = threading.Lock()
+
+    def check(self, data: bytes, fail: Callable[..., MapError]) -> None:
+        """Hold *data* that we have written to the schema."""
+        if self.schema is not None:
+            self.validate(xml.parse(data, limit=len(data)), fail)
 
     def scope(self, data: bytes, fail: Callable[..., MapError]) -> Any:
         """The element that the map's places are relative to.  Raises XmlRefused, SoapFault or what *fail* makes."""
@@ -393,7 +398,8 @@ class Document:
             return
         with self._lock:  # the log is the schema's, and another thread may be filling it
             self.schema.validate(element)
-            entry = next(iter(self.schema.error_log), None)
+            log: Any = self.schema.error_log
+            entry = log[0] if len(log) else None
         # libxml2's own words quote the value.
         name, rule = _blamed(element, entry), entry.type_name if entry else "invalid"
         raise fail(

@@ -1,4 +1,4 @@
-"""What a partner's XML schema says of the elements that a map names: which, in what order, how often, with what values."""
+"""What a partner's XML schema says of the elements that a map names: which, in what order, how often, what values."""
 
 from collections.abc import Iterator
 from dataclasses import dataclass, field
@@ -43,7 +43,9 @@ def read(path: Path) -> Declared:
     Raises XmlRefused, or ValueError for what is declared nowhere or written in a way that maps do not carry.
     """
     schema = _Schema(path)
-    return Declared(schema.namespace, children=[schema.element(e, 0) for e in schema.globals["element"].values()], free=True)
+    return Declared(
+        schema.namespace, children=[schema.element(e, 0) for e in schema.globals["element"].values()], free=True
+    )
 
 
 class _Schema:
@@ -67,9 +69,10 @@ class _Schema:
         for node in root:
             kind = etree.QName(node).localname
             if kind in self.globals:
-                self.globals[kind][node.get("name")] = node
-            elif kind in ("include", "import") and node.get("schemaLocation"):
-                self._load((path.parent / node.get("schemaLocation")).resolve())
+                self.globals[kind][node.get("name", "")] = node
+            elif kind in ("include", "import") and (location := node.get("schemaLocation")):
+                # Where it may lie has been checked: hub.security.xml.schema has compiled the same files.
+                self._load((path.parent / location).resolve())
 
     def named(self, kind: str, name: str) -> Any:
         local = name.rpartition(":")[2]

@@ -178,6 +178,4 @@ class Vehicle:
     total: Decimal = decimal(8, 2, path="vehicle.total")
 
 
-MESSAGES: dict[str, type] = {
-    cls.__name__: cls for cls in (VisaRequest, SettlementFile, HotelBooking, Drivers, Vehicle)
-}
+MESSAGES: dict[str, type] = {cls.__name__: cls for cls in (VisaRequest, SettlementFile, HotelBooking, Drivers, Vehicle)}

@@ -1,0 +1,140 @@
+"""Dates and moments by pattern, Gregorian and Hijri: to text and back.
+
+A pattern is made of ``YYYY YY MM DD hh mm ss`` and the signs between them.
+"""
+
+import re
+from collections.abc import Callable
+from datetime import UTC, date, datetime, time, tzinfo
+from functools import lru_cache
+from operator import attrgetter
+from typing import Any
+
+from hub.canonical import hijri
+from hub.canonical.errors import HubError
+from hub.mapping.errors import Bad
+from hub.mapping.model import Form, Format
+
+# Dates repeat all through a file; their texts are kept so that most are made and read once.
+_KEPT = 4096
+TOKEN = re.compile(r"YYYY|YY|MM|DD|hh|mm|ss")
+_WIDTH = {"YYYY": 4, "YY": 2, "MM": 2, "DD": 2, "hh": 2, "mm": 2, "ss": 2}
+_PART = {"YYYY": "year", "YY": "year", "MM": "month", "DD": "day", "hh": "hour", "mm": "minute", "ss": "second"}
+
+
+def moment_text(form: Form) -> Callable[[Any], str]:
+    if form.argument == "declared":
+        return date.isoformat
+    tokens = TOKEN.findall(form.argument)
+    template = TOKEN.sub(lambda m: f"%0{_WIDTH[m[0]]}d", form.argument.replace("%", "%%"))
+    get: Callable[[Any], Any] = attrgetter(*[_PART[token] for token in tokens])
+    if len(tokens) == 1:
+        get = _alone(get)
+    if "YY" in tokens:
+        get = _short_year(get, tokens.index("YY"))
+    if form.name == "datetime":
+        zone = form.zone or UTC
+        return lambda moment: template % get(moment.astimezone(zone))
+    if form.name == "hijri":
+        return lru_cache(_KEPT)(lambda day: template % get(_Hijri(*_hijri(hijri.to_hijri, day))))
+    return lru_cache(_KEPT)(lambda day: template % get(day))
+
+
+class _Hijri:
+    __slots__ = ("day", "month", "year")
+
+    def __init__(self, year: int, month: int, day: int) -> None:
+        self.year, self.month, self.day = year, month, day
+
+
+def _hijri(convert: Callable[..., Any], *value: Any) -> Any:
+    try:
+        return convert(*value)
+    except HubError as error:
+        what = "is outside 1343-1500 AH" if error.code == "hijri_range" else "is no day of the Umm al-Qura calendar"
+        raise Bad(error.code, f"{{}} {what}", "-".join(map(str, value))) from None
+
+
+def _alone(get: Callable[[Any], Any]) -> Callable[[Any], Any]:
+    return lambda value: (get(value),)
+
+
+def _short_year(get: Callable[[Any], Any], place: int) -> Callable[[Any], Any]:
+    def short(value: Any) -> tuple[int, ...]:
+        parts = list(get(value))
+        parts[place] %= 100
+        return tuple(parts)
+
+    return short
+
+
+def moment_reader(form: Form, format: Format) -> Callable[[str], Any]:
+    tokens = TOKEN.findall(form.argument)
+    places = [_PART[token] for token in tokens]
+    pieces = TOKEN.split(form.argument)
+    written = "".join(
+        re.escape(piece) + (f"([0-9]{{{_WIDTH[token]}}})" if token else "")
+        for piece, token in zip(pieces, [*tokens, ""], strict=True)
+    )
+    matches = re.compile(written).fullmatch
+    short = "YY" in tokens
+    zone: tzinfo = form.zone or UTC
+    iso = form.name == "datetime" and format in ("xml", "json") and form.argument == "YYYY-MM-DDThh:mm:ssZ"
+
+    def read(text: str) -> Any:
+        text = text.strip()
+        match = matches(text)
+        if match is None:
+            if iso:
+                return _any_iso(text)
+            raise Bad("invalid_value", f"{{}} is not written as {form.argument}", text)
+        given = dict(zip(places, map(int, match.groups()), strict=True))
+        if short:
+            given["year"] += 1900 if given["year"] > 68 else 2000
+        year, month, day = given.get("year", 1), given.get("month", 1), given.get("day", 1)
+        if form.name == "hijri":
+            return _hijri(hijri.from_hijri, year, month, day)
+        try:
+            if form.name == "date":
+                return date(year, month, day)
+            at = time(given.get("hour", 0), given.get("minute", 0), given.get("second", 0), tzinfo=zone)
+            return datetime.combine(date(year, month, day), at).astimezone(UTC)
+        except (ValueError, OverflowError) as error:
+            raise Bad("invalid_value", f"{{}}: {error}", text) from None
+
+    return read if form.name == "datetime" else lru_cache(_KEPT)(read)
+
+
+def _any_iso(text: str) -> datetime:
+    """XSD's dateTime in all its spellings (fractions of a second, offsets): partners' own libraries choose."""
+    try:
+        moment = datetime.fromisoformat(text)
+        if moment.tzinfo is None or "T" not in text:
+            raise ValueError("no offset")
+        return moment.astimezone(UTC)
+    except (ValueError, OverflowError):
+        raise Bad("invalid_value", "{} is no moment with its offset", text) from None
+
+
+_ISO = re.compile(r"([0-9]{4})[-/]([0-9]{1,2})[-/]([0-9]{1,2})")
+_DECLARED = re.compile(r"([0-9]{1,2})[-/. ]([0-9]{1,2})[-/. ]([0-9]{4})")
+
+
+@lru_cache(_KEPT)
+def declared(text: str, order: str | None) -> date:
+    """A date in the order that the partner's row declares (``DMY`` or ``MDY``), or year first; never a guess."""
+    text = text.strip()
+    try:
+        if match := _ISO.fullmatch(text):
+            return date(int(match[1]), int(match[2]), int(match[3]))
+        if match := _DECLARED.fullmatch(text):
+            first, second, year = int(match[1]), int(match[2]), int(match[3])
+            if order is None:
+                if first <= 12 and second <= 12 and first != second:
+                    raise Bad("date_order_undeclared", "{} can be read in two ways and no date order is declared", text)
+                order = "DMY" if first > 12 else "MDY"
+            day, month = (first, second) if order == "DMY" else (second, first)
+            return date(year, month, day)
+    except ValueError as error:
+        raise Bad("invalid_value", f"{{}}: {error}", text) from None
+    raise Bad("invalid_value", "{} is no date such as 2026-01-31", text)
