@@ -72,7 +72,7 @@ def _of(error: Any, area: str, level: Level = "error") -> Finding:
     entry = catalogue().get(error.code)
     text = explain(entry.en, error.where) if entry else str(error)
     first, _, rest = text.partition(". ")
-    return Finding(level, area, first.rstrip(".") + ".", rest or f"Code {error.code}; see docs/operating.md.")
+    return Finding(level, area, first.rstrip(".") + ".", rest or "Put it right, then run `hub doctor` again.")
 
 
 def _python() -> Iterator[Finding]:

@@ -31,18 +31,18 @@ def serve(settings_file: Path | None, port: int | None) -> None:
     if port is not None:
         found = dataclasses.replace(found, port=port)
     engine = Engine(found)
-    with _ended_by_sigterm():
-        timetable = Timetable(engine)
+    try:
         server = open_server(engine)
-        try:
+        timetable = Timetable(engine)
+        with _ended_by_sigterm():
             engine.start()
             timetable.start()
             click.echo(f"http://{server.effective_host}:{server.effective_port}/", err=True)
             server.run()
-        finally:
-            server.close()
-            timetable.stop()
-            engine.stop()
+        server.close()
+        timetable.stop()
+    finally:
+        engine.stop()
 
 
 @click.command(short_help="Play every partner.")

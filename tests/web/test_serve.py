@@ -1,0 +1,116 @@
+"""`hub serve` as a process: started, stopped, killed, started again."""
+
+import json
+import os
+import signal
+import socket
+import subprocess
+import sys
+import urllib.request
+from datetime import UTC, datetime
+from pathlib import Path
+
+import pytest
+
+from hub.security import api_keys
+from hub.security.keys import Keys
+
+ROOT = Path(__file__).resolve().parents[2]
+KEY = "k" * 43
+
+
+@pytest.fixture
+def installation(tmp_path):
+    Keys.generate(tmp_path / "keys.json")
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        port = probe.getsockname()[1]
+    # The dates of the example filing lie ahead of this moment, whenever the test runs.
+    moment = {"business": "2026-12-01T09:00:00+00:00", "wall": datetime.now(UTC).isoformat()}
+    (tmp_path / "clock.json").write_text(json.dumps(moment))
+    file = tmp_path / "hub.toml"
+    file.write_text(
+        f'var = "."\nkeys = "keys.json"\nport = {port}\ntest_mode = true\nbusiness_clock = "clock.json"\n'
+        f'[api_keys]\n{api_keys.digest(KEY)} = "agent_idn_1"\n'
+    )
+    file.chmod(0o600)
+    return file
+
+
+@pytest.fixture
+def serve(installation):
+    started = []
+
+    def start(*options):
+        env = {name: value for name, value in os.environ.items() if not name.startswith(("HUB_", "FLASK_"))}
+        command = [sys.executable, "-m", "hub.cli", "serve", "--settings", str(installation), *options]
+        process = subprocess.Popen(command, cwd=ROOT, env=env, stderr=subprocess.PIPE, text=True)
+        started.append(process)
+        return process
+
+    yield start
+    for process in started:
+        process.kill()
+        process.communicate()
+
+
+def address(process):
+    """The address that the process says it is at; its other lines are logs."""
+    for line in process.stderr:
+        if line.startswith("http://"):
+            return line.strip()
+    raise AssertionError(f"ended with {process.wait()}")
+
+
+def get(url, **headers):
+    with urllib.request.urlopen(urllib.request.Request(url, headers=headers), timeout=10) as answer:
+        return answer.read().decode()
+
+
+def test_it_says_where_it_is_and_ends_gently(serve):
+    process = serve()
+    url = address(process)
+    assert json.loads(get(url + "health")) == {"status": "ok"}
+    assert "All quiet" in get(url)
+    process.send_signal(signal.SIGTERM)
+    _, said = process.communicate(timeout=20)
+    assert process.returncode == 0, said
+    assert "Traceback" not in said
+
+
+def test_a_second_hub_on_the_same_store_is_refused_in_words(serve):
+    first = serve()
+    address(first)
+    second = serve("--port", "0")
+    _, said = second.communicate(timeout=20)
+    assert second.returncode == 1
+    assert said.startswith("hub_running: ")
+
+
+def test_a_port_that_is_taken_is_said_to_be(serve, installation):
+    with socket.socket() as other:
+        other.bind(("127.0.0.1", 0))
+        other.listen()
+        process = serve("--port", str(other.getsockname()[1]))
+        _, said = process.communicate(timeout=20)
+    assert process.returncode == 1
+    assert "port_taken: " in said
+
+
+def test_what_was_answered_is_there_after_kill_9(serve):
+    def file(url):
+        headers = {"Authorization": f"Bearer {KEY}", "Idempotency-Key": "before-and-after"}
+        body = (ROOT / "docs/examples/group.json").read_bytes()
+        request = urllib.request.Request(url + "v1/groups", body, headers | {"Content-Type": "application/json"})
+        with urllib.request.urlopen(request, timeout=10) as answer:
+            return answer.read()
+
+    first = serve()
+    told = file(address(first))
+    first.kill()
+    first.wait()
+    url = address(serve())
+    assert file(url) == told
+    group = json.loads(get(f"{url}v1/groups/{json.loads(told)['id']}", Authorization=f"Bearer {KEY}"))
+    assert [r["state"] for r in group["requests"]] == ["SUBMITTED", "SUBMITTED"]
+    assert len(json.loads(get(url + "v1/requests", Authorization=f"Bearer {KEY}"))["requests"]) == 2
