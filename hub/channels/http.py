@@ -206,7 +206,6 @@ def session(target: Target) -> requests.Session:
     made.verify = str(target.ca) if target.ca else True
     made.cert = str(target.cert) if target.cert else None
     made.cookies.set_policy(DefaultCookiePolicy(allowed_domains=[]))
-    made.headers.clear()
     adapter = _Adapter(pool_connections=2, pool_maxsize=max(1, target.concurrency), max_retries=0)
     made.mount("https://", adapter)
     made.mount("http://", adapter)

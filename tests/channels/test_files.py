@@ -112,8 +112,8 @@ def test_two_senders_of_one_file_deliver_it_once(folder: Path) -> None:
 
 @pytest.mark.parametrize(
     "name",
-    [None, "", ".", "..", "../x.xml", "/etc/x.xml", "a/b.xml", "a\\b", ".hidden", "a\0b", "a\nb", "x.part", "x.tmp", "x~",
-     "x.manifest.json", "x.done", "x" * 201, "مكة.xml"],
+    [None, "", ".", "..", "../x.xml", "/etc/x.xml", "a/b.xml", "a\\b", ".hidden", "a\0b", "a\nb", "x.part", "x.tmp",
+     "x~", "x.manifest.json", "x.done", "x" * 201, "مكة.xml"],
 )  # fmt: skip
 def test_names_that_a_folder_may_not_hold(files: Channel, folder: Path, name: str | None) -> None:
     result = files.send(to(folder), out(BODY, name=name))
@@ -178,6 +178,32 @@ def test_what_each_error_means(number: int, kind: type, code: str) -> None:
     failure = module._failed(OSError(number, "…"))
     assert isinstance(failure, kind) and failure.code == code  # type: ignore[attr-defined]
     assert errno.errorcode[number] in failure.why or code == "disk_full"  # type: ignore[union-attr]
+
+
+def test_the_bytes_are_on_the_disk_before_the_name_is(
+    files: Channel, folder: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    done: list[str] = []
+    fsync, rename = os.fsync, os.rename
+
+    def noted_fsync(handle: int) -> None:
+        done.append("sync " + Path(os.readlink(f"/proc/self/fd/{handle}")).name)
+        fsync(handle)
+
+    def noted_rename(source: Path, final: Path) -> None:
+        done.append(f"{source.name} becomes {final.name}")
+        rename(source, final)
+
+    monkeypatch.setattr(os, "fsync", noted_fsync)
+    monkeypatch.setattr(os, "rename", noted_rename)
+    files.send(to(folder), out(BODY, name="A.xml"))
+    assert done == [
+        "sync A.xml.part",
+        "sync A.xml.manifest.json.part",
+        "A.xml.manifest.json.part becomes A.xml.manifest.json",
+        "A.xml.part becomes A.xml",
+        f"sync {folder.name}",
+    ]
 
 
 def _die_at(step: int, folder: Path) -> None:

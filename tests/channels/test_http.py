@@ -1,5 +1,6 @@
 """The hardened session: each of its settings, shown by what happens without it."""
 
+import contextlib
 import socket
 import ssl
 import threading
@@ -94,17 +95,45 @@ def test_the_environment_is_not_trusted(
     assert "Authorization" not in partner.requests[0].headers
 
 
-def test_no_cookie_is_kept(rest: Channel) -> None:
+def test_no_cookie_is_kept() -> None:
+    client = hardened.Http()
     with FaultyPartner(lambda request: (200, {"Set-Cookie": "session=1; Path=/"}, b"{}")) as partner:
         for _ in range(2):
-            rest.send(target(partner.url), out())
+            client.call(target(partner.url), "POST", partner.url, {}, b"", time.monotonic() + 5)
         assert all("Cookie" not in request.headers for request in partner.requests)
+    (session,) = client._sessions.values()
+    assert not session.cookies
 
 
 def test_one_connection_carries_many_calls(rest: Channel, partner: FaultyPartner) -> None:
     for _ in range(20):
         assert isinstance(rest.send(target(partner.url), out()), Answered)
     assert partner.connections == 1
+
+
+@pytest.mark.parametrize("method", ["POST", "PUT", "GET"])
+@pytest.mark.parametrize("fault", ["reset", "hang_up", "status_503"])
+def test_nothing_is_sent_twice_by_itself(rest: Channel, partner: FaultyPartner, method: str, fault: str) -> None:
+    partner.fault = fault
+    rest.send(target(partner.url, wire={"method": method, "path": "/bills"}), out())
+    assert len(partner.requests) == 1
+
+
+def test_reaching_a_partner_has_its_own_time_limit(rest: Channel, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A host that drops our first packet answers the next, a second later: too late to be waited for."""
+    monkeypatch.setattr(hardened, "CONNECT", 0.3)
+    with socket.create_server(("127.0.0.1", 0), backlog=0) as listener, socket.socket() as first:
+        first.connect(listener.getsockname())  # fills the backlog
+
+        def accept_later() -> None:
+            time.sleep(0.6)
+            with contextlib.suppress(OSError):
+                for _ in range(2):
+                    listener.accept()[0].close()
+
+        threading.Thread(target=accept_later, daemon=True).start()
+        result = rest.send(target(f"http://127.0.0.1:{listener.getsockname()[1]}", timeout=10), out())
+        assert isinstance(result, Unavailable) and result.code == "partner_unreachable"
 
 
 def test_threads_share_a_channel_without_mixing_answers(rest: Channel) -> None:

@@ -2,6 +2,7 @@
 
 import hashlib
 import json
+import multiprocessing
 import os
 import socket
 import time
@@ -13,6 +14,7 @@ import pytest
 
 from hub.canonical.errors import HubError, catalogue
 from hub.channels import FileManifest, Inbox
+from hub.channels.files import _written_to
 
 NAME = "OUTCOME-jakarta-000001.xml"
 BODY = b"<outcomes>1</outcomes>"
@@ -198,14 +200,14 @@ def test_a_name_that_comes_again_waits_and_overwrites_nothing(folder: Path) -> N
     ]
 
 
-def test_links_pipes_and_sockets_are_not_read(folder: Path, tmp_path: Path) -> None:
+def test_links_pipes_and_sockets_are_not_read(folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(folder)  # the path of a socket may not be long
     (tmp_path / "secret").write_bytes(b"secret")
     for manifest in (True, False):
         heard: dict[str, str] = {}
         (folder / "link.csv").symlink_to(tmp_path / "secret")
         os.mkfifo(folder / "pipe.csv")
         with socket.socket(socket.AF_UNIX) as sock:
-            os.chdir(folder)  # the path of a socket may not be long
             sock.bind("socket.csv")
         (folder / "a folder").mkdir(exist_ok=True)
         assert not names(Inbox(folder, manifest=manifest, on_refused=heard.__setitem__))
@@ -310,25 +312,27 @@ def test_a_file_that_grows_under_its_own_name_is_waited_for(folder: Path) -> Non
     assert names(inbox) == [NAME]
 
 
+def _write_for_ever(path: Path) -> None:
+    while True:
+        with path.open("ab"):
+            pass
+
+
+def _ask(path: Path) -> None:
+    for _ in range(20_000):
+        assert _written_to(path) in (True, False)
+
+
 def test_asking_for_writers_does_not_harm_us(folder: Path) -> None:
-    """A writer who comes while we ask makes the kernel signal us: a signal that would end the process must not be used."""
+    """A writer who comes while we ask makes the kernel signal us, and the usual signal would end the process."""
     path = folder / "roster.csv"
     path.write_bytes(b"")
-    over = False
-
-    def write() -> None:
-        while not over:
-            with path.open("ab"):
-                pass
-
-    import threading
-
-    from hub.channels.files import _written_to
-
-    thread = threading.Thread(target=write)
-    thread.start()
-    try:
-        assert {_written_to(path) for _ in range(5_000)} <= {True, False}
-    finally:
-        over = True
-        thread.join()
+    context = multiprocessing.get_context("fork")
+    writers = [context.Process(target=_write_for_ever, args=(path,), daemon=True) for _ in range(2)]
+    asking = context.Process(target=_ask, args=(path,))
+    for process in (*writers, asking):
+        process.start()
+    asking.join()
+    for process in writers:
+        process.kill()
+    assert asking.exitcode == 0
