@@ -19,8 +19,8 @@ from hub.canonical.messages.desk import Decision, Filing, GroupFiling
 from hub.canonical.messages.roster import RosterOutcome, RosterRow, RowOutcome
 from hub.exchange.advance import Advance, Told
 from hub.exchange.receive import Once, Receipt, Receiver, Refusal, problem
-from hub.journey import Conflict, Rules, apply
-from hub.mapping import Map, MapError
+from hub.journey import Applied, Conflict, Rules, TooEarly, apply
+from hub.mapping import Map, Row
 from hub.partners import Operation, Register
 from hub.partners.partner import Partner
 from hub.store.cases import Cases, Kept, moment
@@ -218,6 +218,9 @@ class Intake:
         result = apply(kept.case, event, self._rules, moment(at.business))
         if isinstance(result, Conflict):
             raise Refusal(_refusal(_faults(result, None)))
+        if isinstance(result, TooEarly):
+            # A partner's fact may overtake another and is kept; a person decides on what is before them now.
+            raise Refusal(_refusal([(result.code, None, {})]))
         (told,) = self._advance.happen(tx, kept, [event], at, exchange=exchange, partner=partner.id)
         return told
 
@@ -239,13 +242,13 @@ class Intake:
         order = agent.agent.date_order if agent.agent else None
         try:
             rows = list(map_.open_rows(body, date_order=order))
-        except MapError as error:
+        except HubError as error:
             return self._receiver.refuse_file(agent, operation, error.code, body, name)
         answer = self._register.map(operation.adapter, operation.name, "reply")
         digest = hashlib.sha256(body).hexdigest()
         outcomes: list[RowOutcome] = []
 
-        def unit(part: list[Any], last: bool, tx: Transaction) -> Receipt | None:
+        def unit(part: list[Row], last: bool, tx: Transaction) -> Receipt | None:
             at = self._receiver.now()
             known = self._ledger.told_before(tx, agent.id, f"{operation.name}/{digest}")
             if known is not None:
@@ -292,21 +295,18 @@ class Intake:
         self._ledger.audit(tx, at, agent.id, operation.name, None, exchange)
         return Receipt("taken", exchange=exchange, lines=len(outcomes))
 
-    def _row(self, tx: Transaction, agent: Partner, row: Any, at: Moment) -> RowOutcome:
-        """One row of a roster, in a savepoint's place: what it wrote is undone by hand, since nothing is written before
-        everything that can stand against it was asked."""
+    def _row(self, tx: Transaction, agent: Partner, row: Row, at: Moment) -> RowOutcome:
+        """One row of a roster.  Nothing is written before everything that can stand against it was asked, so that a row
+        given back leaves nothing behind."""
         value: RosterRow | None = row.value
         if value is None:
-            assert row.fault is not None
-            return _given_back(
-                row.number, None, _Taken("rejected", code=row.fault.code, where={"place": row.fault.place})
-            )
-        found = next(iter(faults(value)), None)
-        if found is not None:
-            return _given_back(
-                row.number, value, _Taken("rejected", code="invalid_value", where={"field": found.where})
-            )
-        return _given_back(row.number, value, self._upsert(tx, agent, value, at))
+            fault = row.fault
+            assert fault is not None
+            return _given_back(row, _Taken("rejected", code=fault.code, where=fault.where))
+        broken = next(iter(faults(value)), None)
+        if broken is not None:
+            return _given_back(row, _Taken("rejected", code="invalid_value", where={"field": broken.where}))
+        return _given_back(row, self._upsert(tx, agent, value, at))
 
     def _upsert(self, tx: Transaction, agent: Partner, row: RosterRow, at: Moment) -> _Taken:
         group = self._cases.group_of_agent(tx, agent.id, row.group_no)
@@ -327,7 +327,6 @@ class Intake:
             return self._told_again(tx, kept, there, filing, at, agent)
         if len(case.members) >= case.heads:
             return _Taken("rejected", code="group_full", where={"limit": case.heads})
-        # A trial member first, so that a row that cannot stand leaves nothing behind.
         stands_against = self._trial(tx, kept, filing, at, agent)
         if stands_against:
             code, _, where = stands_against[0]
@@ -381,9 +380,9 @@ class Intake:
         before = pilgrim.person, pilgrim.document, pilgrim.companion
         pilgrim.person, pilgrim.document, pilgrim.companion = filing.person, filing.document, filing.companion
         result = apply(kept.case, event, self._rules, moment(at.business))
-        if isinstance(result, Conflict):
+        if not isinstance(result, Applied):
             pilgrim.person, pilgrim.document, pilgrim.companion = before
-            return _Taken("rejected", member.request_no, result.code)
+            return _Taken("rejected", member.request_no, getattr(result, "code", "correction_late"))
         self._correct(tx, kept, request_id, filing)
         self._advance.happen(tx, kept, [event], at, partner=agent.id)
         return _Taken("accepted", member.request_no)
@@ -425,18 +424,24 @@ def _arabic(parts: list[str]) -> ArabicName | None:
     )
 
 
-def _given_back(number: int, row: RosterRow | None, taken: _Taken) -> RowOutcome:
+def _given_back(row: Row, taken: _Taken) -> RowOutcome:
     error = HubError(taken.code, **(taken.where or {})) if taken.code else None
+    theirs = row.theirs
     return RowOutcome(
-        row=number,
-        group_no=row.group_no if row else None,
-        document_no=row.document_no if row else None,
+        row=row.number,
+        group_no=_shown(theirs.get("group_no")),
+        document_no=_shown(theirs.get("document_no")),
         outcome=taken.outcome,
         request_no=taken.request_no,
         code=taken.code,
         reason_en=error.en if error else None,
         reason_ar=error.ar if error else None,
     )
+
+
+def _shown(cell: str | None) -> str | None:
+    """A cell as its row goes back: so much of it as tells the row by."""
+    return "".join(c for c in cell if c.isprintable())[:60] or None if cell else None
 
 
 def _faults(conflict: Conflict, prefix: str | None) -> list[tuple[str, str | None, dict[str, Any]]]:

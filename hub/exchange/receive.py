@@ -70,7 +70,6 @@ class _Line:
 
     number: int
     value: Any
-    key: str | None = None
     group: UUID | None = None
     request: UUID | None = None
     line_id: str | None = None
@@ -256,8 +255,8 @@ class Receiver:
         by_group: dict[UUID, list[_Line]] = {}
         seen = suspense = 0
         for line in lines:
-            line.key = self._seen_key(operation, message, line.value)
-            if line.key is not None and self._ledger.told_before(tx, partner.id, line.key) is not None:
+            key = self._seen_key(operation, message, line.value)
+            if key is not None and not self._ledger.first_time(tx, partner.id, key, exchange):
                 seen += 1
                 continue
             self._find(tx, partner, operation, message, line)
@@ -266,9 +265,6 @@ class Receiver:
                 self._suspend(tx, partner, operation, line, exchange, at)
             elif line.group is not None:
                 by_group.setdefault(line.group, []).append(line)
-        for line in lines:
-            if line.key is not None:
-                self._ledger.first_time(tx, partner.id, line.key, exchange)
         told: list[Told] = []
         for group, members in by_group.items():
             if operation.gives:

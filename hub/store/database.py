@@ -232,6 +232,8 @@ class Database:
             job.result = job.unit(transaction)
             job.hooks = transaction._hooks
         except BaseException as error:
+            if not connection.in_transaction:
+                raise  # a full disk takes the whole transaction back, and everybody in it must know
             self._on_rollback(transaction.touched)
             connection.execute("ROLLBACK TO unit")
             connection.execute("RELEASE unit")

@@ -10,7 +10,7 @@ from datetime import datetime
 from typing import Any
 from uuid import UUID
 
-from sqlalchemy import and_, bindparam, func, or_, select, update
+from sqlalchemy import and_, bindparam, func, null, select, update
 
 from hub.canonical.ids import new_id
 from hub.security.sealing import Sealer
@@ -96,7 +96,7 @@ _subject_settle = Statement(
 _subject_free = Statement(
     update(exchange_subject)
     .where(exchange_subject.c.id == bindparam("subject_row"))
-    .values(exchange_id=None, not_before=bindparam("not_before"))
+    .values(exchange_id=null(), not_before=bindparam("not_before"))
 )
 _subject_get = Statement(select(exchange_subject).where(exchange_subject.c.id == bindparam("id")))
 _subjects_of = Statement(
@@ -179,7 +179,7 @@ _file_by_hash = Statement(
         exchange.c.operation == bindparam("operation"),
         exchange.c.direction == "in",
         exchange.c.sha256 == bindparam("sha256"),
-        or_(exchange.c.state != "dead"),
+        exchange.c.state != "dead",
     )
     .order_by(exchange.c.id)
     .limit(1)

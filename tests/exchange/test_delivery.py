@@ -1,0 +1,159 @@
+"""What becomes of an exchange: answered, in part, not at all, by somebody else's answer, or cut off by a crash.
+
+Effects are counted in the stranger's own book: one application, one reference.
+"""
+
+import pytest
+
+from tests.exchange.exchanging import MINISTRY
+from tests.faults import FaultyPartner
+
+
+def one_reference_each(ministry, hub):
+    assert len(ministry.references) == 2
+    keys = {row[0] for row in hub.rows("SELECT key FROM exchange_subject WHERE operation = 'request_reference'")}
+    assert set(ministry.references) == keys, "the key is kept through every sending"
+
+
+def test_one_batch_answered_in_another_order_is_paired_by_key(make, ministry):
+    hub = make(MOFA_URL=ministry.url)
+    hub.paid()
+    hub.drain()
+    assert [name for name, _ in ministry.asked] == ["SubmitApplications"]
+    assert hub.states() == ["REFERENCE_ISSUED"] * 2
+    assert hub.exchanges("request_reference") == ["settled"]
+    one_reference_each(ministry, hub)
+
+
+def test_what_an_answer_omits_is_asked_for_singly(make, ministry):
+    hub = make(MOFA_URL=ministry.url)
+    hub.paid()
+    ((key,),) = hub.rows("SELECT key FROM exchange_subject WHERE operation = 'request_reference' LIMIT 1")
+    ministry.withheld.add(key)
+    hub.drain()
+    assert [(name, len(ids)) for name, ids in ministry.asked] == [("SubmitApplications", 2), ("EnquireApplication", 1)]
+    assert hub.states() == ["REFERENCE_ISSUED"] * 2
+    assert hub.exchanges("request_reference") == ["settled"]
+    one_reference_each(ministry, hub)
+
+
+# After the effect: the answer does not come, or cannot be understood.  Ask, and never send again blindly.
+UNKNOWN = ("html", "garbage", "wrong_namespace", "soap_fault", "short", "reset", "hang_up", "chunk_cut", "gzip_bomb")
+
+
+@pytest.mark.parametrize("fault", UNKNOWN)
+def test_an_unknown_outcome_is_enquired_never_repeated(make, ministry, fault):
+    with FaultyPartner(upstream=ministry.url) as line:
+        hub = make(MOFA_URL=line.url)
+        hub.paid()
+        line.fault = fault
+        hub.engine.dispatcher.drain(hub.engine.register.partners[MINISTRY])
+        assert hub.exchanges("request_reference") == ["in_doubt"]
+        line.fault = None
+        hub.drain()
+    assert [name for name, _ in ministry.asked].count("SubmitApplications") == 1
+    assert hub.states() == ["REFERENCE_ISSUED"] * 2
+    one_reference_each(ministry, hub)
+
+
+def test_what_the_partner_never_knew_is_sent_again_under_the_same_key(make, ministry):
+    with FaultyPartner(upstream=ministry.url) as line:
+        hub = make(MOFA_URL=line.url)
+        hub.paid()
+        before = hub.rows("SELECT id, key FROM exchange_subject WHERE operation = 'request_reference'")
+        line.fault, line.effect = "reset", False
+        hub.engine.dispatcher.drain(hub.engine.register.partners[MINISTRY])
+        line.fault, line.effect = None, True
+        hub.drain()
+    names = [name for name, _ in ministry.asked]
+    assert names.count("EnquireApplication") == 2 and names.count("SubmitApplications") >= 1
+    assert hub.rows("SELECT id, key FROM exchange_subject WHERE operation = 'request_reference'") == before
+    assert hub.states() == ["REFERENCE_ISSUED"] * 2
+    one_reference_each(ministry, hub)
+
+
+@pytest.mark.parametrize("fault", ["refuse", "status_503", "status_429"])
+def test_what_was_provably_not_done_is_simply_sent_again(make, ministry, fault):
+    with FaultyPartner(upstream=ministry.url) as line:
+        hub = make(MOFA_URL=line.url)
+        hub.paid()
+        line.fault, line.effect = fault, False
+        hub.engine.dispatcher.drain(hub.engine.register.partners[MINISTRY])
+        assert hub.exchanges("request_reference") == ["waiting"]
+        line.fault, line.effect = None, True
+        hub.later(10)  # longer than any Retry-After
+        hub.drain()
+    assert [name for name, _ in ministry.asked] == ["SubmitApplications"]
+    assert hub.states() == ["REFERENCE_ISSUED"] * 2
+
+
+def test_an_answer_to_somebody_else_settles_nobody(make, ministry):
+    hub = make(MOFA_URL=ministry.url)
+    hub.paid()
+    real = ministry.answer
+
+    def others(data, action):
+        status, body = real(data, action)
+        for key in ministry.references:
+            body = body.replace(key.encode(), key[::-1].encode())
+        return status, body
+
+    ministry.answer = others
+    hub.engine.dispatcher.drain(hub.engine.register.partners[MINISTRY])
+    assert hub.exchanges("request_reference") == ["in_doubt"]
+    assert hub.states() == ["SENT_FOR_REFERENCE"] * 2
+    ministry.answer = real
+    hub.drain()
+    assert hub.states() == ["REFERENCE_ISSUED"] * 2
+    one_reference_each(ministry, hub)
+
+
+def test_a_process_that_dies_before_sending_sends_later(make, ministry):
+    hub = make(MOFA_URL=ministry.url)
+    hub.paid()
+    partner = hub.engine.register.partners[MINISTRY]
+    delivery = hub.engine.dispatcher._delivery
+    hub.engine.database.unit(lambda tx: delivery.claim(tx, partner, hub.engine.now()))
+    assert hub.exchanges("request_reference") == ["sending"], "committed before the first byte"
+    hub.restart()
+    assert hub.exchanges("request_reference") == ["in_doubt"]
+    hub.drain()
+    assert [name for name, _ in ministry.asked].count("EnquireApplication") == 2
+    assert ministry.asked[0][0] == "EnquireApplication", "asked before anything is sent"
+    assert hub.states() == ["REFERENCE_ISSUED"] * 2
+    one_reference_each(ministry, hub)
+
+
+def test_a_process_that_dies_after_the_effect_does_nothing_twice(make, ministry):
+    hub = make(MOFA_URL=ministry.url)
+    hub.paid()
+    partner = hub.engine.register.partners[MINISTRY]
+    work = hub.engine.database.unit(lambda tx: hub.engine.dispatcher._delivery.claim(tx, partner, hub.engine.now()))
+    hub.engine.dispatcher._send(work)
+    assert len(ministry.references) == 2
+    hub.restart()
+    hub.drain()
+    assert [name for name, _ in ministry.asked].count("SubmitApplications") == 1
+    assert hub.states() == ["REFERENCE_ISSUED"] * 2
+    one_reference_each(ministry, hub)
+
+
+def test_a_missing_address_holds_the_exchange_for_an_engineer(make):
+    hub = make()
+    hub.settings.addresses.pop("MOFA_URL")
+    hub.paid()
+    hub.engine.dispatcher.drain(hub.engine.register.partners[MINISTRY])
+    assert hub.rows("SELECT state, owner FROM exchange WHERE operation = 'request_reference'") == [("held", "engineer")]
+
+
+def test_a_request_cancelled_before_it_left_is_withdrawn(make, ministry):
+    hub = make(MOFA_URL=ministry.url)
+    first, _ = hub.paid()
+    hub.decide(first, "cancel", by="agent_idn_1")
+    hub.drain()
+    ((_, ids),) = [a for a in ministry.asked if a[0] == "SubmitApplications"]
+    assert len(ids) == 1
+    assert sorted(r[0] for r in hub.rows("SELECT state FROM exchange_subject WHERE operation='request_reference'")) == [
+        "done",
+        "withdrawn",
+    ]

@@ -1,0 +1,115 @@
+"""Groups filed, decisions taken, keys repeated: what the desks may do and what they are told."""
+
+import copy
+from datetime import date
+
+import pytest
+
+from hub.canonical.messages.desk import GroupFiling
+from hub.exchange.receive import Once
+from tests.exchange.exchanging import AGENT, filing
+
+
+def codes(receipt):
+    return {p["code"] for p in receipt.problems}
+
+
+def test_a_group_is_taken_with_every_member(hub):
+    receipt = hub.open()
+    assert receipt.status == "taken" and receipt.http == 201
+    assert [r["state"] for r in receipt.body["requests"]] == ["SUBMITTED", "SUBMITTED"]
+    assert hub.states() == ["SUBMITTED", "SUBMITTED"]
+
+
+def without(given: GroupFiling, change) -> GroupFiling:
+    changed = copy.deepcopy(given)
+    change(changed)
+    return changed
+
+
+BAD = {
+    "night_uncovered": lambda g: setattr(g.programme.housing[1], "check_in", date(2027, 2, 5)),
+    "leg_missing": lambda g: g.programme.transport.pop(),
+    "insurance_missing": lambda g: setattr(g.programme, "insurance", None),
+    "ground_service_missing": lambda g: g.programme.services.clear(),
+    "ticket_missing": lambda g: setattr(g.programme.arrival, "ticket", None),
+    "mrz_disagrees": lambda g: setattr(g.members[0].person, "birth_date", date(1979, 5, 15)),
+    "document_expired": lambda g: (
+        setattr(g.members[0].document, "expires_on", date(2027, 3, 1)),
+        setattr(g.members[0].document, "mrz", None),
+    ),
+    "minor_without_companion": lambda g: (
+        setattr(g.members[0].person, "birth_date", date(2015, 5, 14)),
+        setattr(g.members[0].document, "mrz", None),
+        setattr(g.members[0], "companion", None),
+    ),
+    "unknown_nationality": lambda g: (
+        setattr(g.members[0].person, "nationality", "QQQ"),
+        setattr(g.members[0].document, "mrz", None),
+    ),
+}
+
+
+@pytest.mark.parametrize("code", BAD)
+def test_a_group_that_cannot_go_forward_is_refused_whole_with_its_own_code(hub, code):
+    receipt = hub.open(without(filing(), BAD[code]))
+    assert receipt.status == "refused" and receipt.http == 422
+    assert code in codes(receipt)
+    assert all(p["en"] and p["ar"] for p in receipt.problems)
+    assert hub.rows("SELECT count(*) FROM umrah_group") == [(0,)], "nothing of it is kept"
+    assert hub.rows("SELECT count(*) FROM lookup") == [(0,)]
+
+
+def test_after_a_refusal_the_same_group_can_be_filed_right(hub):
+    assert hub.open(without(filing(), BAD["mrz_disagrees"])).status == "refused"
+    assert hub.open().status == "taken"
+
+
+def test_one_live_request_a_person_and_nobody_is_named(hub):
+    hub.open()
+    again = hub.tell("agent_idn_2", "open_group", b"{}", message=filing("G-2"))
+    assert codes(again) == {"duplicate_request"}
+    assert AGENT not in str(again.problems)
+
+
+def test_a_repeated_key_gets_the_first_answer_and_another_body_is_refused(hub):
+    first = hub.open(once=Once(AGENT, "k1", "digest"))
+    again = hub.open(once=Once(AGENT, "k1", "digest"))
+    assert again.status == "repeated" and again.body == first.body and again.http == 201
+    assert hub.rows("SELECT count(*) FROM umrah_group") == [(1,)]
+    assert codes(hub.open(once=Once(AGENT, "k1", "other"))) == {"idempotency_conflict"}
+
+
+def test_a_refusal_is_not_remembered_under_the_key(hub):
+    bad = without(filing(), BAD["mrz_disagrees"])
+    assert hub.open(bad, once=Once(AGENT, "k1", "bad")).status == "refused"
+    assert hub.open(once=Once(AGENT, "k1", "good")).status == "taken"
+
+
+def test_a_decision_that_the_journey_forbids_is_the_callers_to_hear(hub):
+    request = hub.open().body["requests"][0]["id"]
+    assert hub.decide(request, "accept").body["state"] == "ACCEPTED"
+    assert hub.decide(request, "accept").status == "repeated"
+    refused = hub.decide(request, "report")
+    assert refused.status == "refused" and hub.incidents() == []
+
+
+def test_a_returned_request_is_corrected_under_the_same_number(hub, member):
+    first = hub.open().body["requests"][0]
+    hub.decide(first["id"], "return", reason="photo")
+    assert hub.states()[0] == "RETURNED"
+    member.person.profession = "Teacher"
+    assert hub.decide(first["id"], "correct", by=AGENT, correction=member).body["state"] == "SUBMITTED"
+    assert hub.rows("SELECT request_no FROM request WHERE member = 0") == [(first["request_no"],)]
+
+
+def test_a_correction_that_cannot_stand_changes_nothing(hub, member):
+    first = hub.open().body["requests"][0]
+    hub.decide(first["id"], "return", reason="photo")
+    member.person.birth_date = date(1979, 5, 15)
+    assert codes(hub.decide(first["id"], "correct", by=AGENT, correction=member)) == {"mrz_disagrees"}
+    assert hub.states()[0] == "RETURNED"
+    assert hub.engine.reading.timeline(__import__("uuid").UUID(first["id"]))["state"] == "RETURNED"
+    member.person.birth_date = date(1979, 5, 14)
+    member.person.profession = "Nurse"
+    assert hub.decide(first["id"], "correct", by=AGENT, correction=member).status == "taken"

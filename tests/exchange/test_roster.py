@@ -1,0 +1,102 @@
+"""Rosters: every row back, accepted or with its reason; told again tomorrow, they change nothing."""
+
+import csv
+import io
+from uuid import UUID
+
+import pytest
+
+from tests.exchange.exchanging import AGENT, filing
+
+HEAD = "Group No,Given Name,Family Name,Sex,Date of Birth,Nationality,Passport No,Issue Date,Expiry Date,Mahram Passport,Relationship"
+GOOD = "G-1001,SITI,RAHAYU,F,1984-11-03,IDN,C7654321,2024-05-06,2034-05-05,,"
+SECOND = "G-1001,BUDI,SANTOSO,M,1979-02-01,IDN,C7654322,2024-05-06,2034-05-05,,"
+
+
+@pytest.fixture
+def roster(hub):
+    assert hub.open(filing(members=[], heads=2)).status == "taken"
+
+    def send(*rows: str, name: str = "roster.csv") -> list[dict[str, str]]:
+        body = "\r\n".join((HEAD, *rows)).encode("utf-8")
+        hub.receipt = hub.tell(AGENT, "receive_roster", body, name=name)
+        answers = hub.rows(
+            "SELECT id FROM exchange WHERE direction = 'out' AND operation = 'receive_roster' ORDER BY id"
+        )
+        if hub.receipt.status != "taken":
+            return []
+        exchange = UUID(hex=answers[-1][0])
+        text = hub.engine.database.unit(lambda tx: hub.engine._ledger.bytes_of(tx, exchange)).decode("utf-8-sig")
+        return list(csv.DictReader(io.StringIO(text)))
+
+    hub.send = send
+    return hub
+
+
+def test_good_rows_are_filed_and_bad_ones_come_back_with_their_reason_in_order(roster):
+    rows = roster.send(
+        GOOD,
+        SECOND.replace("1979-02-01", "02/03/1979"),
+        SECOND.replace("SANTOSO", ""),
+        SECOND.replace("2034-05-05", "2027-02-10").replace("C7654322", "C7654323"),
+        SECOND.replace("G-1001", "G-9"),
+        SECOND.replace(",IDN,", ",Atlantis,"),
+    )
+    assert [r["Outcome"] for r in rows] == ["accepted"] + ["rejected"] * 5
+    assert [r["Code"] for r in rows][1:2] == ["date_order_undeclared"]
+    assert [r["Code"] for r in rows][3:5] == ["document_expired", "unknown_group"]
+    assert all(r["Reason"] and r["Reason (Arabic)"] for r in rows[1:])
+    assert [r["Row"] for r in rows] == ["2", "3", "4", "5", "6", "7"]
+    assert rows[1]["Passport No"] == "C7654322", "told by its own cells even where it could not be read"
+    assert roster.states() == ["SUBMITTED"]
+
+
+def test_a_cumulative_roster_files_only_what_is_new(roster):
+    roster.send(GOOD)
+    rows = roster.send(GOOD, SECOND)
+    assert [r["Outcome"] for r in rows] == ["unchanged", "accepted"]
+    assert len(roster.states()) == 2
+
+
+def test_the_same_file_again_is_not_taken_again(roster):
+    roster.send(GOOD)
+    roster.send(GOOD)
+    assert roster.receipt.status == "repeated" and len(roster.states()) == 1
+
+
+def test_a_changed_row_corrects_what_may_still_be_corrected(roster):
+    roster.send(GOOD)
+    ((request,),) = roster.rows("SELECT id FROM request")
+    roster.decide(str(UUID(hex=request)), "accept")
+    (row,) = roster.send(GOOD.replace("RAHAYU", "RAHAYU SARI"))
+    assert row["Outcome"] == "rejected" and row["Reason (Arabic)"]
+    roster.decide(str(UUID(hex=request)), "return", reason="name")
+    (row,) = roster.send(GOOD.replace("RAHAYU", "RAHAYU LESTARI"))
+    assert row["Outcome"] == "accepted" and roster.states() == ["SUBMITTED"]
+    assert "LESTARI" in str(roster.engine.reading.timeline(UUID(hex=request)))
+
+
+def test_a_group_takes_no_more_than_its_heads(roster):
+    third = GOOD.replace("C7654321", "C7654323").replace("SITI", "TUTI")
+    assert [r["Code"] for r in roster.send(GOOD, SECOND, third)] == ["", "", "group_full"]
+
+
+def test_a_minor_needs_a_companion_of_the_group(roster):
+    child = "G-1001,ANAK,RAHAYU,M,2016-02-01,IDN,C7654329,2024-05-06,2029-05-05,{},{}"
+    (row,) = roster.send(child.format("", ""))
+    assert row["Code"] == "minor_without_companion"
+    rows = roster.send(GOOD, child.format("C7654321", "mother"))
+    assert [r["Outcome"] for r in rows] == ["accepted", "accepted"]
+
+
+def test_a_file_that_is_no_roster_is_refused_and_kept(roster):
+    receipt = roster.tell(AGENT, "receive_roster", b"\x00\x01 not a table", name="x.csv")
+    assert receipt.status == "refused" and receipt.problems[0]["ar"]
+    assert roster.rows("SELECT count(*) FROM exchange WHERE state = 'dead'") == [(1,)]
+
+
+def test_the_outcome_file_is_delivered_to_the_agent(roster, tmp_path):
+    roster.send(GOOD)
+    roster.drain(AGENT)
+    (file,) = (tmp_path / "files" / AGENT / "to_partner").glob("*.outcome.csv")
+    assert "accepted" in file.read_text("utf-8-sig")

@@ -1,0 +1,3 @@
+from tests.exchange.conftest import hub, make
+
+__all__ = ["hub", "make"]
