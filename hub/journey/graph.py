@@ -165,6 +165,8 @@ ENDS = frozenset({
     "REFUSED_BY_COMPANY", "REFERENCE_REFUSED", "VISA_REFUSED", "VISA_LAPSED", "REFERENCE_LAPSED", "INVOICE_EXPIRED",
     "ENTRY_REFUSED", "EXITED", "EXITED_LATE", "DEPORTED", "DECEASED", "CANCELLED",
 })  # fmt: skip
+#: Where a request is held up while it stands elsewhere for the partners: in the state of its mark ``resume``.
+HELD = frozenset({"WAITING_COMPANION", "CANCEL_REQUESTED"})
 INSIDE = frozenset({"INSIDE", "LEAVING_SOON", "OVERSTAYED", "REPORTED_ABSENT"})
 
 # What somebody may decide, but no fact may be kept waiting for.

@@ -1,5 +1,6 @@
 """The group: its programme and bookings, and what follows for it when its requests or its voucher moved."""
 
+from collections.abc import Iterator
 from datetime import timedelta
 from typing import Any
 
@@ -116,23 +117,25 @@ def follow(steps: Steps) -> None:
 def lapse(steps: Steps) -> None:
     """The day of arrival is over and the group is not ready: nobody travels."""
     happened = steps.case.due
-    for member in _live(steps):
+    for member in list(_live(steps)):
         steps.request(member, "CANCELLED", happened=happened, reason="group_lapsed")
     _cancel(steps)
 
 
-def _live(steps: Steps) -> list[Member]:
-    return [member for member in steps.case.members.values() if steps.state(member) not in ENDS]
+def _live(steps: Steps) -> Iterator[Member]:
+    return (member for member in steps.case.members.values() if steps.state(member) not in ENDS)
+
+
+def _all_ended(steps: Steps) -> bool:
+    return next(_live(steps), None) is None
 
 
 def _orphans(steps: Steps) -> None:
     members = steps.case.members
     for member in members.values():
-        state = steps.state(member)
-        companion = None if member.companion is None else members.get(member.companion)
-        if not member.minor or state not in _DEPENDENT or companion is None:
+        if not member.minor or member.companion not in members or steps.state(members[member.companion]) not in ENDS:
             continue
-        if steps.state(companion) in ENDS:
+        if (state := steps.state(member)) in _DEPENDENT:
             until = steps.now + timedelta(days=steps.season(steps.now).companion_days)
             steps.request(member, "WAITING_COMPANION", "request.companion_lost", due=until, marks={"resume": state})
             steps.emit("request.companion_lost", member.id)
@@ -187,7 +190,7 @@ def _dwindle(steps: Steps) -> None:
     bill = steps.voucher
     if bill is not None and bill.state == "PAID":
         return
-    if steps.group in ("OPEN", "PROGRAMME_READY") and not _live(steps) and len(steps.case.members) >= steps.case.heads:
+    if steps.group in ("OPEN", "PROGRAMME_READY") and _all_ended(steps) and len(steps.case.members) >= steps.case.heads:
         _cancel(steps)
     elif bill is not None and bill is steps.case.voucher and bill.state in voucher.UNPAID:
         voucher.amend(steps)
@@ -202,7 +205,7 @@ def _cancel(steps: Steps) -> None:
 
 def _close(steps: Steps) -> None:
     """Every request has ended and the money is settled: the day is noted on which the group was closed."""
-    done = steps.group == "CANCELLED" or (steps.voucher is not None and not _live(steps))
+    done = steps.group == "CANCELLED" or (steps.voucher is not None and _all_ended(steps))
     if done and not steps.case.marks.get("closed_on") and voucher.money_settled(steps.voucher):
         steps.note_group("group.closed", happened=steps.now, closed_on=day_of(steps.now))
         steps.emit("group.closed")

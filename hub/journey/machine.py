@@ -8,7 +8,7 @@ from typing import Any
 from hub.canonical.case import Case, Member
 from hub.canonical.events import Event
 from hub.journey import group, request, travel, voucher
-from hub.journey.graph import AHEAD, ANSWERS, ENDS, INSIDE, NEW
+from hub.journey.graph import AHEAD, ANSWERS, ENDS, HELD, INSIDE, NEW
 from hub.journey.results import AlreadyTrue, Applied, Conflict, Refusal, Result, TooEarly
 from hub.journey.rules import Rules
 from hub.journey.steps import Steps, booked, end_of, merged, revised
@@ -133,7 +133,12 @@ def _of_request(steps: Steps, event: Event) -> Refusal | None:
     name, state = event.name, member.state
     if _known(event, member):
         return _COMPARED[name](steps, member) if name in _COMPARED else AlreadyTrue()
-    if (state, name) in ANSWERS:
+    legal = (state, name) in ANSWERS
+    if state in HELD and not name.startswith("request."):
+        # A fact is judged by where the request stands for the partners, whatever holds it up here.
+        state = member.marks["resume"]
+        legal = legal and (state, name) in ANSWERS
+    if legal:
         return _REQUEST[name](steps, member)
     if state in _MEANT_BY.get(name, ()):
         return AlreadyTrue()

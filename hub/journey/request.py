@@ -90,10 +90,8 @@ def cancelled(steps: Steps, member: Member) -> Refusal | None:
         return None
     happened = steps.event.happened
     until = happened + timedelta(days=steps.season(happened).cancel_days)
-    steps.request(
-        member, "CANCEL_REQUESTED", reason=_reason(steps), due=until,
-        marks={"cancel_requested_at": happened, "resume": None},
-    )  # fmt: skip
+    marks = {"cancel_requested_at": happened, "resume": member.marks.get("resume", steps.state(member))}
+    steps.request(member, "CANCEL_REQUESTED", reason=_reason(steps), due=until, marks=marks)
     return None
 
 
@@ -106,7 +104,7 @@ def reference_issued(steps: Steps, member: Member) -> Refusal | None:
     if state == "CANCEL_REQUESTED":
         _give_up(steps, member, reference_at=happened)
     elif state == "WAITING_COMPANION":
-        steps.note(member, {"reference_at": happened})
+        steps.note(member, {"reference_at": happened, "resume": "REFERENCE_ISSUED"})
     else:
         steps.request(member, "REFERENCE_ISSUED", due=until, marks={"reference_at": happened})
     return None
@@ -131,7 +129,7 @@ def reference_needs_data(steps: Steps, member: Member) -> Refusal | None:
         return None
     if state == "WAITING_COMPANION":
         # The new companion has to be told anyway; what else is wanted stands in the reason.
-        steps.note(member, {"reason": _reason(steps)})
+        steps.note(member, {"reason": _reason(steps), "resume": "NEEDS_DATA"})
         return None
     _wait_for_correction(steps, member, "NEEDS_DATA")
     return None
@@ -142,7 +140,7 @@ def mission_received(steps: Steps, member: Member) -> Refusal | None:
     if steps.state(member) == "REFERENCE_ISSUED":
         steps.request(member, "AT_MISSION", due=member.due, marks=marks)
     else:
-        steps.note(member, marks)
+        steps.note(member, {**marks, "resume": "AT_MISSION"})
     return None
 
 

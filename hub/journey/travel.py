@@ -18,26 +18,29 @@ def expected(steps: Steps, member: Member) -> Refusal | None:
     if missed is not None and happened <= missed:
         return AlreadyTrue()
     marks = {"expected_at": happened, **_told(steps, "port", "carrier")}
-    if steps.state(member) == "VISA_ISSUED":
-        steps.request(member, "EXPECTED", due=member.due, marks=marks)
-    else:
-        steps.note(member, marks)
+    _move(steps, member, "EXPECTED", marks)
     return None
 
 
 def no_show(steps: Steps, member: Member) -> Refusal | None:
     marks = {"no_show_at": steps.event.happened, "expected_at": None}
-    if steps.state(member) == "EXPECTED":
-        steps.request(member, "VISA_ISSUED", due=member.due, marks=marks)
-    else:
-        steps.note(member, marks)
+    _move(steps, member, "VISA_ISSUED", marks)
     return None
+
+
+def _move(steps: Steps, member: Member, to: str, marks: dict[str, Any]) -> None:
+    """On to *to* within the visa's time; a request that is to be cancelled, or has lapsed, only notes it."""
+    state = steps.state(member)
+    if state == "CANCEL_REQUESTED":
+        steps.note(member, {**marks, "resume": to})
+    elif state == "VISA_LAPSED":
+        steps.note(member, marks)
+    else:
+        steps.request(member, to, due=member.due, marks=marks)
 
 
 def entered(steps: Steps, member: Member) -> Refusal | None:
     happened, marks = steps.event.happened, member.marks
-    if "enter_by" not in marks:
-        return Conflict("entered_without_visa", "no visa was issued")
     if happened > end_of(marks["enter_by"]):
         return Conflict("entered_after_lapse", "the visa had lapsed")
     season = steps.season(happened)
@@ -47,7 +50,7 @@ def entered(steps: Steps, member: Member) -> Refusal | None:
         member, "INSIDE", due=warn,
         marks={
             "entered_at": happened, "stay_until": stay_until, "place": "road", "place_at": happened,
-            "cancel_requested_at": None, **_told(steps, "port"),
+            "cancel_requested_at": None, "resume": None, **_told(steps, "port"),
         },
     )  # fmt: skip
     return None
@@ -61,8 +64,9 @@ def same_entry(steps: Steps, member: Member) -> Refusal:
 
 
 def turned_back(steps: Steps, member: Member) -> Refusal | None:
-    happened, state, enter_by = steps.event.happened, steps.state(member), member.marks.get("enter_by")
-    if enter_by is not None and happened > end_of(enter_by) and state != "CANCEL_REQUESTED":
+    happened, state = steps.event.happened, steps.state(member)
+    enter_by = member.marks["enter_by"]
+    if happened > end_of(enter_by) and state != "CANCEL_REQUESTED":
         if state == "VISA_LAPSED":
             return AlreadyTrue()
         steps.request(member, "VISA_LAPSED", "clock.due", happened=end_of(enter_by), reason="not_entered")
