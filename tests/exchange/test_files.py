@@ -1,4 +1,4 @@
-"""Files that partners leave: taken once and in order, refused whole where they are wrong, gone on with after a crash."""
+"""Files that partners leave: taken once and in order, refused whole where wrong, gone on with after a crash."""
 
 import hashlib
 import json

@@ -1,4 +1,7 @@
-"""Payments: in full, in part, too much, twice, for nobody, taken back.  Nothing goes to the Ministry before all is paid."""
+"""Payments: in full, in part, too much, twice, for nobody, taken back.
+
+Nothing goes to the Ministry before all is paid.
+"""
 
 import json
 

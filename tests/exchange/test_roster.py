@@ -8,7 +8,10 @@ import pytest
 
 from tests.exchange.exchanging import AGENT, filing
 
-HEAD = "Group No,Given Name,Family Name,Sex,Date of Birth,Nationality,Passport No,Issue Date,Expiry Date,Mahram Passport,Relationship"
+HEAD = (
+    "Group No,Given Name,Family Name,Sex,Date of Birth,Nationality,Passport No,Issue Date,Expiry Date,"
+    "Mahram Passport,Relationship"
+)
 GOOD = "G-1001,SITI,RAHAYU,F,1984-11-03,IDN,C7654321,2024-05-06,2034-05-05,,"
 SECOND = "G-1001,BUDI,SANTOSO,M,1979-02-01,IDN,C7654322,2024-05-06,2034-05-05,,"
 
@@ -65,15 +68,15 @@ def test_the_same_file_again_is_not_taken_again(roster):
 
 
 def test_a_changed_row_corrects_what_may_still_be_corrected(roster):
-    roster.send(GOOD)
-    ((request,),) = roster.rows("SELECT id FROM request")
-    roster.decide(str(UUID(hex=request)), "accept")
-    (row,) = roster.send(GOOD.replace("RAHAYU", "RAHAYU SARI"))
-    assert row["Outcome"] == "rejected" and row["Reason (Arabic)"]
-    roster.decide(str(UUID(hex=request)), "return", reason="name")
-    (row,) = roster.send(GOOD.replace("RAHAYU", "RAHAYU LESTARI"))
-    assert row["Outcome"] == "accepted" and roster.states() == ["SUBMITTED"]
-    assert "LESTARI" in str(roster.engine.reading.timeline(UUID(hex=request)))
+    roster.send(GOOD, SECOND)
+    first, second = (str(UUID(hex=i)) for (i,) in roster.rows("SELECT id FROM request ORDER BY member"))
+    roster.decide(first, "return", reason="name")
+    roster.decide(second, "accept")
+    corrected, late = roster.send(GOOD.replace("RAHAYU", "LESTARI"), SECOND.replace("SANTOSO", "WIBOWO"))
+    assert corrected["Outcome"] == "accepted" and late["Outcome"] == "rejected" and late["Reason (Arabic)"]
+    assert roster.states() == ["SUBMITTED", "ACCEPTED"]
+    assert "LESTARI" in str(roster.engine.reading.timeline(UUID(first)))
+    assert "WIBOWO" not in str(roster.engine.reading.timeline(UUID(second)))
 
 
 def test_a_group_takes_no_more_than_its_heads(roster):
