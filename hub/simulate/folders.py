@@ -101,7 +101,7 @@ class Folders:
             stream = sent.partner, sent.operation
             if stream in held:
                 continue
-            if RIGHT not in sent.shows[: sent.shown + 1]:
+            if RIGHT not in sent.shows[: sent.shown]:
                 held.add(stream)
             path = self._places[sent.partner].out / sent.number
             # Whoever takes the data takes its manifest a moment later: a new one put there before would go with it.

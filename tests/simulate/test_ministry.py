@@ -15,7 +15,7 @@ def _send(played: Played, body: bytes) -> requests.Response:
     return requests.post(f"{played.url}/mofa", data=body, headers=HEADERS, timeout=10)
 
 
-def _results(answer: requests.Response) -> dict[str, tuple[str, str | None]]:
+def results(answer: requests.Response) -> dict[str, tuple[str, str | None]]:
     assert answer.status_code == 200, answer.text
     found = {}
     for block in re.findall(r"<(?:\w+:)?Result>.*?</(?:\w+:)?Result>", answer.text, re.S):
@@ -26,8 +26,8 @@ def _results(answer: requests.Response) -> dict[str, tuple[str, str | None]]:
 
 def test_same_key_gets_the_same_answer_and_one_effect(played: Played) -> None:
     played.start()
-    first = _results(_send(played, submission(*(application(f"k-{n}", f"A{n:07}") for n in range(20)))))
-    again = _results(_send(played, submission(*(application(f"k-{n}", f"A{n:07}") for n in range(20)))))
+    first = results(_send(played, submission(*(application(f"k-{n}", f"A{n:07}") for n in range(20)))))
+    again = results(_send(played, submission(*(application(f"k-{n}", f"A{n:07}") for n in range(20)))))
     assert first == again and len(first) == 20
     told = ledger_check.count(played.ledger)
     assert sum(told["effects"]["mofa_visa/request_reference"].values()) == 20
@@ -37,7 +37,7 @@ def test_same_key_gets_the_same_answer_and_one_effect(played: Played) -> None:
 def test_outcomes_follow_the_manifest_and_the_seed(played: Played) -> None:
     played.start(seed=5)
     batches = [submission(*(application(f"k-{n}", f"B{n:07}") for n in range(at, at + 25))) for at in range(0, 400, 25)]
-    outcomes = {key: found for batch in batches for key, found in _results(_send(played, batch)).items()}
+    outcomes = {key: found for batch in batches for key, found in results(_send(played, batch)).items()}
     words = [outcome for outcome, _ in outcomes.values()]
     assert set(words) == {"ISSUED", "REFUSED", "INCOMPLETE"}
     assert 0.88 < words.count("ISSUED") / len(words) < 0.98
@@ -47,20 +47,20 @@ def test_outcomes_follow_the_manifest_and_the_seed(played: Played) -> None:
 
 def test_who_was_asked_for_data_is_not_asked_again(played: Played) -> None:
     played.start(seed=5)
-    batch = _results(_send(played, submission(*(application(f"k-{n}", f"C{n:07}") for n in range(25)))))
-    more = _results(_send(played, submission(*(application(f"k-{n}", f"C{n:07}") for n in range(25, 50)))))
+    batch = results(_send(played, submission(*(application(f"k-{n}", f"C{n:07}") for n in range(25)))))
+    more = results(_send(played, submission(*(application(f"k-{n}", f"C{n:07}") for n in range(25, 50)))))
     lacking = [key for key, (outcome, _) in (batch | more).items() if outcome == "INCOMPLETE"]
     assert lacking
     for key in lacking:
         number = int(key.removeprefix("k-"))
-        corrected = _results(_send(played, submission(application(f"{key}-2", f"C{number:07}"))))
+        corrected = results(_send(played, submission(application(f"{key}-2", f"C{number:07}"))))
         assert corrected[f"{key}-2"][0] in ("ISSUED", "REFUSED")
     assert ledger_check.count(played.ledger)["doubled"] == []
 
 
 def test_second_application_for_a_passport_that_has_its_reference_is_counted_as_doubled(played: Played) -> None:
     played.start()
-    first = _results(_send(played, submission(*(application(f"k-{n}", f"D{n:07}") for n in range(5)))))
+    first = results(_send(played, submission(*(application(f"k-{n}", f"D{n:07}") for n in range(5)))))
     issued = next(key for key, (outcome, _) in first.items() if outcome == "ISSUED")
     number = int(issued.removeprefix("k-"))
     _send(played, submission(application("another", f"D{number:07}")))
@@ -70,10 +70,10 @@ def test_second_application_for_a_passport_that_has_its_reference_is_counted_as_
 
 def test_enquiry_says_what_is_in_the_books(played: Played) -> None:
     played.start()
-    sent = _results(_send(played, submission(application("known", "E0000001"))))
+    sent = results(_send(played, submission(application("known", "E0000001"))))
     ask = "<v:CorrelationId>{}</v:CorrelationId>"
-    assert _results(_send(played, envelope("EnquireApplication", ask.format("known")))) == sent
-    unknown = _results(_send(played, envelope("EnquireApplication", ask.format("never"))))
+    assert results(_send(played, envelope("EnquireApplication", ask.format("known")))) == sent
+    unknown = results(_send(played, envelope("EnquireApplication", ask.format("never"))))
     assert unknown == {"never": ("UNKNOWN", None)}
 
 
@@ -116,7 +116,7 @@ def test_a_storm_spoils_answers_but_never_makes_a_second_effect_and_always_ends(
         for _ in range(4):
             try:
                 answer = _send(played, batch)
-                whole = set(_results(answer)) == {f"k-{n}-a", f"k-{n}-b"}
+                whole = set(results(answer)) == {f"k-{n}-a", f"k-{n}-b"}
             except (requests.RequestException, AssertionError) as error:
                 seen.add(type(error).__name__)
                 continue

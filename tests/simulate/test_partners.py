@@ -9,6 +9,7 @@ from decimal import Decimal
 from html import unescape
 
 import pytest
+import requests
 
 from hub.simulate import ledger_check
 from tests.simulate.conftest import START, Played
@@ -137,8 +138,6 @@ def test_bill_registered_again_is_one_bill_and_one_payment(played: Played) -> No
 
 def test_unsigned_call_is_not_taken(played: Played) -> None:
     played.start()
-    import requests
-
     answer = requests.post(f"{played.url}/banks/bank_haramayn/bills", json={"billNumber": BILL}, timeout=5)
     assert answer.status_code == 401
     assert ledger_check.count(played.ledger)["received"] == 0
