@@ -1,6 +1,7 @@
 """Protocol code: SOAP, REST and files.  Bytes out and in, deadlines, and what a failure means; no canonical field."""
 
-from hub.channels.files import FileManifest, FilesChannel, Inbox
+from hub.channels.files import FileManifest, FilesChannel
+from hub.channels.inbox import Arrived, Inbox
 from hub.channels.outcome import (
     Answered,
     AuthFailed,
@@ -17,6 +18,7 @@ from hub.channels.rest import RestChannel
 
 __all__ = [
     "Answered",
+    "Arrived",
     "AuthFailed",
     "Channel",
     "ConfigError",

@@ -4,10 +4,8 @@ What may be believed after a failure turns on one fact, whether a byte of the re
 ``ConnectionError`` for "refused" and for "closed after we sent", so the connection itself notes the moment.
 """
 
-import contextlib
 import ipaddress
 import logging
-import socket
 import ssl
 import threading
 import time
@@ -21,10 +19,10 @@ from urllib.parse import urlsplit
 
 import requests
 from requests.adapters import HTTPAdapter
-from urllib3 import HTTPConnectionPool, HTTPSConnectionPool, PoolManager
-from urllib3.connection import HTTPConnection, HTTPSConnection
+from urllib3 import PoolManager
 from urllib3.exceptions import HTTPError, LocationParseError, NameResolutionError, ReadTimeoutError
 
+from hub.channels.connection import Call, Pool, TlsPool, Watchdog
 from hub.channels.outcome import (
     Answered,
     AuthFailed,
@@ -38,147 +36,13 @@ from hub.channels.outcome import (
 
 #: Seconds to reach a partner.
 CONNECT = 3.0
-#: Seconds after which a connection that nobody used is not used again: servers drop idle ones, and a request that
-#: crosses with the drop is a request whose outcome nobody knows.
-IDLE = 5.0
 #: Bytes of an answer, counted after decompression.
 LONGEST = 2_000_000
-#: Seconds between two looks at the deadlines.
-TICK = 0.05
 
 _HEADERS = {"User-Agent": "hub", "Accept-Encoding": "identity"}
 
 # urllib3 logs every request's path; what the hub logs is decided in one place and by allow list.
 logging.getLogger("urllib3").setLevel(logging.WARNING)
-
-_thread = threading.local()
-
-
-class _Call:
-    """One call in flight: when it must end, when its first byte left, and the connection that carries it."""
-
-    __slots__ = ("connection", "deadline", "expired", "started")
-
-    def __init__(self, deadline: float) -> None:
-        self.deadline = deadline
-        self.started: float | None = None
-        self.expired = False
-        self.connection: _Connection | None = None
-
-    def ride(self, connection: "_Connection") -> None:
-        self.connection = connection
-        connection.carry(self)
-        if self.expired:
-            raise TimeoutError
-
-    def cut(self) -> None:
-        self.expired = True
-        if self.connection is not None:
-            self.connection.cut(self)
-
-
-class Watchdog:
-    """Ends calls at their deadline.  A read time-out counts per chunk: a partner that drips would hold us for ever."""
-
-    def __init__(self) -> None:
-        self._calls: dict[int, _Call] = {}
-        self._busy = threading.Event()
-        self._start = threading.Lock()
-        self._thread: threading.Thread | None = None
-
-    def watch(self, call: _Call) -> None:
-        self._calls[id(call)] = call
-        if not self._busy.is_set():
-            self._busy.set()
-        if self._thread is None:
-            with self._start:
-                if self._thread is None:
-                    self._thread = threading.Thread(target=self._run, name="hub-deadlines", daemon=True)
-                    self._thread.start()
-
-    def finish(self, call: _Call) -> bool:
-        """Whether the call ended before its deadline.  Whoever takes it out of the dict decides, so only one can."""
-        return self._calls.pop(id(call), None) is not None
-
-    def _run(self) -> None:
-        while True:
-            self._busy.wait()
-            time.sleep(TICK)
-            now = time.monotonic()
-            for call in list(self._calls.values()):
-                if call.deadline <= now and self.finish(call):
-                    call.cut()
-            if not self._calls:
-                self._busy.clear()
-                if self._calls:
-                    self._busy.set()
-
-
-class _Connection(HTTPConnection):
-    """A connection that can be cut from another thread and that knows when it was last used.
-
-    The cut goes through a duplicate of the socket: during a TLS handshake the connection does not hold the real one,
-    and shutting down an ``SSLSocket`` would let the reader take what is left of the cipher text for an answer.
-    """
-
-    def __init__(self, *args: Any, **kwargs: Any) -> None:
-        super().__init__(*args, **kwargs)
-        self.used = 0.0
-        self._carried: _Call | None = None
-        self._plug: socket.socket | None = None
-        self._lock = threading.Lock()
-
-    def _new_conn(self) -> socket.socket:
-        sock = super()._new_conn()
-        with self._lock:
-            self._plug = sock.dup()
-        self.used = time.monotonic()
-        call: _Call = _thread.call
-        call.ride(self)
-        return sock
-
-    @property
-    def is_connected(self) -> bool:
-        return super().is_connected and time.monotonic() - self.used < IDLE
-
-    def send(self, data: Any) -> None:
-        call: _Call = _thread.call
-        if self.sock is None:
-            self.connect()
-        if call.connection is not self:
-            call.ride(self)
-        if call.started is None:
-            call.started = time.monotonic()
-        super().send(data)
-
-    def close(self) -> None:
-        with self._lock:
-            if self._plug is not None:
-                self._plug.close()
-                self._plug = None
-        super().close()
-
-    def carry(self, call: _Call) -> None:
-        with self._lock:
-            self._carried = call
-
-    def cut(self, call: _Call) -> None:
-        with self._lock:
-            if self._carried is call and self._plug is not None:
-                with contextlib.suppress(OSError):
-                    self._plug.shutdown(socket.SHUT_RDWR)
-
-
-class _TlsConnection(_Connection, HTTPSConnection):
-    pass
-
-
-class _Pool(HTTPConnectionPool):
-    ConnectionCls = _Connection
-
-
-class _TlsPool(HTTPSConnectionPool):
-    ConnectionCls = _TlsConnection
 
 
 class _Adapter(HTTPAdapter):
@@ -190,7 +54,7 @@ class _Adapter(HTTPAdapter):
             ssl_minimum_version=ssl.TLSVersion.TLSv1_2,
             **kwargs,
         )
-        self.poolmanager.pool_classes_by_scheme = {"http": _Pool, "https": _TlsPool}
+        self.poolmanager.pool_classes_by_scheme = {"http": Pool, "https": TlsPool}
 
 
 class _Session(requests.Session):
@@ -237,8 +101,7 @@ class Http:
         request.headers.update(headers)
         request.headers["Content-Length"] = str(len(body))
         request.body = body
-        call = _Call(end)
-        _thread.call = call
+        call = Call(end)
         self._watchdog.watch(call)
         response = None
         body = b""
@@ -363,7 +226,7 @@ def _retry_after(response: requests.Response) -> float | None:
         return None
 
 
-def _broken(call: _Call, error: BaseException) -> Failure:
+def _broken(call: Call, error: BaseException) -> Failure:
     """What a call that brought no whole answer means: the first byte out decides, the error only names it."""
     causes = list(_causes(error))
     if call.started is None:

@@ -12,7 +12,7 @@ from pathlib import Path
 import pytest
 import requests
 
-from hub.channels import Answered, AuthFailed, Channel, ConfigError, OutcomeUnknown, Unavailable
+from hub.channels import Answered, AuthFailed, Channel, ConfigError, OutcomeUnknown, Unavailable, connection
 from hub.channels import http as hardened
 from hub.security import signing
 from tests.channels.conftest import Authority, out, target
@@ -173,7 +173,7 @@ def test_a_connection_that_lay_idle_is_not_used(
     rest: Channel, partner: FaultyPartner, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     rest.send(target(partner.url), out())
-    monkeypatch.setattr(hardened, "IDLE", 0.0)
+    monkeypatch.setattr(connection, "IDLE", 0.0)
     rest.send(target(partner.url), out())
     assert partner.connections == 2
 

@@ -14,7 +14,7 @@ import pytest
 
 from hub.canonical.errors import HubError, catalogue
 from hub.channels import FileManifest, Inbox
-from hub.channels.files import _written_to
+from hub.channels.inbox import _written_to
 
 NAME = "OUTCOME-jakarta-000001.xml"
 BODY = b"<outcomes>1</outcomes>"
