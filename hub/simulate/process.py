@@ -74,7 +74,8 @@ class Simulators:
             waiting = books.open("file")
         files, uncollected = self._folders.left(waiting)
         return {
-            "pending": coming + due + calls + files,
+            # Who has just been started has not looked at the agenda yet.
+            "pending": coming + due + calls + files + (acted is None),
             "next": None if following is None else following.isoformat(),
             "uncollected": uncollected,
             "business": None if acted is None else acted.isoformat(),

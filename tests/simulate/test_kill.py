@@ -88,7 +88,8 @@ def killing(played: Killed, seed: int) -> Iterator[None]:
     stop, dice = threading.Event(), random.Random(seed)
 
     def nemesis() -> None:
-        while not stop.wait(dice.uniform(0.02, 0.3)):
+        # Often enough to hit everything, and few enough that a slow machine gets anywhere at all.
+        while played.kills < 10 and not stop.wait(dice.uniform(0.05, 0.5)):
             played.kill()
 
     thread = threading.Thread(target=nemesis)
