@@ -176,8 +176,8 @@ def test_a_full_disk_leaves_nothing_behind(files: Channel, folder: Path, room: i
 )
 def test_what_each_error_means(number: int, kind: type, code: str) -> None:
     failure = module._failed(OSError(number, "…"))
-    assert isinstance(failure, kind) and failure.code == code  # type: ignore[attr-defined]
-    assert errno.errorcode[number] in failure.why or code == "disk_full"  # type: ignore[union-attr]
+    assert isinstance(failure, kind) and failure.code == code
+    assert errno.errorcode[number] in failure.why or code == "disk_full"
 
 
 def test_the_bytes_are_on_the_disk_before_the_name_is(

@@ -8,6 +8,7 @@ import time
 from collections.abc import Callable
 from datetime import UTC, datetime
 from pathlib import Path
+from typing import Any
 
 import pytest
 import requests
@@ -271,7 +272,7 @@ def test_our_own_certificate_is_shown_where_the_partner_asks(rest: Channel, auth
 def test_a_certificate_file_that_cannot_be_read_is_held(rest: Channel, tmp_path: Path, which: str) -> None:
     (tmp_path / "broken.pem").write_text("-----BEGIN NOTHING-----\n")
     for name in ("missing.pem", "broken.pem"):
-        given = {which: tmp_path / name}
+        given: dict[str, Any] = {which: tmp_path / name}
         result = rest.send(target("https://127.0.0.1:9", **given), out())
         assert isinstance(result, ConfigError) and result.code == "certificate_unreadable"
 
