@@ -8,12 +8,13 @@ VENV   := .venv
 BIN    := $(VENV)/bin
 ARGS   ?=
 
-.PHONY: help setup run test lint clean
+.PHONY: help setup run test lint coverage clean
 
 help:
 	@sed -n 's/^# make/make/p' Makefile
 	@echo 'make setup  only install, into $(VENV)'
 	@echo 'make lint   ruff, mypy and the import rules'
+	@echo 'make coverage   branches of the journey and the maps that the tests go through; under 95 % fails'
 	@echo 'make clean  remove $(VENV) and var/'
 
 setup: $(VENV)/.installed
@@ -30,6 +31,9 @@ lint: $(VENV)/.installed-test
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
 	$(BIN)/lint-imports --no-cache
+
+coverage: $(VENV)/.installed-test
+	$(BIN)/python -m pytest tests/journey tests/mapping tests/laws -q --cov=hub.journey --cov=hub.mapping --cov-branch --cov-report=term --cov-fail-under=95
 
 $(VENV)/bin/python:
 	@test -n '$(PYTHON)' || { echo 'Python 3.11 or newer is needed; name it: make PYTHON=/path/to/python3' >&2; exit 1; }

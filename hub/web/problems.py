@@ -50,6 +50,8 @@ def problem(error: HubError, headers: Iterable[tuple[str, str]] = ()) -> Respons
     )
     answer.status_code = error.status
     answer.mimetype = "application/problem+json"
+    if error.code == "unauthorised":
+        answer.headers["WWW-Authenticate"] = 'Bearer realm="hub"'
     answer.headers.extend(headers)
     return answer
 

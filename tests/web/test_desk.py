@@ -250,6 +250,7 @@ def test_without_a_key_that_somebody_holds_no_door_opens(client, header):
     for path in ("/v1/requests", "/v1/operations/now", "/v1/groups/0198c2f0-aaaa-7000-8000-000000000001"):
         answer = client.get(path, headers=headers)
         assert (answer.status_code, answer.json["code"]) == (401, "unauthorised")
+        assert answer.headers["WWW-Authenticate"].startswith("Bearer")
 
 
 @pytest.mark.parametrize("who", ["agent_idn_1", "company_1", "health_authority"])
