@@ -5,7 +5,7 @@ import json
 import os
 import threading
 import time
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -13,6 +13,7 @@ import urllib3
 
 #: Wall seconds for which a call is repeated while nobody answers: a killed hub is back well before.
 PATIENCE = 90.0
+_CONNECTIONS = 12
 _AGAIN = frozenset((429, 500, 502, 503, 504, 507))
 #: Wall seconds between two syncs of the record: what a power cut may take of it, a kill takes nothing.
 _SYNC = 0.1
@@ -39,11 +40,15 @@ class Reply(NamedTuple):
 
 
 class Doors:
-    """Calls to one server, from any number of threads over kept connections."""
+    """Calls to one server, from any number of threads over kept connections.
 
-    def __init__(self, url: str, api_keys: Mapping[str, str], connections: int = 12) -> None:
+    *gone* says that the server will not come back: then nobody waits for it any longer.
+    """
+
+    def __init__(self, url: str, api_keys: Mapping[str, str], gone: Callable[[], bool] = lambda: False) -> None:
+        self._gone = gone
         self._pool = urllib3.connection_from_url(
-            url, maxsize=connections, block=True, retries=False, timeout=urllib3.Timeout(connect=2, read=30)
+            url, maxsize=_CONNECTIONS, block=True, retries=False, timeout=urllib3.Timeout(connect=2, read=30)
         )
         self._headers = {
             who: {"Authorization": f"Bearer {key}", "Content-Type": "application/json"} for who, key in api_keys.items()
@@ -75,7 +80,7 @@ class Doors:
                     return Reply(status, json.loads(answer.data) if answer.data else None)
             except (urllib3.exceptions.HTTPError, OSError, ValueError):
                 pass
-            if time.monotonic() > until:
+            if time.monotonic() > until or self._gone():
                 raise DoorClosed(path, status)
             self.repeats += 1
             time.sleep(pause)

@@ -5,7 +5,7 @@ from collections.abc import Callable, Mapping
 from datetime import datetime, timedelta
 from typing import Any
 
-from hub.demo.doors import DoorClosed, Doors
+from hub.demo.doors import Doors
 from hub.demo.driver import Driver
 from hub.demo.installation import OPERATOR, Installation
 from hub.demo.season import ENDS, START
@@ -24,16 +24,20 @@ class Pace:
     """Waits until nothing is open anywhere, then jumps the clock to the next minute in which anything happens."""
 
     def __init__(
-        self, installation: Installation, hub: Doors, simulators: Doors, driver: Driver, watch: Callable[[Now], None],
-        broken: Callable[[], str | None],
-    ) -> None:  # fmt: skip
+        self, installation: Installation, hub: Doors, simulators: Doors, driver: Driver, watch: Callable[[Now], None]
+    ) -> None:
         self._clock = installation.clock
         self._hub, self._simulators, self._driver = hub, simulators, driver
-        self._watch, self._broken = watch, broken
+        self._watch = watch
         self.jumps = 0
         # Up to here everybody must have acted.  Not the clock's own now: it runs on while they do.
         self._present = START
         self.now: Now = {}
+
+    def start(self) -> None:
+        """Wait until both answer for the first time."""
+        self._simulators.get(None, "/_status")
+        self._hub.get(None, "/health")
 
     def look(self) -> Now:
         """The hub's own figures, shown and remembered."""
@@ -88,15 +92,10 @@ class Pace:
         """Wait until the hub, the simulators and the desks have nothing open at the present moment."""
         pause, since, last = _FIRST_LOOK, time.monotonic(), None
         while True:
-            if (name := self._broken()) is not None:
-                return f"the {name} cannot be kept running; see its log"
-            try:
-                before = self._open()
-                # What left one side while we looked at the other shows in a second look at the first.
-                if before is not None and not self._driver.attend(self.now) and self._open() == before:
-                    return None
-            except DoorClosed as closed:
-                return str(closed)
+            before = self._open()
+            # What left one side while we looked at the other shows in a second look at the first.
+            if before is not None and not self._driver.attend(self.now) and self._open() == before:
+                return None
             seen = (self.now.get("states"), self.now.get("exchanges"), self.now.get("ticked_to"))
             if seen != last:
                 since, last, pause = time.monotonic(), seen, _FIRST_LOOK

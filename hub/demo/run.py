@@ -1,7 +1,6 @@
 """``hub demo``: a season from its seed to its last exit stamp, and the account of it."""
 
 import contextlib
-import json
 import threading
 import time
 from collections import Counter
@@ -11,15 +10,17 @@ from pathlib import Path
 from typing import Any
 
 from hub import settings
+from hub.canonical.errors import HubError
 from hub.demo import checker
 from hub.demo.checker import Finding, Known
-from hub.demo.doors import Doors, Record
-from hub.demo.driver import Driver
-from hub.demo.installation import Installation, Terms, write_durably
+from hub.demo.doors import DoorClosed, Doors, Record
+from hub.demo.driver import Driver, Unexpected
+from hub.demo.installation import OPERATOR, Installation, Terms
 from hub.demo.pace import Pace
+from hub.demo.rosters import NoOutcome
 from hub.demo.season import FIRST_ARRIVAL, START, Season
 from hub.demo.show import Show
-from hub.demo.story import Story, choose, tell
+from hub.demo.story import choose, tell
 from hub.demo.supervise import Children
 from hub.simulate.ledger_check import count
 
@@ -43,47 +44,51 @@ def run(
 
     *faults* is none, some or storm: how partners fail; *rate* limits filing to so many pilgrims a second.  A season
     that *var* holds already is gone on with, on the terms it was begun with.  With *serve* the hub stays up until
-    Ctrl-C.  Answers the report: ``lost``, ``doubled`` and ``unexplained`` are 0 when all is well; ``wall_s`` counts
+    Ctrl-C.  Raises HubError ``demo_child_down`` when the hub or the simulators cannot be kept running.
+
+    Answers the report: ``lost``, ``doubled`` and ``unexplained`` are 0 when all is well; ``wall_s`` counts
     from the first filing until nothing is left to happen.
     """
     began = time.monotonic()
     folder = var or settings.load(None).var / f"season-{datetime.now(UTC):%Y%m%d-%H%M%S}"
     installation = Installation.open(folder, Terms(pilgrims=pilgrims, seed=seed, faults=faults))
-    season = installation.season()
-    total = installation.terms.pilgrims
-    with (
-        Show(total, quiet=quiet) as show,
-        contextlib.closing(Doors(installation.hub_url, installation.api_keys)) as hub,
-        contextlib.closing(Doors(installation.simulators_url, {})) as simulators,
-        contextlib.closing(Record(installation.var / "driver.jsonl")) as record,
-    ):
+    with contextlib.ExitStack() as held:
+        children = held.enter_context(Children(installation))
+        hub = held.enter_context(contextlib.closing(
+            Doors(installation.hub_url, installation.api_keys, lambda: children.broken is not None)
+        ))  # fmt: skip
+        simulators = held.enter_context(contextlib.closing(
+            Doors(installation.simulators_url, {}, lambda: children.broken is not None)
+        ))  # fmt: skip
+        record = held.enter_context(contextlib.closing(Record(installation.var / "driver.jsonl")))
+        season = installation.season()
         driver = Driver(installation, season, hub, record)
-        show.stage_seconds["make"] = round(time.monotonic() - began, 3)
-        with Children(installation) as children:
-            report, findings, story = _drive(show, installation, season, hub, simulators, driver, children, rate)
-            write_durably(installation.var / "result.json", json.dumps(report, indent=1))
-            show.__exit__(None, None, None)
-            show.summary(report, findings)
-            if story is not None:
-                show.story(*story)
-            show.address(installation.hub_url, serve)
-            if serve:
-                with contextlib.suppress(KeyboardInterrupt):
-                    threading.Event().wait()
+        with Show(installation.terms.pilgrims, quiet=quiet) as show:
+            show.stage_seconds["make"] = round(time.monotonic() - began, 3)
+            try:
+                stuck, wall = _drive(show, Pace(installation, hub, simulators, driver, show.watch), driver, rate)
+                show.stage("check")
+                known = _known(driver, hub, stuck)
+            except DoorClosed:
+                name = children.broken or "hub"
+                raise HubError("demo_child_down", name=name, file=f"{name}.log") from None
+            told = count(installation.var / "simulators.db")
+            findings = checker.check(season, told, known)
+            story = tell(hub, choose(season, driver, known))
+            show.stage(None)
+        report = _report(season, told, known, findings, show.stage_seconds, wall)
+        show.summary(report, findings)
+        if story is not None:
+            show.story(*story)
+        show.address(installation.hub_url, serve)
+        if serve:
+            with contextlib.suppress(KeyboardInterrupt):
+                threading.Event().wait()
     return report
 
 
-def _drive(
-    show: Show,
-    installation: Installation,
-    season: Season,
-    hub: Doors,
-    simulators: Doors,
-    driver: Driver,
-    children: Children,
-    rate: float | None,
-) -> tuple[dict[str, Any], list[Finding], Story | None]:
-    pace = Pace(installation, hub, simulators, driver, show.watch, lambda: children.broken)
+def _drive(show: Show, pace: Pace, driver: Driver, rate: float | None) -> tuple[str | None, float]:
+    """File everybody and let the season pass; why it could not come to its end, if so, and the wall seconds it took."""
     glanced = 0.0
 
     def glance() -> None:
@@ -93,30 +98,28 @@ def _drive(
             glanced = time.monotonic()
 
     show.stage("start")
-    simulators.get(None, "/_status")
-    hub.get(None, "/health")
+    pace.start()
     show.stage("file")
-    filing = time.monotonic()
-    driver.file_all(rate, glance)
+    began = time.monotonic()
+    try:
+        driver.file_all(rate, glance)
+    except (Unexpected, NoOutcome) as wrong:
+        return str(wrong), time.monotonic() - began
     show.stage("visas")
     stuck = pace.run(before=START + FIRST_ARRIVAL - ANNOUNCED)
     show.stage("travel")
-    stuck = stuck or pace.run()
-    wall = time.monotonic() - filing
-    show.stage("check")
-    told = count(installation.var / "simulators.db")
-    known = Known(
+    return stuck or pace.run(), time.monotonic() - began
+
+
+def _known(driver: Driver, hub: Doors, stuck: str | None) -> Known:
+    return Known(
         filed={place: filed.id for place, filed in driver.filed.items()},
         groups=driver.groups(),
-        now=pace.look(),
+        now=hub.get(OPERATOR, "/v1/operations/now"),
         rosters=driver.rosters,
         stay_at_home=frozenset(driver.stay_at_home),
         stuck=stuck,
     )
-    findings = checker.check(season, told, known)
-    story = tell(hub, choose(season, driver, known))
-    show.stage(None)
-    return _report(season, told, known, findings, show.stage_seconds, wall), findings, story
 
 
 def _report(

@@ -107,7 +107,8 @@ class Show:
             f"{report['pilgrims']} pilgrims in {report['wall_s']:.1f} s, {report['pilgrims_per_s']:.1f} a second; "
             f"{report['references']} references, {report['visas']} visas, {report['exited']} home again\n"
             f"seconds from payment to reference, the partner's own time taken off: {shown or 'none'}\n"
-            f"lost {report['lost']}, doubled {report['doubled']}, unexplained {report['unexplained']}"
+            f"lost {report['lost']}, doubled {report['doubled']}, unexplained {report['unexplained']}",
+            soft_wrap=True,
         )
         for finding in findings[:40]:
             self.console.print(f"  {finding.kind}: {finding.where}: {finding.what}", soft_wrap=True, markup=False)
