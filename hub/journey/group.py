@@ -192,7 +192,7 @@ def _dwindle(steps: Steps) -> None:
         return
     if steps.group in ("OPEN", "PROGRAMME_READY") and _all_ended(steps) and len(steps.case.members) >= steps.case.heads:
         _cancel(steps)
-    elif bill is not None and bill is steps.case.voucher and bill.state in voucher.UNPAID:
+    elif bill is not None and steps.case.voucher is not None and bill.state in voucher.UNPAID:
         voucher.amend(steps)
 
 

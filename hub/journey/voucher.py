@@ -252,9 +252,11 @@ def reversed_(steps: Steps) -> Refusal | None:
 
 def _unpay(steps: Steps, voucher: Voucher, paid: Decimal, changes: Mapping[str, Any]) -> Refusal | None:
     """A voucher that is not fully paid any more, as long as nothing went out on the strength of it."""
-    waiting = covered(steps)
-    if any("sent_at" in member.marks for member in steps.case.members.values()) or not waiting:
+    waiting, members = covered(steps), steps.case.members.values()
+    if any("sent_at" in member.marks for member in members):
         return Conflict("reversal_after_sending", "requests went to the Ministry of Foreign Affairs on this payment")
+    if voucher.marks.get("refunded") or any("paid_at" in member.marks and member not in waiting for member in members):
+        return Conflict("reversal_after_refund", "some of the money was given back before, or is owed already")
     steps.bill(
         "PART_PAID" if paid else "INVOICED", due=voucher.expires_at, refund_due=None, paid_at=None, **changes
     )

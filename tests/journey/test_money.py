@@ -1,5 +1,6 @@
 """The voucher's money: told twice, too much, too late, taken back, given back."""
 
+from datetime import date
 from decimal import Decimal
 
 import pytest
@@ -7,7 +8,7 @@ import pytest
 from hub.journey import AlreadyTrue, Conflict, TooEarly
 from tests.journey.world import DAY, HOUR, World
 
-CHILD = {"companion": 1}
+CHILD = {"companion": 1, "born": date(2015, 1, 1)}
 SAR = {"currency": "SAR"}
 
 
@@ -133,7 +134,7 @@ def test_a_reversal_after_sending_is_a_persons_case():
 
 
 def test_a_reversal_when_nobody_could_be_sent_yet():
-    world = World(heads=2).to("INVOICED", {}, {"companion": 1, "born": World().now.date().replace(year=2015)})
+    world = World(heads=2).to("INVOICED", {}, CHILD)
     world.done("request.cancelled", 1)
     world.pay()
     assert (world.case.voucher.state, world.state(2)) == ("PAID", "WAITING_COMPANION")
@@ -142,6 +143,15 @@ def test_a_reversal_when_nobody_could_be_sent_yet():
     assert "paid_at" not in world.member(2).marks
     world.done("payment.reversed", bank_ref="Y", reverses="P1", amount=world.case.voucher.paid, **SAR)
     assert world.case.voucher.state == "INVOICED"
+
+
+def test_a_reversal_when_some_of_the_money_is_owed_already():
+    world = World(heads=2).to("INVOICED", {}, CHILD)
+    world.done("request.cancelled", 1)
+    world.pay()
+    world.done("request.cancelled", 2)
+    reversal = {"bank_ref": "X", "reverses": "P1", "amount": world.case.voucher.amount, **SAR}
+    assert world.conflict("payment.reversed", **reversal) == "reversal_after_refund"
 
 
 def test_a_reversal_of_what_would_have_gone_back():
@@ -159,6 +169,47 @@ def test_a_reversal_of_what_would_have_gone_back():
     world.tick(world.case.voucher.expires_at + 4 * DAY)
     assert (world.state(), world.case.state, world.case.voucher.due) == ("INVOICE_EXPIRED", "CANCELLED", None)
     assert world.case.marks["closed_on"]
+
+
+def test_a_settlement_may_come_after_the_reversal():
+    world = invoiced()
+    world.pay(Decimal(10))
+    world.done("payment.reversed", bank_ref="X", reverses="P1", amount=Decimal(10), **SAR)
+    world.done("payment.settled", bank_ref="P1", amount=Decimal(10))
+    assert world.case.voucher.state == "INVOICED"
+    world = invoiced()
+    world.pay(Decimal(10))
+    world.done("payment.reversed", bank_ref="X", reverses="P1", amount=Decimal(10), **SAR)
+    world.done("request.cancelled", 1)
+    world.done("payment.settled", bank_ref="P1", amount=Decimal(10))
+    world.done("voucher.billed")
+    assert world.case.voucher.state == "CANCELLED"
+
+
+def test_a_dependant_that_gives_up_makes_the_voucher_smaller():
+    for part, state in ((None, "INVOICED"), (Decimal(10), "PART_PAID"), (Decimal(3200), "PAID")):
+        world = World(heads=3).to("INVOICED", {}, CHILD, {})
+        world.done("request.cancelled", 1)
+        before = world.case.voucher.amount
+        if part:
+            world.pay(part)
+        world.tick(world.member(2).due)
+        assert (world.case.voucher.state, world.state(2)) == (state, "CANCELLED")
+        assert world.case.voucher.amount < before
+        assert world.state(3) == ("SENT_FOR_REFERENCE" if state == "PAID" else "ACCEPTED")
+
+
+def test_who_gives_up_in_the_voucher_s_grace_is_not_paid_for():
+    world = World(heads=3).to("INVOICED", {}, CHILD, {})
+    world.tick(world.case.voucher.expires_at - DAY)
+    made = world.now
+    world.done("request.cancelled", 1)
+    world.tick(world.case.voucher.expires_at)
+    world.done("request.cancelled", 2)
+    assert world.case.voucher.state == "INVOICE_EXPIRED"
+    world.pay(at=made)
+    assert (world.case.voucher.state, world.state(3)) == ("PAID", "SENT_FOR_REFERENCE")
+    assert "refund_due" not in world.case.voucher.marks
 
 
 def test_a_settlement_confirms_a_payment():
@@ -196,7 +247,7 @@ def test_a_visa_refused_leaves_ground_and_insurance_to_give_back():
 
 
 def test_a_dependant_that_was_paid_but_never_sent_gets_everything_of_its_own_back():
-    world = World(heads=2).to("INVOICED", {}, {"companion": 1, "born": World().now.date().replace(year=2015)})
+    world = World(heads=2).to("INVOICED", {}, CHILD)
     world.done("request.cancelled", 1)
     world.pay()
     world.done("request.cancelled", 2)
@@ -213,3 +264,55 @@ def test_a_group_that_is_closed_is_opened_again_by_a_late_entry():
     world.done("pilgrim.entered", 1, at=in_time)
     assert "closed_on" not in world.case.marks
     assert isinstance(world.tell("request.cancelled", 1), Conflict)
+
+
+def in_state(state: str) -> World:
+    """A voucher in *state*, with the payment P1 on it."""
+    world = invoiced()
+    if state == "PAID":
+        world.pay()
+        return world
+    world.pay(Decimal(10))
+    if state in ("INVOICE_EXPIRED", "REFUND_DUE", "REFUNDED"):
+        world.tick(world.case.voucher.expires_at + (0 if state == "INVOICE_EXPIRED" else 4) * DAY)
+    if state == "REFUNDED":
+        world.done("payment.refunded", bank_ref="R1", amount=Decimal(10), **SAR)
+    return world
+
+
+@pytest.mark.parametrize("state", ["PART_PAID", "PAID", "INVOICE_EXPIRED", "REFUND_DUE", "REFUNDED"])
+def test_registration_and_settlement_may_be_told_late(state):
+    world = in_state(state)
+    due = world.case.voucher.due
+    world.done("voucher.billed")
+    world.done("payment.settled", bank_ref="P1", amount=world.case.voucher.payments["P1"])
+    assert (world.case.voucher.state, world.case.voucher.due) == (state, due)
+
+
+def test_a_whole_payment_taken_back_before_anybody_was_sent():
+    world = World(heads=2).to("INVOICED", {}, CHILD)
+    world.done("request.cancelled", 1)
+    world.pay()
+    world.done("payment.reversed", bank_ref="X", reverses="P1", amount=world.case.voucher.paid, **SAR)
+    assert (world.case.voucher.state, world.case.voucher.paid) == ("INVOICED", Decimal(0))
+
+
+def test_a_part_paid_voucher_gets_smaller():
+    world = invoiced(2)
+    world.pay(Decimal(10))
+    world.done("request.cancelled", 2)
+    assert (world.case.voucher.state, world.state(1)) == ("PART_PAID", "ACCEPTED")
+
+
+def test_a_dependant_may_still_be_waiting_when_the_voucher_ends():
+    for waits, ends in ((5, "CANCELLED"), (1, "INVOICE_EXPIRED")):
+        world = World(heads=3).to("INVOICED", {}, CHILD, {})
+        expires = world.case.voucher.expires_at
+        world.tick(expires - waits * DAY)
+        world.done("request.cancelled", 1)
+        before = world.case.voucher.amount
+        world.tick(expires + 2 * DAY)
+        assert world.case.voucher.state == "INVOICE_EXPIRED"
+        assert (world.case.voucher.amount < before) is (ends == "CANCELLED")
+        world.tick(expires + 3 * DAY)
+        assert (world.state(2), world.state(3)) == (ends, "INVOICE_EXPIRED")

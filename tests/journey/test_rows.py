@@ -106,6 +106,18 @@ def test_row_04_a_refused_line_blocks_the_group_until_the_agent_gives_up():
     assert world.conflict("housing.confirmed", line="H2", brn="1") == "booking_refused"
 
 
+def test_row_04_a_leg_may_be_refused_and_houses_may_have_their_brn():
+    world = World()
+    for line in world.case.programme.housing:
+        line.brn = f"B{line.line}"
+    world.to("ACCEPTED")
+    assert [e.name for e in world.events] == ["transport.requested", "transport.requested"]
+    world.done("transport.refused", line="T1")
+    assert world.case.marks["blocked"] == "transport_refused"
+    assert world.conflict("transport.started", line="T1") == "booking_refused"
+    assert isinstance(world.tell("transport.ended", line="T2"), TooEarly)
+
+
 def test_row_04_a_group_that_is_not_ready_on_its_day_of_arrival_is_given_up():
     world = World(heads=3).open({}, {})
     world.done("request.submitted", 1)
