@@ -146,9 +146,7 @@ class Steps:
     def issue(self, voucher: Voucher) -> None:
         """A voucher comes into being: the group gets it, and it takes its first step."""
         self.note_group("voucher.issued", happened=self.now, voucher=voucher)
-        self._step(
-            "voucher", voucher.id, NEW, voucher.state, "voucher.issued", self.now, None, voucher.due, NOTHING
-        )
+        self._step("voucher", voucher.id, NEW, voucher.state, "voucher.issued", self.now, None, voucher.due, NOTHING)
         self.voucher = voucher
 
     def emit(
@@ -162,9 +160,7 @@ class Steps:
     ) -> None:
         """A further event, to be routed."""
         self.events.append(
-            Event(
-                name=name, group=self.case.id, request=request, line=line, happened=happened or self.now, data=data
-            )
+            Event(name=name, group=self.case.id, request=request, line=line, happened=happened or self.now, data=data)
         )
 
     def _step(

@@ -135,9 +135,7 @@ def deported(steps: Steps, member: Member) -> Refusal | None:
     happened = steps.event.happened
     if happened > end_of(member.marks["stay_until"]):
         _overstay(steps, member)
-    steps.request(
-        member, "DEPORTED", reason=steps.event.data.get("reason"), marks={"deported_at": happened, **_GONE}
-    )
+    steps.request(member, "DEPORTED", reason=steps.event.data.get("reason"), marks={"deported_at": happened, **_GONE})
     return None
 
 

@@ -199,9 +199,7 @@ def _settle(steps: Steps, voucher: Voucher, paid: Decimal, **changes: Any) -> No
             steps.emit("request.paid", member.id, happened=happened)
 
 
-def send(
-    steps: Steps, member: Member, event: str = "reference.requested", marks: Mapping[str, Any] = NOTHING
-) -> None:
+def send(steps: Steps, member: Member, event: str = "reference.requested", marks: Mapping[str, Any] = NOTHING) -> None:
     """Ask for a reference number; the attempt counts up where it was asked before."""
     attempt = member.marks.get("attempt", 1) + ("sent_at" in member.marks)
     cleared = {"reference_at": None, "mission_at": None, "resume": None}
@@ -257,9 +255,7 @@ def _unpay(steps: Steps, voucher: Voucher, paid: Decimal, changes: Mapping[str, 
         return Conflict("reversal_after_sending", "requests went to the Ministry of Foreign Affairs on this payment")
     if voucher.marks.get("refunded") or any("paid_at" in member.marks and member not in waiting for member in members):
         return Conflict("reversal_after_refund", "some of the money was given back before, or is owed already")
-    steps.bill(
-        "PART_PAID" if paid else "INVOICED", due=voucher.expires_at, refund_due=None, paid_at=None, **changes
-    )
+    steps.bill("PART_PAID" if paid else "INVOICED", due=voucher.expires_at, refund_due=None, paid_at=None, **changes)
     for member in waiting:
         steps.note(member, {"paid_at": None})
     return None
