@@ -65,7 +65,8 @@ def _in_order(programme: Programme) -> list[HousingLine]:
 
 
 def _legs(programme: Programme, heads: int, season: Season) -> Iterator[tuple[str, str | None]]:
-    """Legs may make detours, but must join.  A port that lies in no city of the pilgrimage needs no inland leg."""
+    """Legs may make detours, but must join.  A port that lies in no city of the pilgrimage needs no inland leg, and
+    the first leg may then begin anywhere."""
     cities = [line.city for line in _in_order(programme)]
     ports = season.ports.get(programme.arrival.port), season.ports.get(programme.departure.port)
     stops = [stop for stop in (ports[0], *cities, ports[1]) if stop is not None]
@@ -82,8 +83,8 @@ def _legs(programme: Programme, heads: int, season: Season) -> Iterator[tuple[st
         if seats < heads:
             yield "seats_short", leg.line
     ahead = iter(legs)
-    place = stops[0] if stops else None
-    for stop in stops[1:]:
+    place = legs[0][0].origin if legs and ports[0] is None else stops[0] if stops else None
+    for stop in stops:
         while place != stop:
             found = next(ahead, None)
             if found is None or found[0].origin != place:
