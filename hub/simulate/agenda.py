@@ -2,7 +2,9 @@
 
 import time
 from datetime import datetime
+from typing import Any
 
+from hub.canonical.declare import shapes
 from hub.simulate.desk import Desk
 from hub.simulate.ledger import Books
 from hub.simulate.script import Say, World
@@ -55,6 +57,7 @@ class Agenda:
         faults = self._desk.faults
         after = None if say.after is None else books.said(partner, *say.after)
         ready = time.time()
+        facts = {**say.facts, "sequence": say.sequence, "records": _records(written.message, say.message)}
         if operation.channel == "files":
             assert say.sequence is not None
             number = operation.file_name(partner, say.sequence)
@@ -71,5 +74,10 @@ class Agenda:
                 ready += faults.share(partner, number)
         books.say(
             partner, operation.name, "file" if operation.channel == "files" else "call", number, raw, world.now, ready,
-            after, shows, say.facts, list(say.planned),
+            after, shows, facts, list(say.planned),
         )  # fmt: skip
+
+
+def _records(cls: type, message: Any) -> int:
+    """How many lines *message*, a *cls*, has: what a file's manifest says."""
+    return next((len(getattr(message, name)) for name, shape in shapes(cls).items() if shape.many), 1)

@@ -139,6 +139,11 @@ class Desk:
             values = values[1:]
         elif taken.fault == "shuffled":
             values = values[::-1]
+        elif taken.fault == "again":
+            values = [*values, values[0]]
+        elif taken.fault == "stranger":
+            key = self._asks.get((operation.adapter, operation.name), operation).keyed or "key"
+            values = [{**values[0], key: f"{values[0][key][:27]}-nobody"}, *values]
         if operation.each is None:
             return written.write(made(written.message, values[0]))
         line = shapes(written.message)[operation.each].part

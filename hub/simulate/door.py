@@ -29,6 +29,7 @@ SLOW = 0.8
 _SOAP = {"1.1": "http://schemas.xmlsoap.org/soap/envelope/", "1.2": "http://www.w3.org/2003/05/soap-envelope"}
 _TYPES = {"1.1": "text/xml; charset=utf-8", "1.2": "application/soap+xml; charset=utf-8"}
 _JSON = "application/json"
+_BOMB = b"""<?xml version="1.0"?><!DOCTYPE e [<!ENTITY a "ha"><!ENTITY b "&a;&a;&a;&a;"><!ENTITY c "&b;&b;&b;&b;">]>"""
 _HTML = b"<!DOCTYPE html><html><head><title>Service portal</title></head><body><h1>Please log in</h1></body></html>"
 
 
@@ -219,6 +220,8 @@ class _Handler(BaseHTTPRequestHandler):
             self._send(200, kind, reply[: len(reply) // 2], length=len(reply))
         elif fault == "namespace":
             self._send(200, kind, re.sub(rb'(xmlns(?::\w+)?="http://[^"]*?)/v1"', rb'\1/v0"', reply))
+        elif fault == "bomb":
+            self._send(200, kind, _BOMB + reply.partition(b"?>")[2])
         elif fault == "fault":
             self._send(200, kind, _fault(version or "1.1", "Server", "The service is busy."))
         else:

@@ -13,8 +13,9 @@ MOST = 3
 AWAY = ("refuse", "reset")
 #: After it is done: what becomes of the answer.
 SPOILT = ("closed", "garbage", "html", "truncated", "cut", "other", "delay")
-SPOILT_XML = ("namespace", "fault")
-SPOILT_BATCH = ("partial", "shuffled")
+SPOILT_XML = ("namespace", "fault", "bomb")
+#: Where an answer has several lines: one lost, another order, one told twice, one about nobody we asked for.
+SPOILT_BATCH = ("partial", "shuffled", "again", "stranger")
 #: What is told to the hub, and how.
 CALLS = ("twice", "early", "late")
 FILES = ("duplicate", "truncated", "wrong_totals")

@@ -78,8 +78,8 @@ class Folders:
                 with self._desk.ledger.write() as books:
                     books.acknowledge(sent.id, self._desk.clock.now(), None, None)
                 continue
-            operation = place.partner.operations[sent.operation]
-            _put(place.out / sent.number, *_spoilt(sent.raw, sent.shows[sent.shown]), _sequence(operation, sent.number))
+            body, said = _spoilt(sent.raw, sent.shows[sent.shown])
+            _put(place.out / sent.number, body, said, sent.facts["sequence"], sent.facts["records"])
             with self._desk.ledger.write() as books:
                 books.shown(sent.id, sent.shown + 1)
         return did
@@ -115,11 +115,6 @@ def _named(operations: Iterable[Operation], name: str, partner: str) -> Operatio
     return None
 
 
-def _sequence(operation: Operation, name: str) -> int | None:
-    digits = "".join(c if c.isdigit() else " " for c in name.rpartition(".")[0]).split()
-    return int(digits[-1]) if digits else None
-
-
 def _waiting(inbox: Inbox) -> int:
     return sum(
         1
@@ -140,10 +135,10 @@ def _spoilt(raw: bytes, how: str) -> tuple[bytes, bytes]:
     return raw, raw
 
 
-def _put(path: Path, body: bytes, said: bytes, sequence: int | None) -> None:
+def _put(path: Path, body: bytes, said: bytes, sequence: int, records: int) -> None:
     """The manifest first, then the data under its own name: what is there is whole."""
     manifest = FileManifest(
-        name=path.name, sequence=sequence, count=None, control_sum=None, sha256=hashlib.sha256(said).hexdigest(),
+        name=path.name, sequence=sequence, count=records, control_sum=None, sha256=hashlib.sha256(said).hexdigest(),
         bytes=len(said), created=datetime.now(UTC).isoformat(),
     )  # fmt: skip
     beside = path.with_name(path.name + MANIFEST)

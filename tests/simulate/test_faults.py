@@ -103,8 +103,12 @@ def test_partial_shuffled_and_foreign_answers(played: Played) -> None:
     assert send("k-4", "k-5", "k-6") == ["k-5", "k-6"] and send("k-4", "k-5", "k-6") == ["k-4", "k-5", "k-6"]
     _as(played, answer="shuffled")
     assert send("k-7", "k-8") == ["k-8", "k-7"]
+    _as(played, answer="again")
+    assert send("k-11", "k-12") == ["k-11", "k-12"] and send("k-11", "k-12") == ["k-11", "k-12"]
+    _as(played, answer="stranger")
+    assert send("k-13", "k-14") == ["k-13-nobody", "k-13", "k-14"]
     _as(played, answer="other")
-    assert send("k-9") == ["k-4", "k-5", "k-6"] and send("k-9") == ["k-9"]
+    assert send("k-9") == ["k-11", "k-12"] and send("k-9") == ["k-9"]
 
 
 def test_notice_told_twice_has_one_number(played: Played) -> None:

@@ -1,6 +1,7 @@
 """The ministry, called as a stranger would: raw SOAP and an unmodified zeep client."""
 
 import re
+import threading
 
 import requests
 import zeep
@@ -75,6 +76,22 @@ def test_enquiry_says_what_is_in_the_books(played: Played) -> None:
     assert results(_send(played, envelope("EnquireApplication", ask.format("known")))) == sent
     unknown = results(_send(played, envelope("EnquireApplication", ask.format("never"))))
     assert unknown == {"never": ("UNKNOWN", None)}
+
+
+def test_enquiry_about_what_is_being_answered_is_told_to_wait(played: Played) -> None:
+    played.start()
+    faults = played.simulators._desk.faults  # type: ignore[union-attr]
+    faults.answer = lambda *a, **k: "delay" if a[1] == "request_reference" else None  # type: ignore[method-assign]
+    faults.share = lambda *_: 1.0  # type: ignore[method-assign]
+    slow = threading.Thread(target=_send, args=(played, submission(application("slow", "E0000002"))))
+    slow.start()
+    ask = envelope("EnquireApplication", "<v:CorrelationId>slow</v:CorrelationId>")
+    told = set()
+    while slow.is_alive():
+        told.add(results(_send(played, ask))["slow"][0])
+    slow.join()
+    assert "PENDING" in told
+    assert results(_send(played, ask))["slow"][0] in ("ISSUED", "REFUSED", "INCOMPLETE")
 
 
 def test_what_breaks_the_contract_is_refused_and_yet_in_the_books(played: Played) -> None:

@@ -35,7 +35,7 @@ def received(world: World, partner: str, operation: str, message: BillOrder, dec
     payer = world.plan.payer(message.agent_code, message.group_no)
     if payer.pays == "never":
         return
-    bill = {"bill": message.bill_no, "pays": payer.pays}
+    bill: dict[str, Any] = {"bill": message.bill_no, "pays": payer.pays}
     if payer.pays == "late":
         paid = message.expires_at - timedelta(hours=1)
         told = payer.at or message.expires_at + timedelta(days=1)

@@ -2,6 +2,7 @@
 
 from collections.abc import Iterable, Mapping
 from datetime import date, datetime, timedelta
+from typing import Any
 
 from hub.canonical.entities import Name, Person
 from hub.canonical.messages.mofa import PrintList, PrintListLine, PrintOutcome, PrintOutcomes
@@ -27,7 +28,7 @@ def received(world: World, partner: str, operation: str, message: PrintList, dec
                 )  # fmt: skip
 
 
-def _printed(line: PrintListLine, decision: Decision) -> dict[str, object]:
+def _printed(line: PrintListLine, decision: Decision) -> dict[str, Any]:
     issued = datetime.fromisoformat(decision["at"]).date()
     enter_by = issued + ENTER_WITHIN
     holder = Person(
@@ -65,6 +66,6 @@ def due(world: World, partner: str, task: str, items: list[Item]) -> Iterable[Sa
     )
 
 
-def _outcome(facts: Mapping[str, str]) -> PrintOutcome:
+def _outcome(facts: Mapping[str, Any]) -> PrintOutcome:
     days = {name: date.fromisoformat(facts[name]) for name in ("issued_on", "enter_by") if name in facts}
     return PrintOutcome(**{**facts, **days, "happened": datetime.fromisoformat(facts["happened"])})
