@@ -3,6 +3,7 @@
 import contextlib
 import dataclasses
 import http.client
+import io
 import logging
 import socket
 import threading
@@ -52,13 +53,21 @@ def test_a_long_body_is_refused_before_anybody_asks_who_sends_it(client):
     assert (answer.status_code, answer.json["code"]) == (413, "too_large")
 
 
-def test_a_long_body_in_chunks_is_refused_by_the_server(served):
-    chunks = (b"x" * 65_536 for _ in range(LONGEST_BODY // 65_536 + 2))
-    with contextlib.closing(http.client.HTTPConnection("127.0.0.1", served, timeout=20)) as connection:
-        connection.request(
-            "POST", "/v1/groups", body=chunks, headers={"Transfer-Encoding": "chunked"}, encode_chunked=True
-        )
-        assert connection.getresponse().status == 413
+def test_a_body_that_does_not_say_its_length_is_cut_off_at_the_same_one(client, as_):
+    headers = as_("agent_idn_1")._headers | {"Idempotency-Key": "a-long-one"}
+    endless = {"wsgi.input": io.BytesIO(b" " * (LONGEST_BODY + 1)), "wsgi.input_terminated": True}
+    answer = client.open("/v1/groups", method="POST", headers=headers, environ_overrides=endless)
+    assert (answer.status_code, answer.json["code"]) == (413, "too_large")
+
+
+def test_the_server_hangs_up_on_a_body_without_end(served):
+    with socket.create_connection(("127.0.0.1", served), timeout=20) as wire:
+        wire.sendall(b"POST /v1/groups HTTP/1.1\r\nHost: 127.0.0.1\r\nTransfer-Encoding: chunked\r\n\r\n")
+        with contextlib.suppress(BrokenPipeError, ConnectionResetError):
+            for _ in range(LONGEST_BODY // 65_536 + 2):
+                wire.sendall(b"10000\r\n" + b"x" * 65_536 + b"\r\n")
+        # Its last chunk never comes: who waits for it keeps whatever is sent.
+        assert wire.recv(65_536).split()[1] == b"413"
 
 
 def test_form_fields_are_capped(engine):
