@@ -133,7 +133,7 @@ def _shape(field: dataclasses.Field[Any], hint: Any) -> Shape:
     if many:
         (hint,) = typing.get_args(hint)
     kind = _KINDS.get(hint)
-    part = None if kind else hint
+    part: type[Any] | None = None if kind else hint
     if part is not None and not dataclasses.is_dataclass(part):
         raise TypeError(f"{field.name}: {hint} is no canonical type")
     rules = dict(field.metadata)
@@ -178,7 +178,8 @@ class Wrong(ValueError):
 
 def faults(obj: Any, prefix: str = "") -> Iterator[Wrong]:
     """Every way in which canonical object *obj* breaks its declaration (types, lengths, code lists, ranges)."""
-    for name, shape in shapes(type(obj)).items():
+    cls: type = type(obj)
+    for name, shape in shapes(cls).items():
         value = getattr(obj, name)
         where = prefix + name
         if value is None:

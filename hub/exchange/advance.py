@@ -18,8 +18,9 @@ from hub.canonical.ids import new_id
 from hub.journey import AlreadyTrue, Applied, Conflict, Rules, TooEarly, apply, evolve
 from hub.partners import Operation, Register
 from hub.security.sealing import Sealer
-from hub.store.cases import Cases, Changes, Kept, from_json, moment, to_json
+from hub.store.cases import Cases, Changes, Kept
 from hub.store.database import Statement, Transaction, as_uuid, inserting, maybe_uuid
+from hub.store.encoding import from_json, moment, to_json
 from hub.store.ledger import Ledger, Moment
 from hub.store.tables import fact, request
 

@@ -21,8 +21,9 @@ from hub.exchange.lines import event_of
 from hub.mapping import MapError
 from hub.partners import Operation, Register
 from hub.partners.partner import Partner
-from hub.store.cases import Cases, Kept, moment
+from hub.store.cases import Cases, Kept
 from hub.store.database import Row, Transaction, as_uuid
+from hub.store.encoding import moment
 from hub.store.ledger import Ledger, Moment
 
 log = structlog.get_logger(__name__)
@@ -109,7 +110,7 @@ class Delivery:
         that cannot be written goes to a person, and the others go on without it."""
         operation = partner.operations[rows[0]["operation"]]
         map_ = self._register.map(operation.adapter, operation.name, "request")
-        line_class = getattr(map_.message, "line", map_.message)
+        line_class: Any = getattr(map_.message, "line", map_.message)
         wanted: list[tuple[Row, Any]] = []
         for row in rows:
             line = line_class.project(self._case(tx, row), _subject_of(row))

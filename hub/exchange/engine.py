@@ -16,6 +16,7 @@ from hub.exchange.delivery import Delivery
 from hub.exchange.dispatch import Dispatcher
 from hub.exchange.intake import Intake
 from hub.exchange.receive import Once, Receipt, Receiver
+from hub.exchange.roster import Rosters
 from hub.journey import Rules
 from hub.partners import Register, load
 from hub.partners.partner import Partner
@@ -31,8 +32,8 @@ from hub.store.reading import Reading
 class Exchange:
     """The one entrance of everything that comes in."""
 
-    def __init__(self, register: Register, receiver: Receiver, intake: Intake) -> None:
-        self._register, self._receiver, self._intake = register, receiver, intake
+    def __init__(self, register: Register, receiver: Receiver, intake: Intake, rosters: Rosters) -> None:
+        self._register, self._receiver, self._intake, self._rosters = register, receiver, intake, rosters
 
     def receive(
         self,
@@ -61,7 +62,7 @@ class Exchange:
         if op.channel != "files":
             return self._receiver.message(known, op, body, once)
         if "group" in op.find:
-            return self._intake.roster(known, op, body, name or operation)
+            return self._rosters.receive(known, op, body, name or operation)
         return self._receiver.file(known, op, body, name=name or operation, sequence=sequence)
 
 
@@ -84,7 +85,8 @@ class Engine:
         self.dispatcher = Dispatcher(self.database, self._ledger, self.register, delivery, self.now)
         receiver = Receiver(self.database, self._cases, self._ledger, self.register, self._advance, sealer, self.clock)
         intake = Intake(self.database, self._cases, self._ledger, self.register, rules, self._advance, receiver)
-        self.exchange = Exchange(self.register, receiver, intake)
+        rosters = Rosters(self.database, self._cases, self._ledger, self.register, receiver, intake, self._wake)
+        self.exchange = Exchange(self.register, receiver, intake, rosters)
         self._collector = Collector(self.register, self.exchange.receive)
         self.reading = Reading(self.database, sealer, self.clock.now, self._busy)
 
@@ -106,11 +108,12 @@ class Engine:
         """Receive what *partner* has left in its folder."""
         return self._collector.collect(partner)
 
-    def happen(self, tx: Transaction, group: UUID, event: Event) -> None:
-        """Tell a case something inside a unit of work that is at hand."""
+    def happen(self, tx: Transaction, group: UUID, event: Event) -> bool:
+        """Tell a case something inside a unit of work that is at hand; answers whether it moved."""
         kept = self._cases.load(tx, group)
-        if kept is not None:
-            self._advance.happen(tx, kept, [event], self.now())
+        if kept is None:
+            return False
+        return any(told.verdict == "applied" for told in self._advance.happen(tx, kept, [event], self.now()))
 
     def _wake(self, partner: str) -> None:
         self.dispatcher.wake(partner)

@@ -1,48 +1,32 @@
-"""How pilgrims come in and what is decided about them: groups filed, rosters uploaded, decisions taken.
-
-The API's filings are taken whole or not at all; of a roster every row is taken or given back with its reason.
-"""
+"""How pilgrims come in and what is decided about them.  A group filed over the API is taken whole or not at all."""
 
 import hashlib
 from collections.abc import Sequence
-from dataclasses import dataclass
 from typing import Any
 from uuid import UUID
 
 from hub.canonical.case import Agent, Case, Member, Pilgrim
-from hub.canonical.declare import faults
-from hub.canonical.entities import ArabicName, Companion, Document, Name, Person
 from hub.canonical.errors import HubError
 from hub.canonical.events import Event
 from hub.canonical.ids import bill_no, new_id, request_no
 from hub.canonical.messages.desk import Decision, Filing, GroupFiling
-from hub.canonical.messages.roster import RosterOutcome, RosterRow, RowOutcome
 from hub.exchange.advance import Advance, Told
 from hub.exchange.receive import Once, Receipt, Receiver, Refusal, problem
 from hub.journey import Applied, Conflict, Rules, TooEarly, apply
-from hub.mapping import Map, Row
-from hub.partners import Operation, Register
+from hub.partners import Register
 from hub.partners.partner import Partner
-from hub.store.cases import Cases, Kept, moment
+from hub.store.cases import Cases, Kept
 from hub.store.database import Database, Transaction
+from hub.store.encoding import moment
 from hub.store.ledger import Ledger, Moment
 
 _DESK = "agents/desk"
-ROWS = 50  # rows of a roster that share a unit of work
-
-
-@dataclass(frozen=True, slots=True)
-class _Taken:
-    """What became of one row of a roster."""
-
-    outcome: str
-    request_no: str | None = None
-    code: str | None = None
-    where: dict[str, Any] | None = None
+#: What stands against something: the code of the catalogue, the field, and the places its text names.
+Problem = tuple[str, str | None, dict[str, Any]]
 
 
 class Intake:
-    """Groups, rosters and decisions."""
+    """Groups filed, pilgrims added and corrected, decisions taken."""
 
     def __init__(
         self,
@@ -79,7 +63,7 @@ class Intake:
                 tx, kept, [Event(name="group.opened", group=case.id, happened=moment(at.business))], at,
                 exchange=exchange, partner=agent.id,
             )  # fmt: skip
-            problems: list[tuple[str, str | None, dict[str, Any]]] = []
+            problems: list[Problem] = []
             added = [self._add(tx, kept, member) for member in filing.members]
             self._pair(kept, added)
             for index, request_id in enumerate(added):
@@ -158,7 +142,7 @@ class Intake:
 
     def _submit(
         self, tx: Transaction, kept: Kept, request_id: UUID, at: Moment, exchange: UUID, agent: Partner
-    ) -> list[tuple[str, str | None, dict[str, Any]]]:
+    ) -> list[Problem]:
         """Draft and submit one member; answers what stands against it."""
         case, now = kept.case, moment(at.business)
         case.agent = self.standing(tx, agent)
@@ -194,7 +178,7 @@ class Intake:
                 tx, at, partner=partner.id, operation="decide", direction="in", state="settled", body=body, subjects=1,
             )  # fmt: skip
             if decision.correction is not None:
-                self._correct(tx, kept, request_id, decision.correction)
+                self._rewrite(tx, kept, request_id, decision.correction)
             event = Event(
                 name=operation.gives[decision.outcome],
                 group=kept.case.id,
@@ -224,7 +208,7 @@ class Intake:
         (told,) = self._advance.happen(tx, kept, [event], at, exchange=exchange, partner=partner.id)
         return told
 
-    def _correct(self, tx: Transaction, kept: Kept, request_id: UUID, correction: Filing) -> None:
+    def _rewrite(self, tx: Transaction, kept: Kept, request_id: UUID, correction: Filing) -> None:
         pilgrim = kept.case.pilgrims[request_id]
         pilgrim.person, pilgrim.document, pilgrim.companion = (
             correction.person,
@@ -234,118 +218,25 @@ class Intake:
         self._pair(kept, [request_id])
         self._cases.rewrite(tx, kept, request_id)
 
-    # -- rosters -----------------------------------------------------------------------------------------------------
+    # -- one member at a time ----------------------------------------------------------------------------------------
 
-    def roster(self, agent: Partner, operation: Operation, body: bytes, name: str) -> Receipt:
-        """A roster file: every row accepted, unchanged or rejected, and said so in a file that goes back."""
-        map_ = self._register.map(operation.adapter, operation.name, "request")
-        order = agent.agent.date_order if agent.agent else None
-        try:
-            rows = list(map_.open_rows(body, date_order=order))
-        except HubError as error:
-            return self._receiver.refuse_file(agent, operation, error.code, body, name)
-        answer = self._register.map(operation.adapter, operation.name, "reply")
-        digest = hashlib.sha256(body).hexdigest()
-        outcomes: list[RowOutcome] = []
-
-        def unit(part: list[Row], last: bool, tx: Transaction) -> Receipt | None:
-            at = self._receiver.now()
-            known = self._ledger.told_before(tx, agent.id, f"{operation.name}/{digest}")
-            if known is not None:
-                return Receipt("repeated", exchange=known)
-            outcomes.extend(self._row(tx, agent, row, at) for row in part)
-            return self._answer(tx, agent, operation, answer, outcomes, body, name, digest, at) if last else None
-
-        parts = [rows[i : i + ROWS] for i in range(0, len(rows), ROWS)] or [[]]
-        receipt = None
-        for index, part in enumerate(parts, 1):
-            receipt = self._database.unit(lambda tx, p=part, i=index: unit(p, i == len(parts), tx))  # type: ignore[misc]
-            if receipt is not None:
-                break
-        assert receipt is not None
-        return receipt
-
-    def _answer(
-        self,
-        tx: Transaction,
-        agent: Partner,
-        operation: Operation,
-        answer: Map,
-        outcomes: list[RowOutcome],
-        body: bytes,
-        name: str,
-        digest: str,
-        at: Moment,
-    ) -> Receipt:
-        rejected = sum(o.outcome == "rejected" for o in outcomes)
-        told = RosterOutcome(
-            received=len(outcomes), accepted=len(outcomes) - rejected, rejected=rejected, rows=outcomes
-        )
-        exchange = self._ledger.open(
-            tx, at, partner=agent.id, operation=operation.name, direction="in", state="settled", body=body, name=name,
-            subjects=len(outcomes), done=len(outcomes), sha256=digest,
-        )  # fmt: skip
-        self._ledger.first_time(tx, agent.id, f"{operation.name}/{digest}", exchange)
-        self._ledger.open(
-            tx, at, partner=agent.id, operation=operation.name, direction="out", state="waiting",
-            body=answer.write(told), name=f"{name.rpartition('.')[0]}.{digest[:8]}.outcome.csv", answers=exchange,
-            subjects=len(outcomes), map_hash=answer.hash,
-        )  # fmt: skip
-        tx.after_commit(lambda: self._advance.wake(agent.id))
-        self._ledger.audit(tx, at, agent.id, operation.name, None, exchange)
-        return Receipt("taken", exchange=exchange, lines=len(outcomes))
-
-    def _row(self, tx: Transaction, agent: Partner, row: Row, at: Moment) -> RowOutcome:
-        """One row of a roster.  Nothing is written before everything that can stand against it was asked, so that a row
-        given back leaves nothing behind."""
-        value: RosterRow | None = row.value
-        if value is None:
-            fault = row.fault
-            assert fault is not None
-            return _given_back(row, _Taken("rejected", code=fault.code, where=fault.where))
-        broken = next(iter(faults(value)), None)
-        if broken is not None:
-            return _given_back(row, _Taken("rejected", code="invalid_value", where={"field": broken.where}))
-        return _given_back(row, self._upsert(tx, agent, value, at))
-
-    def _upsert(self, tx: Transaction, agent: Partner, row: RosterRow, at: Moment) -> _Taken:
-        group = self._cases.group_of_agent(tx, agent.id, row.group_no)
-        kept = self._cases.load(tx, group) if group is not None else None
-        if kept is None:
-            return _Taken("rejected", code="unknown_group")
-        case, filing = kept.case, _filing(row)
-        there = next(
-            (
-                i
-                for i, p in case.pilgrims.items()
-                if (p.document.number, p.document.issuing_state)
-                == (filing.document.number, filing.document.issuing_state)
-            ),
-            None,
-        )
-        if there is not None:
-            return self._told_again(tx, kept, there, filing, at, agent)
-        if len(case.members) >= case.heads:
-            return _Taken("rejected", code="group_full", where={"limit": case.heads})
-        stands_against = self._trial(tx, kept, filing, at, agent)
-        if stands_against:
-            code, _, where = stands_against[0]
-            return _Taken("rejected", code=code, where=where)
+    def file(self, tx: Transaction, kept: Kept, filing: Filing, at: Moment, agent: Partner) -> UUID | list[Problem]:
+        """File one more pilgrim of a group: its request, or what stands against it, and then nothing is written."""
+        problems = self._against(tx, kept, filing, at, agent)
+        if problems:
+            return problems
         request_id = self._add(tx, kept, filing)
         self._pair(kept, [request_id])
-        now = moment(at.business)
         events = [
-            Event(name=name, group=case.id, request=request_id, happened=now)
+            Event(name=name, group=kept.case.id, request=request_id, happened=moment(at.business))
             for name in ("request.drafted", "request.submitted")
         ]
         self._advance.happen(tx, kept, events, at, partner=agent.id)
         self._ledger.next_number(tx, f"filed/{agent.id}")
-        return _Taken("accepted", case.members[request_id].request_no)
+        return request_id
 
-    def _trial(
-        self, tx: Transaction, kept: Kept, filing: Filing, at: Moment, agent: Partner
-    ) -> list[tuple[str, str | None, dict[str, Any]]]:
-        """What the journey would have against submitting *filing*, asked of a member that is never written."""
+    def _against(self, tx: Transaction, kept: Kept, filing: Filing, at: Moment, agent: Partner) -> list[Problem]:
+        """What the journey has against submitting *filing*, asked of a member that is never written."""
         document = filing.document
         if any(live for _, _, live in self._cases.find(tx, "document", document.number, document.issuing_state)):
             return [("duplicate_request", None, {})]
@@ -363,94 +254,31 @@ class Intake:
             case.focus = None
         return _faults(result, None) if isinstance(result, Conflict) else []
 
-    def _told_again(
+    def correct(
         self, tx: Transaction, kept: Kept, request_id: UUID, filing: Filing, at: Moment, agent: Partner
-    ) -> _Taken:
-        """A row of yesterday: unchanged it changes nothing; changed it corrects a request that waits for that."""
-        pilgrim, member = kept.case.pilgrims[request_id], kept.case.members[request_id]
-        same = (pilgrim.person, pilgrim.document, pilgrim.companion) == (
-            filing.person,
-            filing.document,
-            filing.companion,
-        )
-        if same:
-            return _Taken("unchanged", member.request_no)
-        event = Event(name="request.corrected", group=kept.case.id, request=request_id, happened=moment(at.business))
-        kept.case.focus = request_id
+    ) -> list[Problem]:
+        """Correct one pilgrim of a group; answers what stands against it, and then nothing is written."""
+        pilgrim = kept.case.pilgrims[request_id]
         before = pilgrim.person, pilgrim.document, pilgrim.companion
         pilgrim.person, pilgrim.document, pilgrim.companion = filing.person, filing.document, filing.companion
+        event = Event(name="request.corrected", group=kept.case.id, request=request_id, happened=moment(at.business))
+        kept.case.focus = request_id
         result = apply(kept.case, event, self._rules, moment(at.business))
         if not isinstance(result, Applied):
             pilgrim.person, pilgrim.document, pilgrim.companion = before
-            return _Taken("rejected", member.request_no, getattr(result, "code", "correction_late"))
-        self._correct(tx, kept, request_id, filing)
+            return _faults(result, None) if isinstance(result, Conflict) else [("correction_late", None, {})]
+        self._rewrite(tx, kept, request_id, filing)
         self._advance.happen(tx, kept, [event], at, partner=agent.id)
-        return _Taken("accepted", member.request_no)
+        return []
 
 
-def _filing(row: RosterRow) -> Filing:
-    ar = row.full_name_ar.split() if row.full_name_ar else []
-    state = row.issuing_state or row.nationality
-    return Filing(
-        person=Person(
-            name=Name(
-                given=row.given_name, father=row.father_name, grandfather=row.grandfather_name, family=row.family_name
-            ),
-            name_ar=_arabic(ar),
-            sex=row.sex,
-            birth_date=row.birth_date,
-            nationality=row.nationality,
-            residence=row.residence or row.nationality,
-            mobile=row.mobile,
-        ),
-        document=Document(
-            number=row.document_no, issuing_state=state, issued_on=row.issued_on, expires_on=row.expires_on
-        ),
-        companion=Companion(number=row.companion_no, issuing_state=state, relation=row.companion_relation)
-        if row.companion_no and row.companion_relation
-        else None,
-    )
-
-
-def _arabic(parts: list[str]) -> ArabicName | None:
-    """A full name in Arabic as its parts: the first is given, the last the family's, those between the forefathers'."""
-    if not parts:
-        return None
-    return ArabicName(
-        given=parts[0] if len(parts) > 1 else None,
-        father=parts[1] if len(parts) > 2 else None,
-        grandfather=" ".join(parts[2:-1]) or None,
-        family=parts[-1],
-    )
-
-
-def _given_back(row: Row, taken: _Taken) -> RowOutcome:
-    error = HubError(taken.code, **(taken.where or {})) if taken.code else None
-    theirs = row.theirs
-    return RowOutcome(
-        row=row.number,
-        group_no=_shown(theirs.get("group_no")),
-        document_no=_shown(theirs.get("document_no")),
-        outcome=taken.outcome,
-        request_no=taken.request_no,
-        code=taken.code,
-        reason_en=error.en if error else None,
-        reason_ar=error.ar if error else None,
-    )
-
-
-def _shown(cell: str | None) -> str | None:
-    """A cell as its row goes back: so much of it as tells the row by."""
-    return "".join(c for c in cell if c.isprintable())[:60] or None if cell else None
-
-
-def _faults(conflict: Conflict, prefix: str | None) -> list[tuple[str, str | None, dict[str, Any]]]:
+def _faults(conflict: Conflict, prefix: str | None) -> list[Problem]:
     """What the journey has against an event, as (code, field, places)."""
     if not conflict.faults:
         return [(conflict.code, prefix, {})]
     return [(f.code, f.where.get("field", prefix), dict(f.where)) for f in conflict.faults]
 
 
-def _refusal(problems: list[tuple[str, str | None, dict[str, Any]]]) -> Receipt:
+def _refusal(problems: list[Problem]) -> Receipt:
     told = [problem(code, field, **where) for code, field, where in problems]
     return Receipt("refused", max(HubError(code).entry.status for code, _, _ in problems), problems=told)

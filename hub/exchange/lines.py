@@ -30,10 +30,12 @@ def event_of(
 ) -> Event:
     """The event *name* as *line* tells it; *around* is the message the line stands in, *default* when it happened if
     the line does not say."""
-    plain, personal = _split(type(line))
+    line_class: type = type(line)
+    plain, personal = _split(line_class)
     data = {f: v for f in plain if (v := getattr(line, f)) is not None}
     if around is not None:
-        data = {f: v for f in _split(type(around))[0] if (v := getattr(around, f)) is not None} | data
+        around_class: type = type(around)
+        data = {f: v for f in _split(around_class)[0] if (v := getattr(around, f)) is not None} | data
     happened = getattr(line, operation.happened, None) if operation.happened else None
     return Event(
         name=name,

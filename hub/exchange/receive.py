@@ -21,8 +21,9 @@ from hub.exchange.lines import event_of
 from hub.partners import Operation, Register
 from hub.partners.partner import Partner
 from hub.security.sealing import Sealer
-from hub.store.cases import Cases, Kept, moment
+from hub.store.cases import Cases, Kept
 from hub.store.database import Database, Row, Transaction, as_uuid
+from hub.store.encoding import moment
 from hub.store.ledger import Ledger, Moment
 
 #: Lines of a file that share a unit of work: enough to share a commit, few enough to let others in.

@@ -8,8 +8,6 @@ import json
 from collections import OrderedDict
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
-from datetime import UTC, date, datetime, timedelta
-from decimal import Decimal
 from typing import Any
 from uuid import UUID
 
@@ -24,65 +22,10 @@ from hub.canonical.schema import dump, undump
 from hub.journey import Applied
 from hub.security.sealing import Sealer
 from hub.store.database import Statement, Transaction, as_uuid, inserting, maybe_uuid
+from hub.store.encoding import from_json, maybe_micros, maybe_moment, micros, moment, to_json
 from hub.store.tables import history, lookup, request, umrah_group, voucher
 
 KEPT = 4000
-_EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
-_MICRO = timedelta(microseconds=1)
-
-
-def micros(moment: datetime) -> int:
-    """*moment* as the tables hold it."""
-    return (moment - _EPOCH) // _MICRO
-
-
-def moment(value: int) -> datetime:
-    return _EPOCH + timedelta(microseconds=value)
-
-
-def _micros(value: datetime | None) -> int | None:
-    return None if value is None else micros(value)
-
-
-def _moment(value: int | None) -> datetime | None:
-    return None if value is None else moment(value)
-
-
-def _pack(value: Any) -> Any:
-    """What JSON has no word for, as a tagged pair: marks hold dates, moments and amounts."""
-    if isinstance(value, datetime):
-        return {"$t": value.isoformat()}
-    if isinstance(value, date):
-        return {"$d": value.isoformat()}
-    if isinstance(value, Decimal):
-        return {"$n": str(value)}
-    if isinstance(value, UUID):
-        return {"$u": value.hex}
-    if isinstance(value, (set, frozenset, tuple)):
-        return sorted(value)
-    raise TypeError(f"{type(value).__name__} cannot be a mark")
-
-
-def _unpack(pairs: dict[str, Any]) -> Any:
-    if len(pairs) == 1:
-        ((tag, text_),) = pairs.items()
-        if tag == "$t":
-            return datetime.fromisoformat(text_)
-        if tag == "$d":
-            return date.fromisoformat(text_)
-        if tag == "$n":
-            return Decimal(text_)
-        if tag == "$u":
-            return UUID(hex=text_)
-    return pairs
-
-
-def to_json(value: Any) -> str:
-    return json.dumps(value, default=_pack, ensure_ascii=False, separators=(",", ":"))
-
-
-def from_json(value: str) -> Any:
-    return {} if value == "{}" else json.loads(value, object_hook=_unpack)
 
 
 @canonical
@@ -235,7 +178,7 @@ class Cases:
             heads=row["heads"],
             programme=undump(Programme, json.loads(row["programme"])),
             opened_at=moment(row["opened_at"]),
-            due=_moment(row["due"]),
+            due=maybe_moment(row["due"]),
             bookings={name: Booking(**b) for name, b in from_json(row["bookings"]).items()},
             marks=from_json(row["marks"]),
         )
@@ -248,8 +191,8 @@ class Cases:
                 state=r["state"],
                 companion=maybe_uuid(r["companion"]),
                 minor=bool(r["minor"]),
-                due=_moment(r["due"]),
-                ended_at=_moment(r["ended_at"]),
+                due=maybe_moment(r["due"]),
+                ended_at=maybe_moment(r["ended_at"]),
                 end_reason=r["end_reason"],
                 marks=from_json(r["marks"]),
             )
@@ -284,7 +227,7 @@ class Cases:
                 border_no=pilgrim.border_no,
             )
         )
-        data = json.dumps(body, ensure_ascii=False, separators=(",", ":"), sort_keys=True).encode()
+        data = to_json(body).encode()
         return self._sealer.seal(self._sealer.unwrap(wrapped), data, request_id.bytes)
 
     # -- making ------------------------------------------------------------------------------------------------------
@@ -396,10 +339,10 @@ class Cases:
     def _group_values(case: Case, version: int, kept_facts: int) -> dict[str, Any]:
         return {
             "state": case.state,
-            "due": _micros(case.due),
+            "due": maybe_micros(case.due),
             "kept": kept_facts,
             "version": version,
-            "programme": json.dumps(dump(case.programme), ensure_ascii=False, separators=(",", ":")),
+            "programme": to_json(dump(case.programme)),
             "bookings": to_json(
                 {n: {"line": b.line, "state": b.state, "brn": b.brn} for n, b in case.bookings.items()}
             ),
@@ -444,8 +387,8 @@ def _member_values(member: Member) -> dict[str, Any]:
         "state": member.state,
         "companion": member.companion,
         "minor": member.minor,
-        "due": _micros(member.due),
-        "ended_at": _micros(member.ended_at),
+        "due": maybe_micros(member.due),
+        "ended_at": maybe_micros(member.ended_at),
         "end_reason": member.end_reason,
         "marks": to_json(member.marks),
     }
@@ -465,9 +408,9 @@ def _voucher(row: Any) -> Voucher:
         amount=from_minor(row["amount"], row["currency"]),
         paid=from_minor(row["paid"], row["currency"]),
         lines=[VoucherLine(kind=kind, amount=amount) for kind, amount in body["lines"]],
-        issued_at=_moment(row["issued_at"]),
-        expires_at=_moment(row["expires_at"]),
-        due=_moment(row["due"]),
+        issued_at=maybe_moment(row["issued_at"]),
+        expires_at=maybe_moment(row["expires_at"]),
+        due=maybe_moment(row["due"]),
         payments=body["payments"],
         marks=body["marks"],
     )
@@ -482,9 +425,9 @@ def _voucher_values(group_id: UUID, v: Voucher) -> dict[str, Any]:
         "currency": v.currency,
         "amount": to_minor(v.amount, v.currency),
         "paid": to_minor(v.paid, v.currency),
-        "issued_at": _micros(v.issued_at),
-        "expires_at": _micros(v.expires_at),
-        "due": _micros(v.due),
+        "issued_at": maybe_micros(v.issued_at),
+        "expires_at": maybe_micros(v.expires_at),
+        "due": maybe_micros(v.due),
         "body": to_json(
             {"lines": [[line.kind, line.amount] for line in v.lines], "payments": v.payments, "marks": v.marks}
         ),

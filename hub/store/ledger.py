@@ -14,8 +14,8 @@ from sqlalchemy import and_, bindparam, func, null, select, update
 
 from hub.canonical.ids import new_id
 from hub.security.sealing import Sealer
-from hub.store.cases import micros
 from hub.store.database import Row, Statement, Transaction, among, as_uuid, inserting
+from hub.store.encoding import micros
 from hub.store.tables import audit, exchange, exchange_subject, incident, once, payload, seen, sequence
 
 OPEN = ("waiting", "leased", "sending", "in_doubt", "held", "parked")

@@ -11,8 +11,8 @@ from sqlalchemy import bindparam, func, select
 
 from hub.canonical.money import from_minor
 from hub.security.sealing import Sealer
-from hub.store.cases import from_json, moment
 from hub.store.database import Database, Row, Statement, Transaction, among, as_uuid
+from hub.store.encoding import from_json, moment
 from hub.store.tables import exchange, exchange_subject, history, incident, request, run, sequence, umrah_group, voucher
 
 STATES = ("waiting", "leased", "sending", "in_doubt", "held", "parked", "dead", "settled")

@@ -5,8 +5,8 @@ from uuid import UUID
 
 from sqlalchemy import bindparam, select, update
 
-from hub.store.cases import moment
 from hub.store.database import Statement, Transaction, as_uuid, inserting
+from hub.store.encoding import moment
 from hub.store.tables import request, run, sequence, umrah_group, voucher
 
 _insert = inserting(run, ignore=True)

@@ -19,8 +19,8 @@ from hub.canonical.events import Event
 from hub.clock import Clock
 from hub.exchange.engine import Engine
 from hub.partners import Schedule
-from hub.store.cases import micros, moment
 from hub.store.database import Transaction
+from hub.store.encoding import micros, moment
 from hub.store.runs import Runs
 
 log = structlog.get_logger(__name__)
@@ -147,18 +147,15 @@ class Timetable:
         )
 
     def _edges(self, now: datetime) -> bool:
-        """Tell cases whose due time has come; answers whether there may be more."""
+        """Tell cases whose due time has come; answers whether that moved any, and so whether there may be more."""
 
         def unit(tx: Transaction) -> bool:
-            rows = self._runs.edges(tx, micros(now), EDGES)
-            for machine, group, request, due in rows:
-                self._engine.happen(
-                    tx,
-                    group,
-                    Event(
-                        name="clock.due", group=group, request=request, happened=moment(due), data={"machine": machine}
-                    ),
+            moved = False
+            for machine, group, request, due in self._runs.edges(tx, micros(now), EDGES):
+                event = Event(
+                    name="clock.due", group=group, request=request, happened=moment(due), data={"machine": machine}
                 )
-            return len(rows) > 0
+                moved |= self._engine.happen(tx, group, event)
+            return moved
 
         return self._engine.database.unit(unit)
