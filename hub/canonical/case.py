@@ -129,8 +129,11 @@ class Case:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Subject:
-    """What one line of an outgoing message is about: ``kind`` is request, group, voucher, booking or trip; ``id`` the
-    request's or voucher's id or the programme line (``H1``); ``key`` our key to the partner, the same at every resend."""
+    """What one line of an outgoing message is about.
+
+    ``kind`` is request, group, voucher, booking or trip; ``id`` the request's or voucher's id or the programme line
+    (``H1``); ``key`` our key to the partner, the same at every resend.
+    """
 
     kind: str
     id: str

@@ -18,4 +18,6 @@ GROUND_SERVICES = ("reception", "guide", "zamzam", "permits", "luggage", "cateri
 VOUCHER_LINES = ("visa_fee", "e_fee", "insurance", "ground", "transport", "housing", "enrichment", "vat")
 MOVEMENTS = ("expected", "no_show", "entered", "turned_back", "exited", "deported")
 # ISO 4217 codes that partners of the hub settle in, with their minor units.
-CURRENCIES = {"SAR": 2, "USD": 2, "EUR": 2, "KWD": 3, "BHD": 3, "JOD": 3, "IDR": 2, "PKR": 2, "EGP": 2, "TRY": 2, "JPY": 0}
+CURRENCIES = {
+    "SAR": 2, "USD": 2, "EUR": 2, "KWD": 3, "BHD": 3, "JOD": 3, "IDR": 2, "PKR": 2, "EGP": 2, "TRY": 2, "JPY": 0,
+}  # fmt: skip

@@ -48,7 +48,9 @@ class Person:
     birth_place: str | None = text(60, path="person.birth_place", personal=True, default=None)
     nationality: str = text(3, pattern=STATE, path="person.nationality")
     residence: str = text(3, pattern=STATE, path="person.residence")
-    marital_status: str | None = text(8, one_of=codes.MARITAL, path="person.marital_status", personal=True, default=None)
+    marital_status: str | None = text(
+        8, one_of=codes.MARITAL, path="person.marital_status", personal=True, default=None
+    )
     profession: str | None = text(60, path="person.profession", personal=True, default=None)
     mobile: str | None = text(16, pattern=r"\+[1-9][0-9]{6,14}", path="person.contact", personal=True, default=None)
     email: str | None = text(120, pattern=r"[^@\s]+@[^@\s]+", path="person.contact", personal=True, default=None)

@@ -2,7 +2,8 @@
 
 An outgoing line has ``project(case, subject) -> line | None`` (None: the case no longer wants it, the exchange is
 withdrawn).  A message of several lines has ``of(lines, envelope) -> message`` and names the class of its ``line``.  A
-message that answers one of a partner's has ``answer(asked, case, taken) -> message``.  A message never knows a partner's format: that is the map's.
+message that answers one of a partner's has ``answer(asked, case, taken) -> message``.  A message never knows a
+partner's format: that is the map's.
 """
 
 from hub.canonical.messages.banks import (
@@ -27,8 +28,8 @@ MESSAGES: dict[str, type] = {
     cls.__name__: cls
     for cls in (
         BillAnswer, BillEnquiry, BillOrder, BillRegistered, BookingEnquiry, BookingOrder, BookingReply, Decision,
-        GroupFiling, MovementFile, NoticeAnswer, NoticeReceived, PaymentNotice, PaymentReversal, PrintList, PrintOutcomes,
-        ReferenceEnquiry, ReferenceReply, ReferenceRequest, Roster, RosterOutcome, SettlementFile, StayNotice,
+        GroupFiling, MovementFile, NoticeAnswer, NoticeReceived, PaymentNotice, PaymentReversal, PrintList,
+        PrintOutcomes, ReferenceEnquiry, ReferenceReply, ReferenceRequest, Roster, RosterOutcome, SettlementFile, StayNotice,
         TripManifest, TripStatuses,
     )
 }  # fmt: skip

@@ -92,7 +92,7 @@ class BillAnswer:
 
 @canonical
 class PaymentNotice:
-    """A bank has taken money for a bill.  ``bank_ref`` is the bank's own number: the same notice told again has it too."""
+    """A bank has taken money for a bill.  ``bank_ref`` is the bank's own number, the same when it is told again."""
 
     bank_ref: str = text(30, path="payment.reference")
     bill_no: str = text(13, pattern=BILL, path="voucher.bill_no")

@@ -2,6 +2,7 @@
 
 from datetime import date, datetime
 from decimal import Decimal
+from itertools import islice
 from typing import Self
 
 from hub.canonical import codes
@@ -76,7 +77,7 @@ def _rooms(case: Case, line: HousingLine) -> list[GuestRoom]:
 
     def fill(room: Room) -> GuestRoom:
         return GuestRoom(
-            kind=room.kind, board=room.board, rate=room.rate, guests=[g for _, g in zip(range(room.beds), guests)]
+            kind=room.kind, board=room.board, rate=room.rate, guests=list(islice(guests, room.beds))
         )
 
     return [fill(room) for room in line.rooms]

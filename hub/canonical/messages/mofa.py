@@ -33,7 +33,9 @@ class Application:
     birth_place: str | None = text(60, path="person.birth_place", personal=True, default=None)
     nationality: str = text(3, pattern=STATE, path="person.nationality")
     residence: str = text(3, pattern=STATE, path="person.residence")
-    marital_status: str | None = text(8, one_of=codes.MARITAL, path="person.marital_status", personal=True, default=None)
+    marital_status: str | None = text(
+        8, one_of=codes.MARITAL, path="person.marital_status", personal=True, default=None
+    )
     profession: str | None = text(60, path="person.profession", personal=True, default=None)
     document_kind: str = text(15, one_of=codes.DOCUMENT_KINDS, path="document.kind")
     document_no: str = text(12, pattern=DOCUMENT_NUMBER, path="document.number", personal=True)
