@@ -48,8 +48,10 @@ def moment_cell(function: Callable[[str], datetime], zone: tzinfo | None) -> Cal
     def read(cell: Any) -> datetime:
         if isinstance(cell, str):
             return function(cell if cell.isascii() else names.western_digits(cell))
-        if type(cell) is datetime:
-            return cell.replace(tzinfo=zone or UTC).astimezone(UTC)
+        if isinstance(cell, date):
+            # A day alone is its first moment.
+            at = cell if isinstance(cell, datetime) else datetime.combine(cell, time())
+            return at.replace(tzinfo=zone or UTC).astimezone(UTC)
         raise Bad("invalid_type", "{} is no moment", cell)
 
     return read

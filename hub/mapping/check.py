@@ -59,6 +59,8 @@ class _Checks:
                 continue
             head.append(Each(place=record.name, full=record.name, line=record.line, field=record.each, rules=[]))
             self.scope(spec.part(record), record.rules, record.line)
+        if not spec.understood:
+            return
         self.scope(spec.message, head, spec.message_line, inner=False)
 
     def scope(self, cls: type, rules: list[Rule], line: int, inner: bool = True) -> None:
@@ -151,7 +153,7 @@ class _Checks:
                 self.report(line, f"table '{table.name}': '{theirs}' is longer than columns {rule.place}")
             self.encodable(theirs, line)
         missing = [value for value in shape.one_of or () if value not in table.write]
-        if missing and table.partial is None and not (isinstance(rule, Pair) and rule.only == "read"):
+        if missing and table.read and table.partial is None and not (isinstance(rule, Pair) and rule.only == "read"):
             self.report(table.line, f"table '{table.name}' has no code for {', '.join(missing)}")
 
     def encodable(self, text: str, line: int) -> None:
@@ -183,7 +185,9 @@ class _Checks:
         for record in self.spec.records:
             end = 0
             for rule in sorted(record.rules, key=lambda rule: rule.columns or (0, 0)):
-                first, last = rule.columns or (0, 0)
+                if rule.columns is None:
+                    continue
+                first, last = rule.columns
                 if last < first:
                     self.report(rule.line, f"columns {rule.place} end before they begin")
                 elif first <= end:
@@ -192,12 +196,14 @@ class _Checks:
                 elif first > end + 1:
                     self.report(rule.line, f"columns {end + 1}-{first - 1} belong to no field")
                 end = max(end, last)
+            if not self.spec.length:
+                continue
             if end < self.spec.length:
                 self.report(record.line, f"columns {end + 1}-{self.spec.length} belong to no field")
             elif end > self.spec.length:
                 self.report(record.line, f"record '{record.name}' ends at {end}, but 'length' is {self.spec.length}")
         self.lists()
-        if len(self.spec.records) > 1 and fixed.tags(self.spec) is None:
+        if len(self.spec.records) > 1 and self.spec.understood and fixed.tags(self.spec) is None:
             text = "records cannot be told apart: give each a constant of its own in the same columns"
             self.report(self.spec.fields_line, text)
 
@@ -211,6 +217,8 @@ class _Checks:
 
     def csv(self) -> None:
         self.lists()
+        if not self.spec.understood:
+            return
         if len(self.spec.records) != 1 or self.spec.records[0].each is None:
             self.report(self.spec.fields_line, "a csv file has one record, with 'each:'")
             return

@@ -184,7 +184,8 @@ class Map:
         elif isinstance(error, KeyError):
             bad = Bad("required", "is missing")
         elif isinstance(error, AttributeError | TypeError):
-            bad = Bad("invalid_type", "is empty or of the wrong kind")
+            empty = "NoneType" in str(error)
+            bad = Bad("required", "is empty") if empty else Bad("invalid_type", "is of the wrong kind")
         else:
             bad = Bad("invalid_value", "cannot be carried")
         return self._about(rule, bad, doing, row, item)

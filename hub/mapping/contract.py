@@ -12,7 +12,7 @@ from hub.mapping.xsd import Declared, Simple
 def check(spec: Spec, declared: Declared | None, report: Report, warn: Report) -> None:
     """Report where *spec* and the schema's *declared* elements disagree; without a schema, what no XML could hold."""
     schema = spec.schema.name if spec.schema is not None else ""
-    at = declared
+    at = declared if spec.root else None
     if declared is not None and declared.name != (spec.namespace or ""):
         report(1, f"namespace is '{spec.namespace or ''}', but that of {schema} is '{declared.name}'")
     for depth, name in enumerate(spec.root):
@@ -70,7 +70,8 @@ class _Contract:
                 for rule in child.rules():
                     self.report(rule.line, f"{rule.full} is not in {self.schema}{near}")
                 continue
-            self.child(child, found, where, certain)
+            if child.text is None or isinstance(child.text, Pair | Always):
+                self.child(child, found, where, certain)
         for wanted in declared.children:
             if wanted.required and wanted.name not in {child.name for child in element.children}:
                 self.missing(prefix + wanted.name, line)
@@ -111,8 +112,7 @@ class _Contract:
                 allowed = ", ".join(simple.values)
                 self.report(rule.line, f"{where} does not take '{rule.text}'; the schema allows {allowed}")
             return
-        if not isinstance(rule, Pair):
-            return
+        assert isinstance(rule, Pair)
         for form, shape in ((rule.form, rule.field.shape), *_other(rule)):
             if form is not None and form.name == "table":
                 table = self.spec.tables[form.argument]

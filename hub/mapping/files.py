@@ -245,6 +245,8 @@ class Rows:
     def _add(self, kind: int, raw: Any) -> None:
         """The amounts of a row that is faulty elsewhere still count in the file's totals, where they can be read."""
         try:
+            if (bad := self.layout.faulty(raw)) is not None:
+                raise bad
             for key, amount in self.module.names[f"s{kind}"](raw).items():
                 self._totals[key] += amount
         except Exception:

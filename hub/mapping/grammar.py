@@ -180,11 +180,11 @@ class _Grammar:
     # --- code tables ----------------------------------------------------------------------------------------------
 
     def code_table(self, item: Item) -> None:
-        name, partial = item.key, None
+        name, partial, file = item.key, None, None
         if isinstance(item.node, Text):
             codes = self.file_table(item, item.node.value)
         else:
-            codes, file = [], None
+            codes = []
             for code in item.node.items:
                 value = self.text(code.node)
                 if value is None:
@@ -210,7 +210,7 @@ class _Grammar:
                 continue
             reading[theirs], lines[theirs] = ours, line
             writing.setdefault(ours, theirs)
-        if not reading:
+        if not reading and isinstance(item.node, Branch) and file is None:
             self.report(item.line, f"table '{name}' has no codes")
         self.spec.tables[name] = Table(name, item.line, reading, writing, lines, partial)
 
@@ -239,11 +239,13 @@ class _Grammar:
         if "each" in given:
             each = self.part_field(given["each"], self.spec.message, many=True)
             if each is None:
+                self.spec.understood = False
                 return
             assert each.shape.part is not None
             part = each.shape.part
         if "fields" not in given:
             self.report(item.line, f"record '{item.key}' has no fields")
+            self.spec.understood = False
             return
         rules = self.rules(self.branch(given["fields"]), part, "")
         self.spec.records.append(Record(name=item.key, line=item.line, each=each, rules=rules))
@@ -258,6 +260,7 @@ class _Grammar:
             seen[item.key] = item.line
             if not _PLACES[self.spec.format].fullmatch(item.key):
                 self.report(item.line, f"'{item.key}' is no place in {self.spec.format}")
+                found.append(Rule(place="", full="", line=item.line))
                 continue
             where: dict[str, Any] = {"place": item.key, "full": prefix + item.key, "line": item.line}
             if self.spec.format == "fixed":
@@ -305,7 +308,9 @@ class _Grammar:
         name, _, form = node.value.partition("|")
         field = self.leaf(name.strip(), node.line, cls)
         read_form = self.form(form, node.line) if "|" in node.value else None
-        return None if field is None else Pair(field=field, form=read_form, **where)
+        if field is None or ("|" in node.value and read_form is None):
+            return None
+        return Pair(field=field, form=read_form, **where)
 
     def long(self, given: dict[str, Item], item: Item, cls: type, where: dict[str, Any]) -> Rule | None:
         if "field" not in given:
@@ -314,7 +319,7 @@ class _Grammar:
         values = {key: self.text(inner.node) for key, inner in given.items() if key in _LONG}
         field = self.leaf(values["field"] or "", given["field"].line, cls)
         form = self.form(values["form"] or "", given["form"].line) if "form" in given else None
-        if field is None:
+        if field is None or ("form" in given and form is None):
             return None
         pair = Pair(field=field, form=form, **where)
         if "default" in given:
@@ -322,8 +327,10 @@ class _Grammar:
         if "else" in given:
             name, bar, spare = (values["else"] or "").partition("|")
             other = self.leaf(name.strip(), given["else"].line, cls)
-            if other is not None:
-                pair.otherwise = (other, self.form(spare, given["else"].line) if bar else None)
+            other_form = self.form(spare, given["else"].line) if bar else None
+            if other is None or (bar and other_form is None):
+                return None
+            pair.otherwise = other, other_form
         if "only" in given:
             if values["only"] in ("write", "read"):
                 pair.only = values["only"]  # type: ignore[assignment]
@@ -341,6 +348,8 @@ class _Grammar:
             self.report(node.line, "after '=' comes 'TEXT', count(LIST) or sum(LIST.FIELD)")
             return None
         form = self.form(match["form"], node.line) if match["form"] is not None else None
+        if match["form"] is not None and form is None:
+            return None
         if match["text"] is not None:
             return Always(text=match["text"].replace("''", "'"), form=form, **where)
         name, summed = match["count"], None

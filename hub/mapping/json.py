@@ -35,6 +35,8 @@ class Node:
 def tree(rules: list[Rule], report: Report | None = None) -> Node:
     root = Node()
     for rule in rules:
+        if not rule.place:
+            continue
         at = root
         *outer, last = rule.place.split("/")
         for step in outer:

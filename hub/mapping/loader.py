@@ -74,7 +74,8 @@ class _Events:
 
     def next(self) -> yaml.Event:
         event = next(self.events)
-        self.line = event.start_mark.line + 1
+        mark: Any = event.start_mark
+        self.line = mark.line + 1
         return event
 
     def starts(self) -> bool:

@@ -152,6 +152,8 @@ class Spec:
     tables: dict[str, Table] = field(default_factory=dict)
     rules: list[Rule] = field(default_factory=list)
     records: list[Record] = field(default_factory=list)
+    #: False where a record could not be read: what the file lacks as a whole cannot be told then.
+    understood: bool = True
     #: What the partner's schema asks beyond ours, by the rule's line: never empty, no longer than.
     needed: set[int] = field(default_factory=set)
     longest: dict[int, int] = field(default_factory=dict)

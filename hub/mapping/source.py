@@ -80,7 +80,7 @@ class Module:
     text: str
 
     def place(self, traceback: TracebackType | None) -> tuple[Rule | None, str]:
-        """The rule that was at work when an exception passed, and « of LIST n» for each list item on the way."""
+        """The rule that was at work when an exception passed, and « of LIST n, LIST n» for the items on the way."""
         rule, items, above = None, "", None
         while traceback is not None:
             frame = traceback.tb_frame
@@ -90,7 +90,7 @@ class Module:
                 item = frame.f_locals.get("m", above)
                 if (repeated := self.numbers.get(frame.f_code.co_name)) is not None:
                     number = repeated[1](above, item)
-                    items += f" of {repeated[0].place} {number}" if number else ""
+                    items += f"{', ' if items else ' of '}{repeated[0].place} {number}"
                 above = item
             traceback = traceback.tb_next
         return rule, items

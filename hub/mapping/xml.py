@@ -2,7 +2,7 @@
 
 import re
 import threading
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass, field
 from operator import attrgetter
 from typing import Any
@@ -43,6 +43,8 @@ def tree(rules: list[Rule], report: Report | None = None) -> Element:
     """The elements below a scope, in the order of the map, which is the order of the wire."""
     root = Element("")
     for rule in rules:
+        if not rule.place:
+            continue
         at = root
         steps = rule.place.split("/")
         attribute = steps.pop()[1:] if steps[-1].startswith("@") else None
@@ -54,9 +56,17 @@ def tree(rules: list[Rule], report: Report | None = None) -> Element:
             at.nested = rule
         else:
             at.text = rule
-        if report and (at.children or at.nested) and (at.text or (at.nested and at.attributes)):
-            report(rule.line, f"{rule.full} would hold text and elements at once")
+    if report:
+        for element in _all(root):
+            if element.text is not None and (element.children or element.nested):
+                report(element.text.line, f"{element.text.full} would hold text and elements at once")
     return root
+
+
+def _all(element: Element) -> Iterator[Element]:
+    yield element
+    for child in element.children:
+        yield from _all(child)
 
 
 def _open(at: Element, step: str, rule: Rule, report: Report | None) -> Element:
