@@ -29,7 +29,7 @@ MESSAGES: dict[str, type] = {
     for cls in (
         BillAnswer, BillEnquiry, BillOrder, BillRegistered, BookingEnquiry, BookingOrder, BookingReply, Decision,
         GroupFiling, MovementFile, NoticeAnswer, NoticeReceived, PaymentNotice, PaymentReversal, PrintList,
-        PrintOutcomes, ReferenceEnquiry, ReferenceReply, ReferenceRequest, Roster, RosterOutcome, SettlementFile, StayNotice,
-        TripManifest, TripStatuses,
+        PrintOutcomes, ReferenceEnquiry, ReferenceReply, ReferenceRequest, Roster, RosterOutcome, SettlementFile,
+        StayNotice, TripManifest, TripStatuses,
     )
 }  # fmt: skip

@@ -43,5 +43,3 @@ class Decision:
     reason: str | None = text(20, pattern=r"[a-z_]+", path="decision.reason", default=None)
     happened: datetime | None = plain(path="decision.at", default=None)
     correction: Filing | None = plain(default=None)
-
-

@@ -76,9 +76,7 @@ def _rooms(case: Case, line: HousingLine) -> list[GuestRoom]:
     )
 
     def fill(room: Room) -> GuestRoom:
-        return GuestRoom(
-            kind=room.kind, board=room.board, rate=room.rate, guests=list(islice(guests, room.beds))
-        )
+        return GuestRoom(kind=room.kind, board=room.board, rate=room.rate, guests=list(islice(guests, room.beds)))
 
     return [fill(room) for room in line.rooms]
 
