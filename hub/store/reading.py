@@ -31,6 +31,11 @@ _unfrozen = Statement(
     .where(exchange_subject.c.exchange_id.is_(None), exchange_subject.c.state == "open")
     .group_by(exchange_subject.c.partner)
 )
+_oldest = Statement(
+    select(exchange_subject.c.partner, func.min(exchange_subject.c.created_at))
+    .where(exchange_subject.c.state == "open")
+    .group_by(exchange_subject.c.partner)
+)
 _refused = Statement(
     select(exchange_subject.c.partner, func.count())
     .where(among(exchange_subject.c.outcome, ("refused", "needs_data")))
@@ -61,8 +66,12 @@ _open_out = Statement(
     .select_from(exchange)
     .where(among(exchange.c.state, ("waiting", "leased", "sending", "in_doubt")), exchange.c.direction == "out")
 )
+# The five-minute clock is told of the latest references, so that asking costs the same however many there have been.
 _spans = Statement(
-    select(request.c.paid_at, request.c.referenced_at, request.c.partner_us).where(request.c.referenced_at.is_not(None))
+    select(request.c.paid_at, request.c.referenced_at, request.c.partner_us)
+    .where(request.c.referenced_at.is_not(None))
+    .order_by(request.c.referenced_at.desc())
+    .limit(10_000)
 )
 _number = Statement(select(sequence.c.value).where(sequence.c.name == bindparam("name")))
 _group = Statement(select(umrah_group).where(umrah_group.c.id == bindparam("id")))
@@ -174,6 +183,11 @@ class Reading:
         for partner, n in tx.all(_refused):
             of(partner)["refused"] = n
         return found
+
+    def waiting_since(self) -> dict[str, datetime]:
+        """For each partner on whom something waits, when (wall time) the oldest of it began to."""
+        with self._database.reading() as tx:
+            return {partner: moment(since) for partner, since in tx.all(_oldest)}
 
     # -- lists and lives ---------------------------------------------------------------------------------------------
 

@@ -2,6 +2,7 @@
 
 import re
 import xml.dom.minidom
+from datetime import timedelta
 from pathlib import Path
 
 import pytest
@@ -54,6 +55,19 @@ def test_now_says_what_needs_a_person(client, engine):
     page = client.get("/").text
     assert 'class="verdict needs"' in page
     assert TEXTS["suspense"]["en"] in page
+
+
+def test_now_says_how_long_something_waits_on_whom(client, as_, group, engine, monkeypatch):
+    told = as_("agent_idn_1").post("/v1/groups", group).json
+    for request in told["requests"]:
+        as_("company_1").post(f"/v1/requests/{request['id']}/decisions", {"outcome": "accept"})
+    since = engine.reading.waiting_since()
+    assert {"stay_zamzam_towers", "bus_badr"} <= set(since)
+    early = {partner: at - timedelta(minutes=7) for partner, at in since.items()}
+    monkeypatch.setattr(engine.reading, "waiting_since", lambda: early)
+    page = client.get("/").text
+    assert page.count(">7 min</td>") == len(since)
+    assert "Zamzam Towers" in page
 
 
 def test_the_timetable_lists_what_runs_and_when(client, engine):

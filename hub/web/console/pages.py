@@ -1,7 +1,7 @@
 """*Now* and *Timetable*.  The pages show counts and the names of partners; a pilgrim is never on them."""
 
 from collections.abc import Mapping
-from datetime import UTC, datetime
+from datetime import datetime, timedelta
 from pathlib import Path
 from typing import Any
 from zoneinfo import ZoneInfo
@@ -52,9 +52,15 @@ def now() -> str:
         n = found["suspense"] if kind == "suspense" else sum(counts.get(kind, 0) for counts in exchanges.values())
         if n:
             attention.append({"what": _TEXTS[kind][lang], "who": _TEXTS["who_operator"][lang], "n": n})
+    since, wall = hub().reading.waiting_since(), hub().clock.wall()
     partners = sorted(
         (
-            {"name": _partner(partner, lang), "flying": sum(counts.get(s, 0) for s in _FLYING), **counts}
+            {
+                "name": _partner(partner, lang),
+                "flying": sum(counts.get(s, 0) for s in _FLYING),
+                "oldest": _age(wall - since[partner], lang) if partner in since else None,
+                **counts,
+            }
             for partner, counts in exchanges.items()
         ),
         key=lambda row: (-sum(row.get(s, 0) for s in (*_STUCK, "in_doubt")), -row.get("waiting", 0), row["name"]),
@@ -116,7 +122,6 @@ def _page(name: str, *, business: datetime, **values: Any) -> str:
         moment=moment,
         business=business,
         hijri=f"{year}-{month:02}-{day:02}",
-        wall=datetime.now(UTC),
         **values,
     )
 
@@ -135,6 +140,15 @@ def _told(code: str, lang: str) -> str:
 def _who(code: str, lang: str) -> str:
     entry = catalogue().get(code)
     return _TEXTS[f"who_{entry.who}" if entry else "who_operator"][lang]
+
+
+def _age(age: timedelta, lang: str) -> str:
+    """How long ago, in the largest unit that fits."""
+    seconds = max(int(age.total_seconds()), 0)
+    for unit, size in (("days", 86_400), ("hours", 3_600), ("minutes", 60)):
+        if seconds >= 2 * size:
+            return f"{seconds // size} {_TEXTS[unit][lang]}"
+    return f"{seconds} {_TEXTS['seconds'][lang]}"
 
 
 def _lower(counts: Mapping[str, int]) -> dict[str, int]:
