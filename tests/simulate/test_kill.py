@@ -6,6 +6,7 @@ import signal
 import subprocess
 import sys
 import threading
+import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from datetime import datetime
@@ -33,7 +34,7 @@ class Killed(Played):
     def __init__(self, var: Path, hub: Hub, faults: str) -> None:
         super().__init__(var, hub)
         self._settings, self.faults, self.port = self.settings, faults, 0
-        self.kills = 0
+        self.kills = self.steps = 0
         self._start()
 
     def _start(self) -> None:
@@ -63,6 +64,7 @@ class Killed(Played):
         return f"http://127.0.0.1:{self.port}"
 
     def status(self) -> dict[str, Any]:
+        self.steps += 1
         try:
             return super().status()
         except requests.ConnectionError:
@@ -73,6 +75,7 @@ class Killed(Played):
         """Make the same call until it is answered well, as the hub would under one key."""
 
         def answered() -> requests.Response | None:
+            self.steps += 1
             try:
                 answer: requests.Response = call()
             except requests.RequestException:
@@ -88,9 +91,13 @@ def killing(played: Killed, seed: int) -> Iterator[None]:
     stop, dice = threading.Event(), random.Random(seed)
 
     def nemesis() -> None:
-        # Often enough to hit everything, and few enough that a slow machine gets anywhere at all.
-        while played.kills < 10 and not stop.wait(dice.uniform(0.05, 0.5)):
-            played.kill()
+        # By what was asked of the partners, not by time, so that a fast machine and a slow one are killed as often.
+        due = dice.randrange(5, 20)
+        while not stop.wait(0.001):
+            if played.steps >= due and played.kills < 10:
+                time.sleep(dice.uniform(0, 0.05))
+                played.kill()
+                due = played.steps + dice.randrange(5, 20)
 
     thread = threading.Thread(target=nemesis)
     thread.start()
