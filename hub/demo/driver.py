@@ -84,7 +84,8 @@ class Driver:
         began = time.monotonic()
         before = 0
         self._filing = True
-        with ThreadPoolExecutor(_DESKS, "desk") as desks, ThreadPoolExecutor(4, "roster") as post:
+        desks, post = ThreadPoolExecutor(_DESKS, "desk"), ThreadPoolExecutor(_DESKS, "roster")
+        try:
             waiting = set()
             for group in self._season.groups:
                 start = began + before / rate if rate else began
@@ -97,11 +98,12 @@ class Driver:
             while waiting:
                 done, waiting = wait(waiting, 0.1, FIRST_EXCEPTION)
                 for one in done:
-                    if (error := one.exception()) is not None:
-                        for other in waiting:
-                            other.cancel()
-                        raise error
+                    one.result()
                 watch()
+        finally:
+            # What has not begun yet need not begin any more: somebody wants to stop, or something is wrong.
+            for pool in (desks, post):
+                pool.shutdown(cancel_futures=True)
         self._filing = False
 
     def _file(self, group: Group) -> None:

@@ -63,7 +63,7 @@ def run(
         record = held.enter_context(contextlib.closing(Record(installation.var / "driver.jsonl")))
         season = installation.season()
         driver = Driver(installation, season, hub, record)
-        with Show(installation.terms.pilgrims, quiet=quiet) as show:
+        with Show(installation.terms, quiet=quiet) as show:
             show.stage_seconds["make"] = round(time.monotonic() - began, 3)
             try:
                 stuck, wall = _drive(show, Pace(installation, hub, simulators, driver, show.watch), driver, rate)
@@ -103,12 +103,14 @@ def _drive(show: Show, pace: Pace, driver: Driver, rate: float | None) -> tuple[
     began = time.monotonic()
     try:
         driver.file_all(rate, glance)
+        show.stage("visas")
+        stuck = pace.run(before=START + FIRST_ARRIVAL - ANNOUNCED)
+        show.stage("travel")
+        stuck = stuck or pace.run()
     except (Unexpected, NoOutcome) as wrong:
-        return str(wrong), time.monotonic() - began
-    show.stage("visas")
-    stuck = pace.run(before=START + FIRST_ARRIVAL - ANNOUNCED)
-    show.stage("travel")
-    return stuck or pace.run(), time.monotonic() - began
+        # What has come about so far is still held against the partners' books.
+        stuck = str(wrong)
+    return stuck, time.monotonic() - began
 
 
 def _known(driver: Driver, hub: Doors, stuck: str | None) -> Known:

@@ -140,7 +140,8 @@ def make(seed: int, pilgrims: int, offices: Sequence[Office], market: Market) ->
         groups.append(Group(ref, office, filing, _party(dice, people, office.country, size)))
     _doors(dice, groups)
     _payers(dice, groups)
-    _fates(dice, groups, max(1, pilgrims // 150))
+    # Ministry and missions refuse about one in twelve of these, too: two of each kind leave one of nearly each.
+    _fates(dice, groups, max(2 if pilgrims >= 100 else 1, pilgrims // 150))
     _mistakes(groups)
     return Season(seed, groups)
 

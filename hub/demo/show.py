@@ -11,6 +11,7 @@ from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, T
 from rich.table import Table
 
 from hub.demo.checker import Finding
+from hub.demo.installation import Terms
 from hub.demo.season import ENDS
 
 #: The stages that everybody goes through, in order, each with the states of those who have come no further.
@@ -27,26 +28,40 @@ STAGES: Sequence[tuple[str, tuple[str, ...]]] = (
 _REDRAW = 0.2
 
 
+def stages(states: Mapping[str, int]) -> dict[str, int]:
+    """How many have come to each stage or beyond it; whoever has ended, wherever, is beyond them all."""
+    reached: dict[str, int] = {}
+    beyond = 0
+    for name, waiting in reversed(STAGES):
+        beyond += sum(states.get(state, 0) for state in waiting)
+        reached[name] = beyond
+    return reached
+
+
 class Show:
     """Live bars on a terminal, a line a stage into a pipe, nothing at all when *quiet*."""
 
-    def __init__(self, pilgrims: int, *, quiet: bool = False) -> None:
-        self._pilgrims = pilgrims
+    def __init__(self, terms: Terms, *, quiet: bool = False) -> None:
+        self._terms = terms
         self._quiet = quiet
         self.console = Console(stderr=quiet, highlight=False)
         self._progress: Progress | None = None
         self._bars: dict[str, Any] = {}
         self._drawn = 0.0
+        self._states: Mapping[str, int] = {}
         self.stage_seconds: dict[str, float] = {}
         self._stage: tuple[str, float] | None = None
 
     def __enter__(self) -> Self:
+        if not self._quiet:
+            terms = self._terms
+            self.console.print(f"A season of {terms.pilgrims} pilgrims, seed {terms.seed}, faults {terms.faults}")
         if not self._quiet and sys.stdout.isatty():
             self._progress = Progress(
                 TextColumn("{task.description:>16}"), BarColumn(40), MofNCompleteColumn(), TimeElapsedColumn(),
                 console=self.console, refresh_per_second=4,
             )  # fmt: skip
-            self._bars = {name: self._progress.add_task(name, total=self._pilgrims) for name, _ in STAGES}
+            self._bars = {name: self._progress.add_task(name, total=self._terms.pilgrims) for name, _ in STAGES}
             self._progress.start()
         return self
 
@@ -54,6 +69,7 @@ class Show:
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
         if self._progress is not None:
+            self._draw(self._progress)
             self._progress.stop()
 
     def stage(self, name: str | None) -> None:
@@ -67,15 +83,14 @@ class Show:
 
     def watch(self, now: Mapping[str, Any]) -> None:
         """Draw how far everybody is, by the hub's figures."""
-        moment = time.monotonic()
-        if self._progress is None or moment - self._drawn < _REDRAW:
-            return
-        self._drawn = moment
-        states = now["states"]
-        beyond = 0
-        for name, waiting in reversed(STAGES):
-            beyond += sum(states.get(state, 0) for state in waiting)
-            self._progress.update(self._bars[name], completed=beyond)
+        self._states = now["states"]
+        if self._progress is not None and time.monotonic() - self._drawn > _REDRAW:
+            self._draw(self._progress)
+
+    def _draw(self, progress: Progress) -> None:
+        self._drawn = time.monotonic()
+        for name, reached in stages(self._states).items():
+            progress.update(self._bars[name], completed=reached)
 
     def _line(self, text: str) -> None:
         if self._progress is None and not self._quiet:
@@ -103,9 +118,11 @@ class Show:
         self.console.print(partners)
         seconds = report["seconds_to_reference"]
         shown = ", ".join(f"{name} {seconds[name]:.2f}" for name in ("p50", "p99", "max") if seconds[name] is not None)
+        stages = ", ".join(f"{name} {spent:.1f}" for name, spent in report["stage_seconds"].items())
         self.console.print(
             f"{report['pilgrims']} pilgrims in {report['wall_s']:.1f} s, {report['pilgrims_per_s']:.1f} a second; "
             f"{report['references']} references, {report['visas']} visas, {report['exited']} home again\n"
+            f"seconds of each stage: {stages}\n"
             f"seconds from payment to reference, the partner's own time taken off: {shown or 'none'}\n"
             f"lost {report['lost']}, doubled {report['doubled']}, unexplained {report['unexplained']}",
             soft_wrap=True,
