@@ -113,7 +113,12 @@ class Delivery:
         line_class: Any = getattr(map_.message, "line", map_.message)
         wanted: list[tuple[Row, Any]] = []
         for row in rows:
-            line = line_class.project(self._case(tx, row), _subject_of(row))
+            try:
+                line = line_class.project(self._case(tx, row), _subject_of(row))
+            except Exception as error:  # one case that cannot be told must not stop everybody behind it
+                log.error("project_failed", partner=partner.id, operation=operation.name, exc_info=error)
+                self._undeliverable(tx, row, "internal", at)
+                continue
             if line is None:
                 self._ledger.settle_subject(tx, at, row, "withdrawn", None)
             else:
@@ -352,6 +357,15 @@ class Delivery:
         self._ledger.raise_incident(
             tx, at, "exchange", code, "operator",
             partner=row["partner"], operation=row["operation"], exchange_id=as_uuid(row["id"]),
+        )  # fmt: skip
+
+    def park(self, tx: Transaction, work: Work, code: str, at: Moment) -> None:
+        """Put an exchange before an engineer as it is; its lane waits, everything else goes on."""
+        row = self._ledger.get(tx, work.exchange)
+        self._ledger.move(tx, at, row, "parked", code=code, owner="engineer")
+        self._ledger.raise_incident(
+            tx, at, "exchange", code, "engineer",
+            partner=work.partner.id, operation=work.operation.name, exchange_id=work.exchange,
         )  # fmt: skip
 
     def _in_doubt(

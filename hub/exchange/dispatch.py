@@ -19,12 +19,12 @@ from hub.exchange.delivery import Delivery, Reply, Work
 from hub.partners import Operation, Register
 from hub.partners.partner import Partner
 from hub.settings import ConfigError as SettingMissing
-from hub.store.database import Database, Transaction
+from hub.store.database import Database
 from hub.store.ledger import Ledger, Moment
 
 log = structlog.get_logger(__name__)
 
-SENDERS = 16  # threads of the send pool
+SENDERS = 64  # threads of the send pool: many more than a few slow partners can hold at once
 TRIPPED = 3  # failures in a row after which a partner is left alone
 REST = (0.5, 30.0)  # seconds: the first and the longest rest
 
@@ -185,14 +185,18 @@ class Dispatcher:
             del slots.sent[: -max(partner.limits.per_second, 1)]
         found()
         result = self._send(claimed)
-        reply = self._delivery.read(claimed, result) if isinstance(result, Answered) else Reply()
-
-        def settle(tx: Transaction) -> None:
-            self._delivery.settle(tx, claimed, result, reply, self._now())
-
-        self._database.unit(settle)
+        self._settle(claimed, result)
         self._mood(slots, isinstance(result, Unavailable | Throttled))
         return 0.0
+
+    def _settle(self, work: Work, result: Answered | Failure) -> None:
+        reply = self._delivery.read(work, result) if isinstance(result, Answered) else Reply()
+        try:
+            self._database.unit(lambda tx: self._delivery.settle(tx, work, result, reply, self._now()))
+        except Exception as error:
+            # Whatever went wrong with it, it must not go round and round, nor stand in "sending" for ever.
+            log.error("settle_failed", partner=work.partner.id, exchange=work.exchange, exc_info=error)
+            self._database.unit(lambda tx: self._delivery.park(tx, work, "internal", self._now()))
 
     def _send(self, work: Work) -> Answered | Failure:
         try:

@@ -106,12 +106,13 @@ class Cases:
         self._agent_of = agent_of
         self._kept: OrderedDict[UUID, Kept] = OrderedDict()
 
-    def forget(self, groups: set[UUID]) -> None:
-        """Drop kept cases whose unit was rolled back (all, when it cannot be said which)."""
-        if not groups:
+    def forget(self, groups: set[UUID] | None) -> None:
+        """Drop kept cases whose unit was rolled back; None drops all of them."""
+        if groups is None:
             self._kept.clear()
-        for group in groups:
-            self._kept.pop(group, None)
+        else:
+            for group in groups:
+                self._kept.pop(group, None)
 
     def agent(self, agent_id: str) -> Agent:
         """An agent's present standing, as the register has it."""

@@ -127,7 +127,7 @@ class Database:
         self._jobs: queue.SimpleQueue[_Job[Any] | None] = queue.SimpleQueue()
         self._local = threading.local()
         self._readers: list[sqlite3.Connection] = []
-        self._on_rollback: Callable[[set[UUID]], None] = lambda groups: None
+        self._on_rollback: Callable[[set[UUID] | None], None] = lambda groups: None
         self._busy = 0
         self._writer_connection = self._connect()
         os.chmod(path, 0o600)
@@ -164,8 +164,9 @@ class Database:
                     self._writer_connection.execute(str(CreateIndex(index).compile(dialect=_dialect)))
         self._writer_connection.execute("COMMIT")
 
-    def on_rollback(self, forget: Callable[[set[UUID]], None]) -> None:
-        """*forget* is told the groups that a failed unit had touched, so that no cache keeps what was not written."""
+    def on_rollback(self, forget: Callable[[set[UUID] | None], None]) -> None:
+        """*forget* hears which groups a failed unit had touched, or None for all, so that no cache keeps what was not
+        written."""
         self._on_rollback = forget
 
     def submit(self, unit: Unit[T]) -> "Future[T]":
@@ -244,7 +245,7 @@ class Database:
     def _rollback_all(self, jobs: list["_Job[Any]"], error: BaseException) -> None:
         if self._writer_connection.in_transaction:
             self._writer_connection.execute("ROLLBACK")
-        self._on_rollback(set())
+        self._on_rollback(None)
         for job in jobs:
             if not job.future.done():
                 job.future.set_exception(HubError("disk_full") if _is_full(error) else error)

@@ -66,6 +66,7 @@ request = Table(
     Index("request_group", "group_id", "member", unique=True),
     Index("request_state", "state", "id"),
     Index("request_due", "due"),
+    Index("request_referenced", "referenced_at"),
 )
 
 voucher = Table(

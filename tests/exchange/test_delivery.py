@@ -157,3 +157,57 @@ def test_a_request_cancelled_before_it_left_is_withdrawn(make, ministry):
         "done",
         "withdrawn",
     ]
+
+
+def test_an_answer_that_breaks_us_is_parked_for_an_engineer_and_the_others_go_on(make, ministry, monkeypatch):
+    hub = make(MOFA_URL=ministry.url)
+    hub.paid()
+
+    def breaks(*_):
+        raise ZeroDivisionError
+
+    monkeypatch.setattr(hub.engine.dispatcher._delivery, "_answered", breaks)
+    hub.drain()
+    assert hub.rows("SELECT state, owner FROM exchange WHERE operation = 'request_reference'") == [
+        ("parked", "engineer")
+    ]
+    assert hub.incidents() == [("exchange", "internal")]
+    assert hub.states() == ["SENT_FOR_REFERENCE"] * 2
+
+
+def test_a_case_that_cannot_be_told_stops_nobody_behind_it(make, ministry, monkeypatch):
+    from hub.canonical.messages.mofa import Application
+
+    hub = make(MOFA_URL=ministry.url)
+    hub.paid()
+    real, calls = Application.project.__func__, []
+
+    def first_breaks(cls, case, subject):
+        calls.append(1)
+        if len(calls) == 1:
+            raise AttributeError("a fault of ours")
+        return real(cls, case, subject)
+
+    monkeypatch.setattr(Application, "project", classmethod(first_breaks))
+    hub.drain()
+    assert sorted(hub.states()) == ["REFERENCE_ISSUED", "SENT_FOR_REFERENCE"]
+    assert hub.incidents() == [("exchange", "internal")]
+
+
+def test_a_name_that_the_partner_cannot_hold_goes_to_a_person_and_the_others_go_on(make, ministry, monkeypatch):
+    hub = make(MOFA_URL=ministry.url)
+    hub.paid()
+    map_ = hub.engine.register.map("mofa/visa_reference", "request_reference", "request")
+    real = map_.write
+
+    def write(message):
+        from hub.mapping import MapError
+
+        if any(a.given_name == "SITI" for a in message.applications):
+            raise MapError("encoding_cannot_hold", path="m", line=1, place="p", field="family_name", text="x")
+        return real(message)
+
+    monkeypatch.setattr(map_, "write", write)
+    hub.drain()
+    assert sorted(hub.states()) == ["REFERENCE_ISSUED", "SENT_FOR_REFERENCE"]
+    assert hub.incidents() == [("exchange", "encoding_cannot_hold")]
