@@ -72,7 +72,7 @@ class Map:
     def read(self, data: bytes, *, date_order: str | None = None) -> Any:
         """The message that *data* is.  XML may come in a SOAP 1.1 or 1.2 envelope or bare.
 
-        ``date_order`` (``DMY`` or ``MDY``) is what the partner declares for fields with ``date declared``.
+        ``date_order`` (``DMY``, ``MDY``, ``YMD``) is what the partner declares for fields with ``date declared``.
         Raises :class:`MapError`; ``XmlRefused`` or ``HubError`` (``json_…``) for what is no XML or JSON at all;
         :class:`SoapFault` where the envelope holds a fault.
         """

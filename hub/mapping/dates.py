@@ -122,12 +122,15 @@ _DECLARED = re.compile(r"([0-9]{1,2})[-/. ]([0-9]{1,2})[-/. ]([0-9]{4})")
 
 @lru_cache(_KEPT)
 def declared(text: str, order: str | None) -> date:
-    """A date in the order that the partner's row declares (``DMY`` or ``MDY``), or year first; never a guess."""
+    """A date in the order that the partner's row declares (``DMY``, ``MDY``), or year first; never a guess.
+
+    ``YMD`` declares that every date has its year first.
+    """
     text = text.strip()
     try:
         if match := _ISO.fullmatch(text):
             return date(int(match[1]), int(match[2]), int(match[3]))
-        if match := _DECLARED.fullmatch(text):
+        if order != "YMD" and (match := _DECLARED.fullmatch(text)):
             first, second, year = int(match[1]), int(match[2]), int(match[3])
             if order is None:
                 if first <= 12 and second <= 12 and first != second:

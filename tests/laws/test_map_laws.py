@@ -27,7 +27,7 @@ def test_there_are_maps() -> None:
 
 @pytest.mark.parametrize("path", MAPS + DESIGN, ids=name)
 def test_laws(path: Path) -> None:
-    laws.hold(loaded(path), examples=40)
+    laws.hold(loaded(path), examples=100)
 
 
 @pytest.mark.parametrize("path", MAPS + DESIGN, ids=name)

@@ -31,7 +31,7 @@ def code(act, *given, **named):
     return caught.value.code
 
 
-# --- fixed width -------------------------------------------------------------------------------------------------------
+# --- fixed width --------------------------------------------------------------------------------------------------
 
 
 def test_rows_stand_alone():
@@ -188,7 +188,7 @@ def test_columns_that_are_only_read_are_blank(loaded):
     assert map_.read(old).lines[0].booked_on == date(1984, 2, 17)
 
 
-# --- csv -----------------------------------------------------------------------------------------------------------------
+# --- csv ----------------------------------------------------------------------------------------------------------
 
 
 def test_the_order_of_columns_does_not_matter():
@@ -226,6 +226,8 @@ def test_delimiters_and_marks(delimiter, mark):
         ("04-23-2000", None, date(2000, 4, 23)),
         ("23/04/2000", "MDY", "invalid_value"),
         ("03/04/00", "DMY", "invalid_value"),
+        ("23/04/2000", "YMD", "invalid_value"),
+        ("2000/04/23", "YMD", date(2000, 4, 23)),
         ("2000-13-01", None, "invalid_value"),
         ("soon", None, "invalid_value"),
         ("", None, "invalid_value"),
@@ -286,7 +288,8 @@ def test_headings():
 
 
 def test_rows_of_a_csv_file():
-    wire = b"\nkind,name,Birth Date,trips,score,active\n\n+D,A,2000-01-01,1,1,true,\n+D,B\n,,,,,\n+D,C,2000-01-01,1,1,true,9\nX,D,2000-01-01,1,1,true\n"
+    wire = b"\nkind,name,Birth Date,trips,score,active\n\n+D,A,2000-01-01,1,1,true,\n+D,B\n"
+    wire += b",,,,,\n+D,C,2000-01-01,1,1,true,9\nX,D,2000-01-01,1,1,true\n"
     rows = list(design("drivers").rows(wire))
     assert [(row.number, row.fault and row.fault.code) for row in rows] == [
         (4, "map_length"), (5, "invalid_value"), (7, "map_length"), (8, "map_constant"),
@@ -317,7 +320,7 @@ def test_a_part_half_there():
     assert (row.fault.code, row.fault.field) == ("required", "licence.number")
 
 
-# --- spreadsheets -------------------------------------------------------------------------------------------------------------
+# --- spreadsheets -------------------------------------------------------------------------------------------------
 
 
 def workbook(*rows):

@@ -63,7 +63,8 @@ def test_forms(loaded, format, root, number):
 def test_forms_that_do_not_fit(faults):
     found = faults(FORMS.format(format="json", root="", number="number"))
     assert found == [
-        "10: form 'date YYYY' loses MM DD of date 'driver.born'; give a fuller form, or say 'only: write', or 'lossy: WHY'"
+        "10: form 'date YYYY' loses MM DD of date 'driver.born'; "
+        "give a fuller form, or say 'only: write', or 'lossy: WHY'"
     ]
 
 
@@ -86,7 +87,8 @@ def test_json_numbers_are_numbers(loaded):
 
 
 def test_a_json_number_of_many_digits(faults):
-    text = "message: SettlementFile\nformat: json\nfields:\n  a: file_no | number\n  l:\n    each: lines\n    fields: {s: = sum(x.y)}\n"
+    text = "message: SettlementFile\nformat: json\nfields:\n  a: file_no | number\n"
+    text += "  l:\n    each: lines\n    fields: {s: = sum(x.y)}\n"
     assert "7: no field 'x' in SettlementLine" in faults(text)
     bank = "message: HotelBooking\nformat: json\nfields:\n  s: = sum(rooms.rate) | number\n"
     assert any("a JSON number carries 15 exactly: take '| text'" in fault for fault in faults(bank))
@@ -217,7 +219,7 @@ def test_digits_only_where_they_are_all(tmp_path):
     laws.hold(load(path), 20)
 
 
-# --- where things lie ---------------------------------------------------------------------------------------------------------
+# --- where things lie ---------------------------------------------------------------------------------------------
 
 
 @pytest.fixture
@@ -306,14 +308,19 @@ def test_warnings_do_not_stop_a_map(planted, write_map):
     laws.hold(map_, 20)
 
 
-# --- schemas ------------------------------------------------------------------------------------------------------------------
+# --- schemas ------------------------------------------------------------------------------------------------------
+
+
+XS = 'xmlns:xs="http://www.w3.org/2001/XMLSchema"'
 
 
 def schema(body: str, form: str = 'elementFormDefault="qualified"') -> str:
-    return f'<xs:schema xmlns:xs="http://www.w3.org/2001/XMLSchema" targetNamespace="urn:x" xmlns="urn:x" {form}>{body}</xs:schema>'
+    head = f'<xs:schema {XS} targetNamespace="urn:x" xmlns="urn:x" {form}>'
+    return f"{head}{body}</xs:schema>"
 
 
-MAP = "message: Licence\nformat: xml\nnamespace: urn:x\nroot: L\nschema: l.xsd\nfields:\n  No: number\n  Until: expires_on\n"
+MAP = "message: Licence\nformat: xml\nnamespace: urn:x\nroot: L\nschema: l.xsd\n"
+MAP += "fields:\n  No: number\n  Until: expires_on\n"
 
 
 def licence(tmp_path, body, text=MAP, form='elementFormDefault="qualified"', **files):
@@ -336,12 +343,15 @@ def element(content, name="L"):
     ("body", "wanted"),
     [
         (element(f"<xs:sequence>{NO}{UNTIL}</xs:sequence>"), []),
-        (element(f"<xs:sequence><xs:annotation/><xs:sequence>{NO}</xs:sequence>{UNTIL}<xs:any namespace='##other' minOccurs='0'/></xs:sequence>"), []),
+        (element(f"<xs:sequence><xs:annotation/><xs:sequence>{NO}</xs:sequence>{UNTIL}"
+                 "<xs:any namespace='##other' minOccurs='0'/></xs:sequence>"), []),
         (element(f"<xs:all>{UNTIL}{NO}</xs:all>"), []),
         (element('<xs:group ref="G"/>') + f'<xs:group name="G"><xs:sequence>{NO}{UNTIL}</xs:sequence></xs:group>', []),
         (element(f"<xs:choice maxOccurs='2'>{NO}{UNTIL}</xs:choice>"),
-         ["7: No may stand many times in l.xsd: map it with 'each:'", "8: Until may stand many times in l.xsd: map it with 'each:'"]),
-        ('<xs:element name="L" type="T"/><xs:complexType name="B"><xs:sequence>' + NO + "</xs:sequence></xs:complexType>"
+         ["7: No may stand many times in l.xsd: map it with 'each:'",
+          "8: Until may stand many times in l.xsd: map it with 'each:'"]),
+        ('<xs:element name="L" type="T"/>'
+         f'<xs:complexType name="B"><xs:sequence>{NO}</xs:sequence></xs:complexType>'
          '<xs:complexType name="T"><xs:complexContent><xs:extension base="B"><xs:sequence>' + UNTIL +
          "</xs:sequence></xs:extension></xs:complexContent></xs:complexType>", []),
         (element(f'<xs:sequence>{NO}{UNTIL}</xs:sequence><xs:attributeGroup ref="A"/>') +
@@ -349,11 +359,13 @@ def element(content, name="L"):
          ["6: @v is required by l.xsd but nothing is written to it"]),
         (element(f'<xs:sequence><xs:element name="No" type="S"/>{UNTIL}</xs:sequence>') +
          '<xs:simpleType name="S"><xs:restriction base="R"/></xs:simpleType>'
-         '<xs:simpleType name="R"><xs:restriction base="xs:string"><xs:length value="4"/></xs:restriction></xs:simpleType>',
+         '<xs:simpleType name="R"><xs:restriction base="xs:string"><xs:length value="4"/></xs:restriction>'
+         "</xs:simpleType>",
          ["7: 'number' may have 10 characters, No takes 4: longer values are refused when written   (warning)"]),
         (element(f'<xs:sequence><xs:element name="No" type="S"/>{UNTIL}</xs:sequence>') +
          '<xs:simpleType name="S"><xs:union memberTypes="xs:string xs:token"/></xs:simpleType>', []),
-        (element(f'<xs:sequence><xs:element name="No"><xs:complexType mixed="true"/></xs:element>{UNTIL}</xs:sequence>'), []),
+        (element('<xs:sequence><xs:element name="No"><xs:complexType mixed="true"/></xs:element>'
+                 f"{UNTIL}</xs:sequence>"), []),
         (element(f"<xs:sequence>{NO}<xs:element name='Until' type='xs:date'/></xs:sequence>"),
          ["8: Until is required by l.xsd, but 'expires_on' may be empty: then it is refused when written   (warning)"]),
         (element(f'<xs:sequence>{NO}{UNTIL}<xs:element ref="L" minOccurs="0"/></xs:sequence>'), []),
@@ -366,12 +378,12 @@ def test_what_a_schema_may_say(tmp_path, body, wanted):
 
 def test_schemas_of_several_files(tmp_path):
     common = schema('<xs:complexType name="T"><xs:sequence>' + NO + UNTIL + "</xs:sequence></xs:complexType>")
-    body = '<xs:include schemaLocation="common.xsd"/><xs:include schemaLocation="common.xsd"/><xs:element name="L" type="T"/>'
+    body = '<xs:include schemaLocation="common.xsd"/>' * 2 + '<xs:element name="L" type="T"/>'
     assert licence(tmp_path, body, common=common) == []
     imported = '<xs:import namespace="urn:y" schemaLocation="y.xsd"/>' + element(
         f"<xs:sequence>{NO}{UNTIL}</xs:sequence>"
     )
-    other = '<xs:schema xmlns:xs="http://www.w3.org/2001/XMLSchema" targetNamespace="urn:y"><xs:element name="Q"/></xs:schema>'
+    other = f'<xs:schema {XS} targetNamespace="urn:y"><xs:element name="Q"/></xs:schema>'
     assert licence(tmp_path, imported, y=other) == []
     outside = '<xs:include schemaLocation="../common.xsd"/>' + element(f"<xs:sequence>{NO}{UNTIL}</xs:sequence>")
     assert licence(tmp_path, outside) == ["1: l.xsd cannot be read: schema_outside (file=l.xsd)"]
@@ -390,7 +402,7 @@ def test_attributes_of_the_scope(tmp_path):
     ]
 
 
-# --- what must never happen ---------------------------------------------------------------------------------------------------
+# --- what must never happen ---------------------------------------------------------------------------------------
 
 
 def test_a_hostile_key_runs_nothing(loaded):
