@@ -1,8 +1,8 @@
 """The partners, played: a process of its own that answers the hub as ministry, banks, houses, carriers and posts would.
 
 It reads the same manifests, contracts and maps as the hub and shares nothing else with it: its own ledger, its own
-decisions, its own sequence numbers.  ``run(settings, var, seed, faults, port)`` serves until it is stopped and may be
-killed at any moment; started again with the same *var*, *seed* and *faults* it goes on where it was.
+decisions, its own sequence numbers.  ``process.run(settings, var, seed, faults, port)`` serves until it is stopped and
+may be killed at any moment; started again with the same *var*, *seed* and *faults* it goes on where it was.
 
 What it keeps
     ``<var>/simulators.db`` (SQLite): every byte received, before it was understood (``received``); every decision,
@@ -41,22 +41,6 @@ When it acts
 What happened, for whoever checks the hub against it: :func:`hub.simulate.ledger_check.count`.
 """
 
-FATES = (
-    "normal",  # expected the day before, entered, exited
-    "no_show_then_enters",  # expected and missed two days before, then as normal
-    "turned_back",  # expected, turned back at the border
-    "never_travels",  # nothing is ever told
-    "overstays_exits_late",  # as normal, with exits_at after the end of the stay
-    "overstays_reported_deported",  # entered, deported at exits_at
-    "deceased",  # entered; no exit
-    "late_exit_file",  # as normal, but the exit is only written at told_at
-)
-PAYS = (
-    "full",  # the whole amount, at once
-    "parts",  # 60 % at once, the rest the next morning
-    "over",  # 100.00 more than the amount, at once
-    "twice",  # the whole amount, two times
-    "never",
-    "late",  # the whole amount an hour before the bill expires, which the bank tells only at ``at``
-    "reversed",  # 40 % at once, taken back the next morning and the whole amount paid then
-)
+from hub.simulate.plan import FATES, PAYS
+
+__all__ = ["FATES", "PAYS"]

@@ -7,6 +7,26 @@ from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
 
+FATES = (
+    "normal",  # expected the day before, entered, exited
+    "no_show_then_enters",  # expected and missed two days before, then as normal
+    "turned_back",  # expected, turned back at the border
+    "never_travels",  # nothing is ever told
+    "overstays_exits_late",  # as normal, with exits_at after the end of the stay
+    "overstays_reported_deported",  # entered, deported at exits_at
+    "deceased",  # entered; no exit
+    "late_exit_file",  # as normal, but the exit is only written at told_at
+)
+PAYS = (
+    "full",  # the whole amount, at once
+    "parts",  # 60 % at once, the rest the next morning
+    "over",  # 100.00 more than the amount, at once
+    "twice",  # the whole amount, two times
+    "never",
+    "late",  # the whole amount an hour before the bill expires, which the bank tells only at ``at``
+    "reversed",  # 40 % at once, taken back the next morning and the whole amount paid then
+)
+
 
 @dataclass(frozen=True, slots=True)
 class Travels:
@@ -73,7 +93,14 @@ class Plan:
         seen = (found.st_mtime_ns, found.st_ino)
         if seen != self._seen:
             read = json.loads(self._path.read_text("utf-8"))
-            self._travellers, self._payers = read.get("travellers", {}), read.get("payers", {})
+            travellers, payers = read.get("travellers", {}), read.get("payers", {})
+            for known, given in (
+                (FATES, {t["fate"] for t in travellers.values()}),
+                (PAYS, {p["pays"] for p in payers.values()}),
+            ):
+                if unknown := given - set(known):
+                    raise ValueError(f"{self._path.name}: nobody knows how to play {', '.join(sorted(unknown))}")
+            self._travellers, self._payers = travellers, payers
             self._seen = seen
 
 

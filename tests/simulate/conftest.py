@@ -14,7 +14,7 @@ import pytest
 import requests
 
 from hub import partners
-from hub.channels import FileManifest, Inbox, Outgoing, open_channel
+from hub.channels import FileManifest, Inbox, Outgoing, Target, open_channel
 from hub.clock import BusinessClock
 from hub.security import signing
 from hub.settings import Settings, load
@@ -169,7 +169,8 @@ class Played:
     def put(self, partner: str, name: str, body: bytes) -> None:
         """Write a file for *partner*, as the hub's channel does."""
         found = partners.load(load(None, {})).partners[partner]
-        target = Target_of(found, self.var / "files" / partner / "to_partner")
+        folder = str(self.var / "files" / partner / "to_partner")
+        target = Target(partner, "files", folder, 10, 1, {"name": "any"}, found.adapter.folder)
         answer = open_channel("files").send(target, Outgoing(body, None, name, 1, None, None, time.monotonic() + 10))
         assert answer.status == 201  # type: ignore[union-attr]
 
@@ -185,12 +186,6 @@ class Played:
             found.append((arrived.name, arrived.body, arrived.manifest))
             inbox.done(arrived)
         return found
-
-
-def Target_of(partner: Any, folder: Path) -> Any:
-    from hub.channels import Target
-
-    return Target(partner.id, "files", str(folder), 10, 1, {"name": "any"}, partner.adapter.folder)
 
 
 def application(key: str, number: str, state: str = "203") -> str:
