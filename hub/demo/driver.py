@@ -10,7 +10,7 @@ import threading
 import time
 from collections.abc import Callable, Iterable, Mapping
 from concurrent.futures import FIRST_EXCEPTION, ThreadPoolExecutor, wait
-from typing import Any, NamedTuple
+from typing import Any, ClassVar, NamedTuple
 from urllib.parse import urlencode
 
 from hub.demo import rosters
@@ -36,6 +36,9 @@ class Filed(NamedTuple):
     request_no: str
 
 
+Answers = Mapping[str, Callable[["Driver", Mapping[str, Any]], bool]]
+
+
 class Driver:
     """Drives *season* through the doors of *installation*'s hub; goes on from *record*."""
 
@@ -55,7 +58,7 @@ class Driver:
         self.refused_as_planned: set[str] = set()
         self._groups = {group.ref: group for group in season.groups}
         self._done: set[str] = set()
-        self._counts: dict[str, int] = {}
+        self._attended: dict[str, Mapping[str, int]] = {}
         self._filing = False
         self._recall()
         installation.write_plan(season, self.stay_at_home)
@@ -193,17 +196,19 @@ class Driver:
         self._record.add(t="done", key=key)
         return answer.status < 300
 
-    def attend(self, now: Mapping[str, Any]) -> int:
-        """Answer whatever waits for a desk, by *now* (the hub's own figures); how many decisions were taken."""
+    def attend(self, now: Mapping[str, Any], *, quiet: bool = True) -> int:
+        """Answer whatever waits for a desk, by *now* (the hub's own figures); how many decisions were taken.
+
+        Unless the hub is *quiet*, only what waits for nothing but an answer; the rest is of people on their way.
+        """
         states: Mapping[str, int] = now["states"]
         taken = 0
-        for state, answer in self._answers.items():
-            if states.get(state, 0) and states[state] != self._counts.get(state) and self._wanted(state):
-                rows = self._in(state)
-                results = [answer(self, row) for row in rows if row["id"] in self.about]
+        for state, answer in self._answers.items() if quiet else self._waiting.items():
+            # While nobody has moved at all, whoever is in a state has nothing new to ask.
+            if states.get(state, 0) and states != self._attended.get(state) and self._wanted(state):
+                results = [answer(self, row) for row in self._in(state) if row["id"] in self.about]
                 taken += sum(results)
-                # The same people as last time have nothing new to ask; whoever is answered leaves the state.
-                self._counts[state] = states[state] if not any(results) else -1
+                self._attended[state] = dict(states)
         return taken
 
     def _wanted(self, state: str) -> bool:
@@ -270,11 +275,14 @@ class Driver:
                         lost |= self._cancel(state)
         return lost
 
-    _answers: Mapping[str, Callable[["Driver", Mapping[str, Any]], bool]] = {
+    _waiting: ClassVar[Answers] = {
         "SUBMITTED": _accept,
         "RETURNED": _correct,
         "NEEDS_DATA": _correct,
         "WAITING_COMPANION": _cancel,
+    }
+    _answers: ClassVar[Answers] = {
+        **_waiting,
         "INSIDE": _mourn,
         "OVERSTAYED": _report,
         "REFERENCE_REFUSED": _leave_dependants,

@@ -12,6 +12,8 @@ from hub.demo.season import ENDS, START
 
 #: Wall seconds between two looks: short just after a jump, longer the longer the work takes.
 _FIRST_LOOK, _LAST_LOOK = 0.01, 0.08
+#: Wall seconds between two looks of the desks while something is open.
+_GLANCE = 0.25
 #: Wall seconds in which nothing at all changed, after which the season is called stuck.
 _STUCK = 120.0
 #: Times in a row that the hub's schedule came round and files still lay uncollected.
@@ -33,11 +35,18 @@ class Pace:
         # Up to here everybody must have acted.  Not the clock's own now: it runs on while they do.
         self._present = START
         self.now: Now = {}
+        self._glanced = 0.0
 
     def start(self) -> None:
         """Wait until both answer for the first time."""
         self._simulators.get(None, "/_status")
         self._hub.get(None, "/health")
+
+    def glance(self) -> None:
+        """Show how far everybody is, and let the desks answer, every now and then."""
+        if time.monotonic() - self._glanced > _GLANCE:
+            self._driver.attend(self.look(), quiet=False)
+            self._glanced = time.monotonic()
 
     def look(self) -> Now:
         """The hub's own figures, shown and remembered."""
@@ -93,8 +102,10 @@ class Pace:
         pause, since, last = _FIRST_LOOK, time.monotonic(), None
         while True:
             before = self._open()
+            if before is None:
+                self.glance()
             # What left one side while we looked at the other shows in a second look at the first.
-            if before is not None and not self._driver.attend(self.now) and self._open() == before:
+            elif not self._driver.attend(self.now) and self._open() == before:
                 return None
             seen = (self.now.get("states"), self.now.get("exchanges"), self.now.get("ticked_to"))
             if seen != last:

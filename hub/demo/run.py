@@ -26,8 +26,6 @@ from hub.simulate.ledger_check import count
 
 #: Travellers are announced and missed so long before they come; until then it is all desks and ministries.
 ANNOUNCED = timedelta(days=3)
-#: Wall seconds between two looks while groups are still being filed.
-_GLANCE = 0.25
 
 
 def run(
@@ -89,20 +87,12 @@ def run(
 
 def _drive(show: Show, pace: Pace, driver: Driver, rate: float | None) -> tuple[str | None, float]:
     """File everybody and let the season pass; why it could not come to its end, if so, and the wall seconds it took."""
-    glanced = 0.0
-
-    def glance() -> None:
-        nonlocal glanced
-        if time.monotonic() - glanced > _GLANCE:
-            driver.attend(pace.look())
-            glanced = time.monotonic()
-
     show.stage("start")
     pace.start()
     show.stage("file")
     began = time.monotonic()
     try:
-        driver.file_all(rate, glance)
+        driver.file_all(rate, pace.glance)
         show.stage("visas")
         stuck = pace.run(before=START + FIRST_ARRIVAL - ANNOUNCED)
         show.stage("travel")
