@@ -8,7 +8,7 @@ from hub.canonical.declare import Shape, shapes
 from hub.canonical.names import fold
 from hub.mapping import contract, csv, fixed, forms, json
 from hub.mapping.grammar import closest
-from hub.mapping.model import MISSING, Always, Each, Form, Group, Pair, Report, Rule, Spec, every_rule, rules_for
+from hub.mapping.model import MISSING, Always, Each, Form, Group, Pair, Report, Rule, Spec, Todo, every_rule, rules_for
 from hub.mapping.source import sum_start
 from hub.mapping.xsd import Declared
 
@@ -22,6 +22,10 @@ def check(spec: Spec, declared: Declared | None, report: Report, warn: Report) -
             checks.pair(rule)
         elif isinstance(rule, Always):
             checks.always(rule)
+        elif isinstance(rule, Todo):
+            checks.undecided(rule.line, f"{rule.full} is still to do")
+    for line, text in spec.todo.items():
+        checks.undecided(line, text)
     if spec.format == "xml":
         contract.check(spec, declared, report, warn)
     elif spec.format == "json":
@@ -44,6 +48,10 @@ def _scopes_of(rules: list[Rule]) -> Iterable[list[Rule]]:
 class _Checks:
     def __init__(self, spec: Spec, report: Report, warn: Report) -> None:
         self.spec, self.report, self.warn = spec, report, warn
+
+    def undecided(self, line: int, text: str) -> None:
+        """Something that a draft may leave open."""
+        (self.warn if self.spec.draft is not None else self.report)(line, text)
 
     # --- whole scopes: is everything read, and once? --------------------------------------------------------------
 
@@ -76,7 +84,7 @@ class _Checks:
             read[rule.field.names] = rule
             if inner and isinstance(rule, Group | Each) and rule.field.shape.part is not None:
                 self.scope(rule.field.shape.part, rule.rules, rule.line)
-        if all(isinstance(rule, Pair | Always | Group | Each) for rule in rules):
+        if self.spec.draft is not None or all(isinstance(rule, Pair | Always | Group | Each) for rule in rules):
             self.required(cls, cls, (), set(read), line)
         lists = {str(rule.field) for rule in rules if isinstance(rule, Each)}
         for rule in rules:
@@ -93,7 +101,9 @@ class _Checks:
             if shape.part is not None and not shape.many and (below or not shape.optional):
                 self.required(owner, shape.part, where, read, line)
             elif not shape.optional and not below:
-                self.report(line, f"'{'.'.join(where)}' of {owner.__name__} is required, but nothing is read into it")
+                text = f"'{'.'.join(where)}' of {owner.__name__} is required, but nothing is read into it"
+                self.spec.unready = self.spec.unready or text
+                self.undecided(line, text)
 
     # --- one rule -------------------------------------------------------------------------------------------------
 

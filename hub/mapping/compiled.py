@@ -22,7 +22,7 @@ class Map:
 
     ``name`` is the map's way below ``mappings/`` without its version, ``hash`` that of its file and tables,
     ``message`` the canonical class, ``carries`` the canonical paths that it takes to or from the partner, ``active``
-    whether it has an example pair, without which it is a draft.
+    whether it is fit to be used: it has an example pair and is no draft.
     """
 
     def __init__(
@@ -38,8 +38,10 @@ class Map:
         self.name, self.version, self.format, self.message = spec.name, spec.version, spec.format, spec.message
         self.path = spec.path
         self.carries = frozenset(_paths(spec))
-        self.active = bool(examples)
+        self.active = bool(examples) and spec.draft is None
         self._rules = list(every_rule(spec))
+        if spec.unready is not None:
+            return
         if spec.format == "xml":
             self._document = xml.Document(spec)
             self._write, self._read = xml.write_source(spec, declared).module(), xml.read_source(spec).module()
@@ -61,6 +63,7 @@ class Map:
 
         Raises :class:`MapError` where a value has no code, does not fit, or the partner's schema refuses it.
         """
+        self._ready("write")
         if self.spec.format == "xml":
             data = str(self._run(self._write, "write", message, doing="write")).encode()
             self._document.check(data, self._failing("write"))
@@ -76,6 +79,7 @@ class Map:
         Raises :class:`MapError`; ``XmlRefused`` or ``HubError`` (``json_…``) for what is no XML or JSON at all;
         :class:`SoapFault` where the envelope holds a fault.
         """
+        self._ready("read")
         if self.spec.format == "xml":
             return self._run(self._read, "read", self._document.scope(data, self._failing("read")), date_order)
         if self.spec.format == "json":
@@ -87,6 +91,7 @@ class Map:
 
         Raises :class:`MapError` where the file itself is wrong, here or when the rows have been gone through.
         """
+        self._ready("read")
         layout = self._layout()
         lines = layout.lines(data, self._failing("read"))
         return files.Rows(self.spec, layout, self._read, self._located, lines, date_order, layout.cells).open()
@@ -98,6 +103,10 @@ class Map:
     def source(self) -> str:
         """The generated Python of both directions, for whoever wants to see what a map does."""
         return f"{self._write.text}\n\n{self._read.text}\n"
+
+    def _ready(self, doing: Any) -> None:
+        if self.spec.unready is not None:
+            raise self._failing(doing)("map_draft", text=f"the map is a draft: {self.spec.unready}")
 
     # --- inside ---------------------------------------------------------------------------------------------------
 

@@ -10,7 +10,7 @@ from hub.canonical.declare import shapes
 from hub.mapping import forms
 from hub.mapping.cells import unguard
 from hub.mapping.errors import Bad, MapError
-from hub.mapping.model import Always, Form, Pair, Spec, rules_for
+from hub.mapping.model import Always, Form, Pair, Spec, Todo, rules_for
 from hub.mapping.source import Lines, Module, Ours, Source, Theirs, agree, same, sum_start
 
 Locate = Callable[..., MapError]
@@ -70,7 +70,7 @@ def write_source(spec: Spec, layout: Layout, escape: Callable[[str], str]) -> So
         ours = Ours(source, codes)
         cells: list[tuple[str, Any]] = []
         for rule in record.rules:
-            if isinstance(rule, Pair) and rule.only == "read":
+            if isinstance(rule, Todo) or (isinstance(rule, Pair) and rule.only == "read"):
                 # Columns that nothing is written to are blank; a csv file does without.
                 cells += [(repr(" " * rule.width), rule)] if rule.width else []
             elif isinstance(rule, Pair):
@@ -95,6 +95,8 @@ def read_source(spec: Spec, layout: Layout) -> Source:
         checks: Lines = []
         summands: Lines = []
         for place, rule in enumerate(rules_for(record.rules, "read")):
+            if isinstance(rule, Todo):
+                continue
             assert isinstance(rule, Pair | Always)
             required, absent = layout.raw(rule, place)
             if isinstance(rule, Always):

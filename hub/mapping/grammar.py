@@ -15,7 +15,7 @@ from zoneinfo import ZoneInfo
 
 from hub.canonical.declare import Shape, shapes
 from hub.mapping.loader import Branch, Item, Node, Text
-from hub.mapping.model import MISSING, Always, Each, Field, Form, Group, Pair, Record, Report, Rule, Spec, Table, When
+from hub.mapping.model import MISSING, Always, Each, Field, Form, Group, Pair, Record, Report, Rule, Spec, Table, Todo, When
 
 FORMATS = ("xml", "json", "fixed", "csv")
 FORMS = ("table", "date", "hijri", "datetime", "decimal", "digits", "text", "number", "arabic")
@@ -25,7 +25,7 @@ _KEYS = {
     "fixed": {"encoding", "length", "newline", "records"},
     "csv": {"encoding", "delimiter", "newline", "records"},
 }
-_COMMON = {"message", "format", "tables"}
+_COMMON = {"message", "format", "draft", "tables"}
 _NEEDED = {"xml": ("root", "fields"), "json": ("fields",), "fixed": ("length", "records"), "csv": ("records",)}
 _LONG = {"field", "form", "default", "else", "only", "lossy"}
 _ALWAYS = re.compile(
@@ -33,6 +33,7 @@ _ALWAYS = re.compile(
     re.DOTALL,
 )
 _CONDITION = re.compile(r"(?P<field>[\w.]+)\s+is\s+(?P<not>not\s+)?(?P<value>.+)")
+_TODO = re.compile(r"todo(?:\s.*)?", re.DOTALL)
 _NAME = r"@?[A-Za-z_][\w.-]*"
 _PLACES = {
     "xml": re.compile(r"(?:[A-Za-z_][\w.-]*)(?:/[A-Za-z_][\w.-]*)*(?:/@[A-Za-z_][\w.-]*)?|@[A-Za-z_][\w.-]*"),
@@ -77,6 +78,8 @@ class _Grammar:
                 text = self.text(given[key].node)
                 if text is not None:
                     getattr(self, f"key_{key}")(text, given[key].line)
+        if "draft" in given:
+            spec.draft = self.text(given["draft"].node) or "a draft"
         if "tables" in given:
             for item in self.table(self.branch(given["tables"]), "table").values():
                 self.code_table(item)
@@ -155,6 +158,9 @@ class _Grammar:
 
     # --- nodes ----------------------------------------------------------------------------------------------------
 
+    def undecided(self, item: Item) -> bool:
+        return isinstance(item.node, Text) and _TODO.fullmatch(item.node.value.strip()) is not None
+
     def text(self, node: Node) -> str | None:
         if isinstance(node, Text):
             return node.value
@@ -180,7 +186,7 @@ class _Grammar:
     # --- code tables ----------------------------------------------------------------------------------------------
 
     def code_table(self, item: Item) -> None:
-        name, partial, file = item.key, None, None
+        name, partial, file, todo = item.key, None, None, False
         if isinstance(item.node, Text):
             codes = self.file_table(item, item.node.value)
         else:
@@ -193,6 +199,9 @@ class _Grammar:
                     partial = value
                 elif code.key == "file":
                     file = value
+                elif _TODO.fullmatch(value):
+                    self.spec.todo[code.line] = f"table '{name}': what '{code.key}' means is still to do"
+                    todo = True
                 else:
                     codes.append((code.key, value, code.line))
             if file is not None:
@@ -210,7 +219,9 @@ class _Grammar:
                 continue
             reading[theirs], lines[theirs] = ours, line
             writing.setdefault(ours, theirs)
-        if not reading and isinstance(item.node, Branch) and file is None:
+        if todo and self.spec.draft is not None:
+            partial = partial or "a draft"
+        if not reading and isinstance(item.node, Branch) and file is None and not todo:
             self.report(item.line, f"table '{name}' has no codes")
         self.spec.tables[name] = Table(name, item.line, reading, writing, lines, partial)
 
@@ -236,6 +247,10 @@ class _Grammar:
             if key not in ("each", "fields"):
                 self.report(inner.line, f"'{key}' is no key of a record{closest(key, ('each', 'fields'))}")
         each, part = None, self.spec.message
+        if "each" in given and self.undecided(given["each"]):
+            self.spec.todo[item.line] = f"record '{item.key}': what it repeats for is still to do"
+            self.spec.understood = False
+            return
         if "each" in given:
             each = self.part_field(given["each"], self.spec.message, many=True)
             if each is None:
@@ -272,6 +287,8 @@ class _Grammar:
 
     def rule(self, item: Item, cls: type, where: dict[str, Any]) -> Rule | None:
         node = item.node
+        if self.undecided(item):
+            return Todo(**where)
         if isinstance(node, Text):
             return self.short(node, cls, where)
         keys = {inner.key for inner in node.items}
@@ -281,6 +298,8 @@ class _Grammar:
         for key, inner in given.items():
             if key not in allowed:
                 self.report(inner.line, f"'{key}' is no key of a {kind} rule{closest(key, allowed)}")
+        if kind in given and self.undecided(given[kind]):
+            return Todo(**where)
         if kind == "field":
             return self.long(given, item, cls, where)
         if self.spec.format in ("fixed", "csv"):

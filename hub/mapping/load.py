@@ -10,7 +10,7 @@ from hub.mapping import check as checks
 from hub.mapping import grammar, loader, xsd
 from hub.mapping.compiled import Map
 from hub.mapping.errors import Fault, MapFaults
-from hub.mapping.model import Spec
+from hub.mapping.model import Pair, Spec, decided, every_rule
 from hub.security import xml
 
 _FILE = re.compile(r"(?P<stem>[A-Za-z_][\w-]*)(?:\.v(?P<version>[1-9][0-9]*))?\.yaml")
@@ -52,11 +52,22 @@ def load(path: Path | str, *, home: Path | None = None, messages: Mapping[str, t
     warnings = tuple(sorted(fault for fault in faults if fault.level == "warning"))
     if len(warnings) < len(faults):
         raise MapFaults(sorted(set(faults)))
+    if spec.draft is not None:
+        _as_far_as_decided(spec)
     digest = hashlib.sha256(data)
     for name in sorted(spec.tables):
         for theirs, ours in spec.tables[name].read.items():
             digest.update(f"\0{name}\0{theirs}\0{ours}".encode())
     return Map(spec, digest=digest.hexdigest(), examples=examples(path), warnings=warnings, declared=declared)
+
+
+def _as_far_as_decided(spec: Spec) -> None:
+    spec.rules = decided(spec.rules)
+    for record in spec.records:
+        if spec.format == "csv":
+            record.rules = decided(record.rules)
+    if not any(isinstance(rule, Pair) for rule in every_rule(spec)):
+        spec.unready = "nothing of it is decided yet"
 
 
 def check(

@@ -82,6 +82,11 @@ class Rule:
 
 
 @dataclass(slots=True, kw_only=True)
+class Todo(Rule):
+    """A place of a draft that nobody has decided on yet."""
+
+
+@dataclass(slots=True, kw_only=True)
 class Pair(Rule):
     field: Field
     form: Form | None = None
@@ -152,6 +157,12 @@ class Spec:
     tables: dict[str, Table] = field(default_factory=dict)
     rules: list[Rule] = field(default_factory=list)
     records: list[Record] = field(default_factory=list)
+    #: What the map was drafted from, while it is a draft: what is still to do only warns, and it is never used.
+    draft: str | None = None
+    #: Why a draft cannot be tried yet.
+    unready: str | None = None
+    #: Codes of tables that are still to do: their lines and what is said of them.
+    todo: dict[int, str] = field(default_factory=dict)
     #: False where a record could not be read: what the file lacks as a whole cannot be told then.
     understood: bool = True
     #: What the partner's schema asks beyond ours, by the rule's line: never empty, no longer than.
@@ -170,6 +181,19 @@ def rules_for(rules: list[Rule], direction: Direction) -> list[Rule]:
     """The rules of one scope that take part in one direction."""
     other = "read" if direction == "write" else "write"
     return [rule for rule in rules if not (isinstance(rule, Pair) and rule.only == other)]
+
+
+def decided(rules: list[Rule]) -> list[Rule]:
+    """*rules* without what is still to do, and without the groups and lists that hold nothing else."""
+    found: list[Rule] = []
+    for rule in rules:
+        if isinstance(rule, Group | Each):
+            rule.rules = decided(rule.rules)
+            if not rule.rules:
+                continue
+        if not isinstance(rule, Todo):
+            found.append(rule)
+    return found
 
 
 def every_rule(spec: Spec) -> Iterator[Rule]:
