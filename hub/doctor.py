@@ -226,7 +226,7 @@ def _port(found: Settings) -> Iterator[Finding]:
 def _register(register: Register) -> Iterator[Finding]:
     counts = f"{len(register.adapters)} adapters, {len(register.partners)} partners, {len(register.maps)} maps"
     yield Finding("ok", "partners", f"{counts} and {len(register.schedules)} schedules load.")
-    wanting = [partner for partner in register.partners.values() if partner.missing]
+    wanting = [partner for partner in register.enabled if partner.missing]
     names = sorted({name for partner in wanting for name in partner.missing})
     if wanting:
         said = f"{len(wanting)} partners cannot be reached: {', '.join(names)} not set."

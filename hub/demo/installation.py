@@ -79,10 +79,10 @@ class Installation:
         register = self.register
         offices = [
             Office(p.id, p.agent.country, p.agent.company, p.agent.date_order)
-            for p in register.partners.values()
+            for p in register.enabled
             if p.agent is not None
         ]
-        carriers = sorted(c for p in register.partners.values() for c in p.serves.get("company_code", ()))
+        carriers = sorted(c for p in register.enabled for c in p.serves.get("company_code", ()))
         houses = hotels(settings.load(None, {}).home / "mappings" / "tables" / "hotels.csv")
         return make(self.terms.seed, self.terms.pilgrims, offices, Market.of(houses, carriers))
 
@@ -107,10 +107,10 @@ def write_durably(path: Path, text: str, mode: int = 0o644) -> None:
 
 def _make(var: Path, terms: Terms, register: partners.Register) -> None:
     hub_port, simulators_port = _free_ports(2)
-    holders = [p.id for p in register.partners.values() if p.role in ("agent", "company", "health")]
+    holders = [p.id for p in register.enabled if p.role in ("agent", "company", "health")]
     api_keys = {holder: f"demo-{secrets.token_hex(24)}" for holder in (*holders, OPERATOR)}
     addresses, shared = {}, {}
-    for partner in register.partners.values():
+    for partner in register.enabled:
         for name in partner.needs:
             if partner.signed_with and name in partner.signed_with:
                 shared[name] = secrets.token_hex(32)
@@ -120,7 +120,7 @@ def _make(var: Path, terms: Terms, register: partners.Register) -> None:
                 addresses[name] = f"http://127.0.0.1:{simulators_port}/{name.removesuffix('_URL').lower()}"
     if not (var / "keys.json").exists():
         Keys.generate(var / "keys.json")
-    for partner in register.partners.values():
+    for partner in register.enabled:
         if any(op.channel == "files" for op in partner.operations.values()):
             for box in ("to_partner", "from_partner"):
                 (var / "files" / partner.id / box).mkdir(parents=True, exist_ok=True)

@@ -222,6 +222,8 @@ class Advance:
         for operation in self._register.subscribers(event.name):
             subject_id, lane = _subject(operation, case, event)
             partner = self._register.choose(operation, case, subject_id)
+            if partner is None and not self._register.awaited(operation, case, subject_id):
+                continue
             if partner is None:
                 self._ledger.raise_incident(
                     tx, at, "exchange", "no_partner", "operator",

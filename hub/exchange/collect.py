@@ -38,7 +38,7 @@ class Collector:
         self._locks: dict[str, threading.Lock] = {}
         self._stop = threading.Event()
         self._thread = threading.Thread(target=self._loop, name="hub-collect", daemon=True)
-        self._polled = [p for p in register.partners.values() if _leaves_files(p, scheduled=False)]
+        self._polled = [p for p in register.enabled if _leaves_files(p, scheduled=False)]
         self.busy = False
 
     def start(self) -> None:

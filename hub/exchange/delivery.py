@@ -19,7 +19,7 @@ from hub.channels import Answered, AuthFailed, ConfigError, Failure, OutcomeUnkn
 from hub.exchange.advance import Advance
 from hub.exchange.lines import event_of
 from hub.mapping import MapError
-from hub.partners import Operation, Register
+from hub.partners import NOTHING, Operation, Register
 from hub.partners.partner import Partner
 from hub.store.cases import Cases, Kept
 from hub.store.database import Row, Transaction, as_uuid
@@ -271,7 +271,7 @@ class Delivery:
                 partner=work.partner.id, operation=work.operation.name, group_id=kept.case.id,
                 exchange_id=work.exchange,
             )  # fmt: skip
-        else:
+        elif name != NOTHING:
             event = event_of(
                 name, line, work.operation, group=kept.case.id, request=_request_of(subject), line_id=_line_of(subject),
                 default=moment(at.business),

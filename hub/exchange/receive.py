@@ -18,7 +18,7 @@ from hub.canonical.messages import MESSAGES
 from hub.clock import Clock
 from hub.exchange.advance import Advance, Told
 from hub.exchange.lines import event_of
-from hub.partners import Operation, Register
+from hub.partners import NOTHING, Operation, Register
 from hub.partners.partner import Partner
 from hub.security.sealing import Sealer
 from hub.store.cases import Cases, Kept
@@ -289,6 +289,8 @@ class Receiver:
         events = []
         for line in lines:
             name = operation.gives.get(getattr(line.value, "outcome", "received"))
+            if name == NOTHING:
+                continue
             if name is None:
                 self._suspend(tx, partner, operation, line, exchange, at, "outcome_unforeseen")
                 continue

@@ -4,12 +4,13 @@
 """
 
 from hub.partners.documents import Fault
-from hub.partners.manifest import Adapter, Batch, Effect, Operation, Simulation
+from hub.partners.manifest import NOTHING, Adapter, Batch, Effect, Operation, Simulation
 from hub.partners.partner import AgentTerms, Limits, Partner
 from hub.partners.register import Register, RegisterFaults, load
 from hub.partners.schedules import Purpose, Schedule
 
 __all__ = [
+    "NOTHING",
     "Adapter",
     "AgentTerms",
     "Batch",

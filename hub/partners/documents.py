@@ -20,7 +20,7 @@ Where = tuple[str | int, ...]
 
 @dataclass(frozen=True, slots=True, order=True)
 class Fault:
-    """What is wrong in one place of one file, and what to do about it.  ``path`` is relative to the home folder."""
+    """What is wrong in one place of one file, and what to do about it.  ``path`` is relative to its source."""
 
     path: str
     line: int
@@ -57,9 +57,8 @@ class _Loader(yaml.BaseLoader):
         return super().compose_node(parent, index)
 
 
-def read(path: Path, home: Path, faults: list[Fault]) -> Document | None:
-    """The document in *path*, or None with its faults added to *faults*."""
-    shown = path.relative_to(home).as_posix()
+def read(path: Path, shown: str, faults: list[Fault]) -> Document | None:
+    """The document in *path*, or None with its faults added to *faults*.  *shown* is how people know the file."""
     try:
         raw = path.read_bytes()
         if len(raw) > LONGEST:

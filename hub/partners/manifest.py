@@ -21,9 +21,14 @@ CHANNELS = ("soap", "rest", "files", "api")
 SUBJECTS = ("request", "group", "voucher", "booking", "trip")
 ROLES = ("agent", "company", "health", "body")
 #: What ``to:`` may say.  The last word is the key of ``serves:`` in a partner's row.
-ADDRESSES = ("request.mission", "group.company", "housing.hotel_code", "transport.company_code")
+ADDRESSES = (
+    "request.mission", "group.company", "housing.hotel_code", "transport.company_code",
+    "agent.country", "passage.port", "passage.carrier",
+)  # fmt: skip
 #: Outcomes that are not a message's own: a file was handed over; a message without ``outcome`` has come.
 DELIVERED, RECEIVED = "delivered", "received"
+#: What ``gives:`` says of an outcome that is as it should be and moves no case.
+NOTHING = "nothing"
 
 NAME = r"[a-z][a-z0-9_]*"
 
@@ -67,7 +72,9 @@ class Operation:
 
     ``direction`` is "out" when we begin it: an event (``when``) causes it, or it is another operation's ``enquiry``.
     ``repeat`` says what a second sending does: "safe", "never", or "keyed", and then ``keyed`` is the field of the line
-    that the partner honours as our key.  ``gives`` maps an outcome to the event it means.
+    that the partner honours as our key.  ``gives`` maps an outcome to the event it means, or to ``nothing``.
+    Operations with the same ``when`` and ``to`` are alternatives: one partner of all their adapters serves a code.
+    Where the operation is ``optional``, a code that nobody serves is no fault: there is nobody to tell.
     """
 
     name: str
@@ -80,6 +87,7 @@ class Operation:
     per: str | None = None
     batch: Batch | None = None
     to: str | None = None
+    optional: bool = False
     repeat: Literal["safe", "never", "keyed"] | None = None
     keyed: str | None = None
     enquiry: str | None = None
@@ -122,7 +130,11 @@ class Operation:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Adapter:
-    """How one kind of partner interface is spoken.  ``folder`` holds its manifest and its contract."""
+    """How one kind of partner interface is spoken.  ``folder`` holds its manifest and its contract.
+
+    A ``draft`` is being written: the hub leaves it alone.  ``published`` is where a partner shows the contract that it
+    keeps now, below its endpoint.
+    """
 
     id: str
     name: Mapping[str, str]
@@ -132,6 +144,9 @@ class Adapter:
     operations: Mapping[str, Operation]
     folder: Path
     path: str
+    home: Path
+    draft: bool = False
+    published: str | None = None
 
 
 # ---------------------------------------------------------------------------------------------- the grammar
@@ -204,10 +219,11 @@ class _Operation(Strict):
     per = text(one_of=SUBJECTS)
     batch = fields.Nested(_Batch)
     to = text(one_of=ADDRESSES)
+    optional = fields.Boolean()
     repeat = _Repeat()
     enquiry = text(pattern=NAME)
     not_done = fields.List(fields.Integer(validate=lambda n: _within(n, 400, 599)))
-    gives = fields.Dict(keys=text(), values=text(one_of=EVENTS))
+    gives = fields.Dict(keys=text(), values=text(one_of=(*EVENTS, NOTHING)))
     each = text()
     find = fields.Dict(keys=text(one_of=SUBJECTS), values=Words())
     key = Words()
@@ -231,6 +247,8 @@ class _Adapter(Strict):
     channel = text(required=True, one_of=CHANNELS)
     contract = text(required=True)
     purpose = text(required=True, pattern=NAME)
+    draft = fields.Boolean()
+    published = text(pattern=r"(/[A-Za-z0-9._-]+)*/?(\?[A-Za-z0-9._=&-]+)?")
     operations = fields.Dict(required=True, keys=text(pattern=NAME), values=fields.Nested(_Operation))
 
 
@@ -282,6 +300,9 @@ def adapter(document: Document, folder: Path, faults: list[Fault]) -> Adapter | 
         operations=operations,
         folder=folder,
         path=document.path,
+        home=folder.parents[2],
+        draft=data.get("draft", False),
+        published=data.get("published") or ("?wsdl" if data["channel"] == "soap" else None),
     )
     for operation in operations.values():
         for said in _references(operation, operations):
@@ -309,10 +330,12 @@ def _disagreements(op: Operation, wires: Mapping[str, Any], enquiries: set[str])
         for key in ("find", "answer", "sequence", "message", "by"):
             if given[key]:
                 yield f"'{key}' belongs to what we receive, and this is sent by us"
+        if op.optional and op.to is None:
+            yield "'optional' says that nobody need serve a code, so it needs 'to:'"
         if op.batch and op.batch.by and op.batch.by != (op.to or "").rpartition(".")[2]:
             yield f"'batch: by: {op.batch.by}' must be the last word of 'to:'"
     else:
-        for key in ("per", "batch", "to", "enquiry", "not_done", "effect", "simulate", "driver"):
+        for key in ("per", "batch", "to", "optional", "enquiry", "not_done", "effect", "simulate", "driver"):
             if getattr(op, key):
                 yield f"'{key}' belongs to what we send, and this is received; what we send has 'when:'"
         if op.channel == "api":

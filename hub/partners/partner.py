@@ -44,7 +44,10 @@ class AgentTerms:
 
 @dataclass(frozen=True, kw_only=True, eq=False)
 class Partner:
-    """A counterparty.  Addresses and secrets are names (``${NAME}``) until the target or the secret is asked for."""
+    """A counterparty.  Addresses and secrets are names (``${NAME}``) until the target or the secret is asked for.
+
+    One that is not ``enabled`` is known and checked, and nothing is sent to it or collected from it.
+    """
 
     id: str
     name: Mapping[str, str]
@@ -63,6 +66,7 @@ class Partner:
     path: str
     line: int
     _settings: Settings = field(repr=False)
+    enabled: bool = True
 
     @property
     def adapter(self) -> Adapter:
@@ -201,6 +205,7 @@ class _Row(Strict):
     contact = fields.Nested(_Contact, required=True)
     limits = fields.Nested(_Limits)
     agent = fields.Nested(_Agent)
+    enabled = fields.Boolean()
 
 
 def rows(document: Document, adapters: Mapping[str, Adapter], settings: Settings, faults: list[Fault]) -> list[Partner]:
@@ -238,6 +243,7 @@ def rows(document: Document, adapters: Mapping[str, Adapter], settings: Settings
             path=document.path,
             line=document.lines[(index,)],
             _settings=settings,
+            enabled=data.get("enabled", True),
         )
         for said in _disagreements(partner):
             faults.append(document.fault((index,), f"{partner.id}: {said}"))

@@ -44,6 +44,9 @@ _READ: Mapping[str, Callable[[Case, str], str | None]] = {
     "group.company": lambda case, _: case.agent.company,
     "housing.hotel_code": _housing,
     "transport.company_code": _transport,
+    "agent.country": lambda case, _: case.agent.country,
+    "passage.port": lambda case, _: case.programme.arrival.port,
+    "passage.carrier": lambda case, _: case.programme.arrival.carrier,
 }
 #: Where the codes of a ``to:`` are listed that need somebody to serve them; the others are those that agents name.
 _LISTED = {"hotel_code": "mappings/tables/hotels.csv", "company_code": "mappings/tables/carriers.csv"}
@@ -72,8 +75,13 @@ class Register:
             for word, codes in one.serves.items()
             for code in codes
         }
+        self.enabled: tuple[Partner, ...] = tuple(one for one in partners.values() if one.enabled)
+        spoken = {adapter.id for one in self.enabled for adapter in one.adapters}
         self._subscribers: dict[str, tuple[Operation, ...]] = _grouped(
-            (op.when, op) for adapter in adapters.values() for op in adapter.operations.values() if op.when
+            (op.when, op)
+            for adapter in adapters.values()
+            for op in adapter.operations.values()
+            if op.when and adapter.id in spoken
         )
 
     def map(self, adapter: str, operation: str, side: Side) -> Map:
@@ -84,7 +92,7 @@ class Register:
         return self.adapters[adapter].operations[name]
 
     def subscribers(self, event: str) -> tuple[Operation, ...]:
-        """The operations that *event* causes."""
+        """The operations that *event* causes; not those of adapters of which no partner is enabled."""
         return self._subscribers.get(event, ())
 
     def speaking(self, adapter: str) -> tuple[Partner, ...]:
@@ -94,15 +102,24 @@ class Register:
     def choose(self, operation: Operation, case: Case, subject_id: str) -> Partner | None:
         """Who gets *operation* for this case; *subject_id* names the programme line where the operation is about one.
 
-        None when nobody serves the code that the case has there: a person must look.
+        None when nobody that is enabled serves the code that the case has there; see :meth:`awaited`.
         """
         if operation.to is None:
-            only = self.speaking(operation.adapter)
+            only = [one for one in self.speaking(operation.adapter) if one.enabled]
             return only[0] if len(only) == 1 else None
         code = _READ[operation.to](case, subject_id)
-        if code is None:
-            return None
-        return self._serving.get((operation.adapter, operation.to.rpartition(".")[2], code))
+        found = self._serving.get((operation.adapter, operation.to.rpartition(".")[2], code or ""))
+        return found if found is not None and found.enabled else None
+
+    def awaited(self, operation: Operation, case: Case, subject_id: str) -> bool:
+        """Whether *operation*, for which :meth:`choose` found nobody, leaves something undone: a person must look.
+
+        Not if it is optional, nor if an alternative has somebody, nor if an earlier alternative has said so already.
+        """
+        if operation.optional:
+            return False
+        alternatives = [op for op in self.subscribers(operation.when or "") if _alternative(op, operation)]
+        return alternatives[0] is operation and not any(self.choose(op, case, subject_id) for op in alternatives)
 
 
 def load(settings: Settings) -> Register:
@@ -283,44 +300,64 @@ def _know_each_other(partners: Mapping[str, Partner], schedules: Mapping[str, Sc
 
 def _served(home: Path, adapters: Mapping[str, Adapter], partners: Mapping[str, Partner], faults: list[Fault]) -> None:
     """Every code that a case may have is served by exactly one partner of the adapter that needs it."""
-    listed = {word: _codes(home, file, faults) for word, file in _LISTED.items()}
+    spoken = _grouped((adapter.id, one) for one in partners.values() for adapter in one.adapters)
     for adapter in adapters.values():
-        speaking = [one for one in partners.values() if adapter in one.adapters]
+        speaking = spoken.get(adapter.id, ())
         if not speaking:
             faults.append(Fault(adapter.path, 1, f"no partner has adapter '{adapter.id}'; add a row to partners.yaml"))
-            continue
-        serving: dict[tuple[str, str], Partner] = {}
-        words = _words(adapter)
         for one in speaking:
-            for word, codes in one.serves.items():
-                if word not in words and all(word not in _words(other) for other in one.adapters):
+            for word in one.serves:
+                if all(word not in _words(other) for other in one.adapters):
                     said = f"{one.id}: serves '{word}', by which none of its adapters' operations is addressed"
                     faults.append(Fault(one.path, one.line, said))
-                for code in codes if word in words else ():
-                    first = serving.setdefault((word, code), one)
-                    if first is not one:
-                        said = f"{one.id}: serves {word} '{code}', which {first.id} serves already"
-                        faults.append(Fault(one.path, one.line, said))
-        for word in sorted(words):
-            served = {code for kind, code in serving if kind == word}
-            for code, path, line in listed[word] if word in listed else _named_by_agents(word, partners.values()):
-                if code not in served:
-                    said = f"{word} '{code}' is served by no partner of {adapter.id}{did_you_mean(code, served)}"
-                    faults.append(Fault(path, line, said))
-        if len(speaking) > 1:
+        enabled = sum(one.enabled for one in speaking)
+        if enabled > 1:
             for op in adapter.operations.values():
                 if op.when and op.to is None:
-                    said = f"{op.name}: {len(speaking)} partners have this adapter, so 'to:' must say which is meant"
+                    said = f"{op.name}: {enabled} partners have this adapter, so 'to:' must say which is meant"
                     faults.append(Fault(adapter.path, op.line, said))
+    listed = {word: _codes(home, file, faults) for word, file in _LISTED.items()}
+    for operations in _alternatives(adapters.values()):
+        word = (operations[0].to or "").rpartition(".")[2]
+        serving: dict[str, Partner] = {}
+        speaking = tuple(dict.fromkeys(one for op in operations for one in spoken.get(op.adapter, ())))
+        for one in speaking:
+            for code in one.serves.get(word, ()):
+                first = serving.setdefault(code, one)
+                if first is not one:
+                    said = f"{one.id}: serves {word} '{code}', which {first.id} serves already"
+                    faults.append(Fault(one.path, one.line, said))
+        if operations[0].optional or not any(one.enabled for one in speaking):
+            continue
+        served = {code for code, one in serving.items() if one.enabled}
+        ids = {op.adapter for op in operations if any(one.enabled for one in spoken.get(op.adapter, ()))}
+        for code, path, line in listed[word] if word in listed else _named_by_agents(word, partners.values()):
+            if code not in served:
+                said = f"{word} '{code}' is served by no partner of {' or '.join(sorted(ids))}"
+                faults.append(Fault(path, line, said + did_you_mean(code, served)))
 
 
 def _words(adapter: Adapter) -> set[str]:
     return {op.to.rpartition(".")[2] for op in adapter.operations.values() if op.to}
 
 
+def _alternatives(adapters: Iterable[Adapter]) -> Iterable[list[Operation]]:
+    """The addressed operations, those together of which a case needs one; of optional ones each by itself."""
+    found: dict[tuple[str | None, ...], list[Operation]] = {}
+    for adapter in adapters:
+        for op in adapter.operations.values():
+            if op.to is not None:
+                found.setdefault((op.when, op.to, f"{adapter.id}/{op.name}" if op.optional else None), []).append(op)
+    return found.values()
+
+
+def _alternative(one: Operation, other: Operation) -> bool:
+    return (one.when, one.to, one.optional) == (other.when, other.to, False) and (one.to is not None or one is other)
+
+
 def _named_by_agents(word: str, partners: Iterable[Partner]) -> Iterator[tuple[str, str, int]]:
     for one in partners:
-        if one.agent is not None:
+        if one.agent is not None and one.enabled:
             yield getattr(one.agent, word), one.path, one.line
 
 

@@ -40,7 +40,7 @@ class Doors:
         self.desk, self.status = desk, status
         self._partners: list[tuple[str, Partner]] = []
         self.last: dict[tuple[str, str], tuple[str | None, bytes]] = {}
-        for partner in desk.register.partners.values():
+        for partner in desk.register.enabled:
             spoken = {op.channel for op in partner.operations.values() if desk.plays(op)}
             if spoken & {"soap", "rest"} and partner.endpoint and not partner.missing:
                 self._partners.append((urlsplit(settings.expand(partner.endpoint)).path.rstrip("/"), partner))

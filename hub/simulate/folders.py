@@ -34,7 +34,7 @@ class Folders:
     def __init__(self, desk: Desk) -> None:
         self._desk = desk
         self._places: dict[str, _Place] = {}
-        for partner in desk.register.partners.values():
+        for partner in desk.register.enabled:
             ours = [op for op in partner.operations.values() if op.channel == "files" and desk.acts(op)]
             if not ours or partner.missing:
                 continue

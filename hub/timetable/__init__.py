@@ -37,9 +37,8 @@ class Timetable:
         self._engine = engine
         self._clock: Clock = engine.clock
         self._runs = Runs()
-        self._triggers = {
-            s.name: CronTrigger.from_crontab(s.cron, timezone=s.zone) for s in engine.register.schedules.values()
-        }
+        self._schedules = [s for s in engine.register.schedules.values() if s.partner.enabled]
+        self._triggers = {s.name: CronTrigger.from_crontab(s.cron, timezone=s.zone) for s in self._schedules}
         self._next: dict[str, datetime | None] = {}
         self._ticked: datetime | None = None
         self._ticking = threading.Lock()
@@ -80,7 +79,7 @@ class Timetable:
             if not self._anything_due(now):
                 self._remember(now)
                 return
-            for schedule in self._engine.register.schedules.values():
+            for schedule in self._schedules:
                 fires = list(self._fires(schedule, watermark, now))
                 if fires:
                     self._run(schedule, fires, now)

@@ -45,7 +45,7 @@ def calling(*roles: str) -> Caller:
     if partner is None:
         raise HubError("unauthorised")
     known = engine.register.partners.get(partner)
-    role = "operator" if partner == OPERATOR else known.role if known else None
+    role = "operator" if partner == OPERATOR else known.role if known and known.enabled else None
     if role is None:
         raise HubError("unauthorised")
     if role not in roles:

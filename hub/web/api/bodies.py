@@ -21,6 +21,7 @@ _TYPES = {"json": "application/json", "xml": "application/xml"}
 def told(partner: str, rest: str) -> Response:
     engine, body = hub(), request.get_data(cache=False)
     known = engine.register.partners.get(partner)
+    known = known if known and known.enabled else None
     # A partner that we do not know fails like one with a wrong secret, and takes as long.
     shared = (known and known.secret()) or secrets.token_hex(32)
     nonce = signing.verify([shared], request.headers.get(signing.HEADER), body, engine.clock.wall(), within=WITHIN)
