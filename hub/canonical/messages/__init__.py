@@ -21,6 +21,7 @@ from hub.canonical.messages.desk import Decision, GroupFiling
 from hub.canonical.messages.housing import BookingEnquiry, BookingOrder, BookingReply, NoticeReceived, StayNotice
 from hub.canonical.messages.mofa import PrintList, PrintOutcomes, ReferenceEnquiry, ReferenceReply, ReferenceRequest
 from hub.canonical.messages.roster import Roster, RosterOutcome
+from hub.canonical.messages.statements import Statement
 from hub.canonical.messages.transport import TripManifest, TripStatuses
 
 #: Every message that a map or an operation may name.
@@ -30,6 +31,6 @@ MESSAGES: dict[str, type] = {
         BillAnswer, BillEnquiry, BillOrder, BillRegistered, BookingEnquiry, BookingOrder, BookingReply, Decision,
         GroupFiling, MovementFile, NoticeAnswer, NoticeReceived, PaymentNotice, PaymentReversal, PrintList,
         PrintOutcomes, ReferenceEnquiry, ReferenceReply, ReferenceRequest, Roster, RosterOutcome, SettlementFile,
-        StayNotice, TripManifest, TripStatuses,
+        Statement, StayNotice, TripManifest, TripStatuses,
     )
 }  # fmt: skip
