@@ -29,8 +29,9 @@ class Settings:
     ``addresses`` and ``secrets`` are the values behind ``${NAME}`` in the partners' files; ``test_mode`` marks an
     installation that talks to simulators only.  ``api_keys`` maps the SHA-256 of a key (hex) to the partner who holds
     it, or to ``operator``; a partner may hold several.  ``trusted_hosts`` are the names that the web server answers to
-    besides its own, ``proxies`` how many proxies stand in front of it.  Secrets and the database's address are kept
-    out of ``repr``.
+    besides its own, ``proxies`` how many proxies stand in front of it.  ``adapters`` are further folders that bring
+    adapters, partners, maps and schedules, laid out as the home folder is.  Secrets and the database's address are
+    kept out of ``repr``.
     """
 
     home: Path
@@ -47,6 +48,7 @@ class Settings:
     api_keys: Mapping[str, str] = field(default_factory=dict, repr=False)
     trusted_hosts: tuple[str, ...] = ()
     proxies: int = 0
+    adapters: tuple[Path, ...] = ()
 
     def expand(self, text: str) -> str:
         """*text* with every ``${NAME}`` replaced.  Raises :class:`ConfigError` naming the first that is not set."""
@@ -108,8 +110,9 @@ def load(path: Path | None = None, env: Mapping[str, str] = os.environ) -> Setti
         api_keys=tables["api_keys"],
         trusted_hosts=tuple(text("trusted_hosts", "").split()),
         proxies=_number("proxies", env.get("HUB_PROXIES") or given.pop("proxies", 0), 9),
+        adapters=_folders(folder, given.pop("adapters", []), env.get("HUB_ADAPTERS")),
     )
-    for name in ("port", "test_mode", "proxies"):
+    for name in ("port", "test_mode", "proxies", "adapters"):
         given.pop(name, None)
     for name in given:
         raise ConfigError("setting_unknown", name)
@@ -131,6 +134,15 @@ def _texts(name: str, table: Any) -> dict[str, str]:
     if not isinstance(table, dict) or not all(isinstance(value, str) for value in table.values()):
         raise ConfigError("setting_invalid", name)
     return dict(table)
+
+
+def _folders(beside: Path, listed: Any, named: str | None) -> tuple[Path, ...]:
+    """The folders that ``adapters`` names: a list in the file, or a path list in the environment."""
+    if named is not None:
+        return tuple(Path(one).resolve() for one in named.split(os.pathsep) if one)
+    if not isinstance(listed, list) or not all(isinstance(one, str) for one in listed):
+        raise ConfigError("setting_invalid", "adapters")
+    return tuple((beside / one).resolve() for one in listed)
 
 
 def _number(name: str, value: Any, most: int) -> int:

@@ -1,8 +1,8 @@
-"""A partner: one row of ``adapters/<family>/partners.yaml``, with where and how to reach it."""
+"""A partner: one row of ``adapters/<family>/partners.yaml``, or one added live, with where and how to reach it."""
 
 import re
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import cached_property
 from pathlib import Path
 from typing import Any, Literal
@@ -14,11 +14,14 @@ from hub.channels import Target
 from hub.channels.files import folder_of
 from hub.partners.documents import Document, Duration, Fault, Names, Strict, Words, check, did_you_mean, text
 from hub.partners.manifest import ADDRESSES, NAME, ROLES, Adapter, Operation
+from hub.partners.overlay import Mode, Overlaid
 from hub.settings import ConfigError, Settings
 
 _VARIABLE = re.compile(r"\$\{([A-Z][A-Z0-9_]*)\}")
 #: The keys of ``serves:``: the last words of what ``to:`` may say.
 SERVED = tuple(address.rpartition(".")[2] for address in ADDRESSES)
+#: Where a partner in test mode is reached instead of at its own address: the simulators' door, and their folders.
+SIMULATED_URL, SIMULATED_ROOT = "${SIMULATED_URL}", "${SIMULATED_ROOT}"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -46,7 +49,9 @@ class AgentTerms:
 class Partner:
     """A counterparty.  Addresses and secrets are names (``${NAME}``) until the target or the secret is asked for.
 
-    One that is not ``enabled`` is known and checked, and nothing is sent to it or collected from it.
+    One that is not ``enabled`` is known and checked, and nothing is sent to it or collected from it.  In ``mode`` test
+    everything is done, and sent to the partner's simulated address: the real one is not touched.  ``added`` tells that
+    no file has the partner.
     """
 
     id: str
@@ -67,6 +72,31 @@ class Partner:
     line: int
     _settings: Settings = field(repr=False)
     enabled: bool = True
+    mode: Mode = "live"
+    added: bool = False
+
+    @property
+    def address(self) -> str | None:
+        """The endpoint in force: the partner's own, or in test mode its simulated one."""
+        if self.mode == "live" or self.endpoint is None:
+            return self.endpoint
+        calls = any(op.channel in ("soap", "rest") for op in self.operations.values())
+        return f"{SIMULATED_URL if calls else SIMULATED_ROOT}/{self.id}"
+
+    @property
+    def _drop(self) -> str | None:
+        """Where files pass, as ``address``."""
+        return (self.folders or self.endpoint) if self.mode == "live" else f"{SIMULATED_ROOT}/{self.id}"
+
+    @property
+    def _certificates(self) -> tuple[str | None, str | None]:
+        # The simulators' door is on this machine, and speaks no TLS.
+        return (self.ca, self.cert) if self.mode == "live" else (None, None)
+
+    def switched(self, over: Overlaid) -> "Partner":
+        """This partner as *over* leaves it."""
+        enabled = self.enabled if over.enabled is None else over.enabled
+        return replace(self, enabled=enabled, mode=over.mode or self.mode)
 
     @property
     def adapter(self) -> Adapter:
@@ -100,8 +130,9 @@ class Partner:
     @cached_property
     def needs(self) -> tuple[str, ...]:
         """The names of the settings that this partner's addresses and secrets come from."""
-        given = (self.endpoint, self.folders, self.signed_with, self.ca, self.cert)
-        return tuple(name for text in given if text for name in _VARIABLE.findall(text))
+        drops = self.folders or any(op.channel == "files" for op in self.operations.values())
+        given = (self.address, self._drop if drops else None, self.signed_with, *self._certificates)
+        return tuple(dict.fromkeys(name for text in given if text for name in _VARIABLE.findall(text)))
 
     @property
     def missing(self) -> tuple[str, ...]:
@@ -121,7 +152,7 @@ class Partner:
 
     def folder(self, side: Literal["to_partner", "from_partner"]) -> Path:
         """Where files to or from this partner lie.  Raises :class:`ConfigError` naming a missing setting."""
-        given = self.folders or self.endpoint
+        given = self._drop
         if given is None:
             raise ConfigError("endpoint_missing", self.id)
         return folder_of(self._settings.expand(given)) / side
@@ -136,10 +167,11 @@ class Partner:
     def _target(self, operation: Operation) -> Target:
         if operation.channel == "files":
             endpoint = str(self.folder("to_partner"))
-        elif self.endpoint is None:
+        elif self.address is None:
             raise ConfigError("endpoint_missing", self.id)
         else:
-            endpoint = self._settings.expand(self.endpoint)
+            endpoint = self._settings.expand(self.address)
+        ca, cert = self._certificates
         return Target(
             partner=self.id,
             channel=operation.channel,
@@ -149,8 +181,8 @@ class Partner:
             wire=operation.wire,
             contract=operation.folder,
             secret=self.secret(),
-            ca=self._file(self.ca),
-            cert=self._file(self.cert),
+            ca=self._file(ca),
+            cert=self._file(cert),
             not_done=operation.not_done,
             driver=operation.driver,
         )
@@ -206,9 +238,17 @@ class _Row(Strict):
     limits = fields.Nested(_Limits)
     agent = fields.Nested(_Agent)
     enabled = fields.Boolean()
+    mode = text(one_of=("live", "test"))
 
 
-def rows(document: Document, adapters: Mapping[str, Adapter], settings: Settings, faults: list[Fault]) -> list[Partner]:
+def rows(
+    document: Document,
+    adapters: Mapping[str, Adapter],
+    settings: Settings,
+    faults: list[Fault],
+    *,
+    added: bool = False,
+) -> list[Partner]:
     """The partners of *document*; each row's faults are added to *faults*, and a faulty row is left out."""
     if not isinstance(document.data, list):
         faults.append(document.fault([], "must be a list of partners, each with its id"))
@@ -219,6 +259,11 @@ def rows(document: Document, adapters: Mapping[str, Adapter], settings: Settings
             faults.append(document.fault(place, said))
         data = check(_Row(), document, (index,), given, faults)
         if data is None:
+            continue
+        if any(name in adapters and adapters[name].draft for name in data["adapter"]):
+            if data.get("enabled", True):
+                said = "its adapter is a draft: take 'draft: true' out of the manifest, or say 'enabled: false' here"
+                faults.append(document.fault((index, "adapter"), said))
             continue
         unknown = [name for name in data["adapter"] if name not in adapters]
         for name in unknown:
@@ -244,6 +289,8 @@ def rows(document: Document, adapters: Mapping[str, Adapter], settings: Settings
             line=document.lines[(index,)],
             _settings=settings,
             enabled=data.get("enabled", True),
+            mode=data.get("mode", "live"),
+            added=added,
         )
         for said in _disagreements(partner):
             faults.append(document.fault((index,), f"{partner.id}: {said}"))

@@ -1,25 +1,19 @@
 """The register: every adapter, partner, map, purpose and schedule, checked together and then only looked up."""
 
-import csv
-import re
-from collections.abc import Callable, Iterable, Iterator, Mapping
-from pathlib import Path
-from typing import Literal, TypeVar
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import dataclass, replace
 
-from hub import mapping
 from hub.canonical.case import Case
-from hub.canonical.messages import MESSAGES
-from hub.mapping import Map, MapFaults
-from hub.partners import agreement, documents, manifest, partner, schedules
-from hub.partners.documents import Document, Fault, did_you_mean
+from hub.mapping import Map
+from hub.partners import disk, fit, partner
+from hub.partners.documents import Document, Fault
+from hub.partners.fit import Maps, Side, grouped
 from hub.partners.manifest import Adapter, Operation
+from hub.partners.overlay import Overlaid
 from hub.partners.partner import Partner
 from hub.partners.schedules import Purpose, Schedule
+from hub.partners.sources import sources
 from hub.settings import Settings
-
-Side = Literal["request", "reply"]
-_MAP_FILE = re.compile(r"(request|reply)\.v([1-9][0-9]*)\.yaml")
-T = TypeVar("T")
 
 
 class RegisterFaults(Exception):
@@ -48,41 +42,59 @@ _READ: Mapping[str, Callable[[Case, str], str | None]] = {
     "passage.port": lambda case, _: case.programme.arrival.port,
     "passage.carrier": lambda case, _: case.programme.arrival.carrier,
 }
-#: Where the codes of a ``to:`` are listed that need somebody to serve them; the others are those that agents name.
-_LISTED = {"hotel_code": "mappings/tables/hotels.csv", "company_code": "mappings/tables/carriers.csv"}
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Filed:
+    """What the files say: all there is before anything is laid over it."""
+
+    settings: Settings
+    adapters: Mapping[str, Adapter]
+    partners: Mapping[str, Partner]
+    maps: Maps
+    purposes: Mapping[str, Purpose]
+    schedules: Mapping[str, Schedule]
 
 
 class Register:
-    """What is known of partners.  Built once by :func:`load`; every question to it is answered from a dictionary."""
+    """What is known of partners.  Built by :func:`load`; every question to it is answered from a dictionary.
 
-    def __init__(
-        self,
-        adapters: Mapping[str, Adapter],
-        partners: Mapping[str, Partner],
-        maps: Mapping[tuple[str, str, Side], Map],
-        purposes: Mapping[str, Purpose],
-        schedules: Mapping[str, Schedule],
-    ) -> None:
-        self.adapters, self.partners, self.maps = adapters, partners, maps
-        self.purposes, self.schedules = purposes, schedules
-        self._by_adapter: dict[str, tuple[Partner, ...]] = _grouped(
+    ``adapters`` are those that may be used, ``drafts`` those that are being written; ``enabled`` are the partners with
+    whom anything is exchanged.
+    """
+
+    def __init__(self, filed: Filed, partners: Mapping[str, Partner]) -> None:
+        self._filed = filed
+        self.adapters = {one.id: one for one in filed.adapters.values() if not one.draft}
+        self.drafts = {one.id: one for one in filed.adapters.values() if one.draft}
+        self.partners, self.maps, self.purposes = partners, filed.maps, filed.purposes
+        self.schedules = {name: replace(one, partner=partners[one.partner.id]) for name, one in filed.schedules.items()}
+        self.enabled: tuple[Partner, ...] = tuple(one for one in partners.values() if one.enabled)
+        self._by_adapter: dict[str, tuple[Partner, ...]] = grouped(
             (adapter.id, one) for one in partners.values() for adapter in one.adapters
         )
         self._serving = {
             (adapter.id, word, code): one
-            for one in partners.values()
+            for one in self.enabled
             for adapter in one.adapters
             for word, codes in one.serves.items()
             for code in codes
         }
-        self.enabled: tuple[Partner, ...] = tuple(one for one in partners.values() if one.enabled)
         spoken = {adapter.id for one in self.enabled for adapter in one.adapters}
-        self._subscribers: dict[str, tuple[Operation, ...]] = _grouped(
+        self._subscribers: dict[str, tuple[Operation, ...]] = grouped(
             (op.when, op)
-            for adapter in adapters.values()
+            for adapter in self.adapters.values()
             for op in adapter.operations.values()
             if op.when and adapter.id in spoken
         )
+
+    def overlaid(self, over: Iterable[Overlaid]) -> "Register":
+        """The same files under another overlay.  Raises :class:`RegisterFaults` where the two do not fit."""
+        return _under(self._filed, over)
+
+    def become(self, other: "Register") -> None:
+        """Take the place of what was known by what *other* knows, for everybody who holds this register."""
+        self.__dict__.update(other.__dict__)
 
     def map(self, adapter: str, operation: str, side: Side) -> Map:
         """The active map of one side of an operation.  Raises KeyError where the operation has none."""
@@ -108,8 +120,7 @@ class Register:
             only = [one for one in self.speaking(operation.adapter) if one.enabled]
             return only[0] if len(only) == 1 else None
         code = _READ[operation.to](case, subject_id)
-        found = self._serving.get((operation.adapter, operation.to.rpartition(".")[2], code or ""))
-        return found if found is not None and found.enabled else None
+        return self._serving.get((operation.adapter, operation.to.rpartition(".")[2], code or ""))
 
     def awaited(self, operation: Operation, case: Case, subject_id: str) -> bool:
         """Whether *operation*, for which :meth:`choose` found nobody, leaves something undone: a person must look.
@@ -118,262 +129,88 @@ class Register:
         """
         if operation.optional:
             return False
-        alternatives = [op for op in self.subscribers(operation.when or "") if _alternative(op, operation)]
+        alternatives = [op for op in self.subscribers(operation.when or "") if fit.alternative(op, operation)]
         return alternatives[0] is operation and not any(self.choose(op, case, subject_id) for op in alternatives)
 
 
-def load(settings: Settings) -> Register:
-    """Everything below the home folder, found and checked.  Raises :class:`RegisterFaults` with all that is wrong.
+def load(settings: Settings, over: Iterable[Overlaid] = ()) -> Register:
+    """Everything that the sources hold, found and checked.  Raises :class:`RegisterFaults` with all that is wrong.
 
     A partner whose ``${NAME}`` is not set is loaded, and only cannot be sent to.
     """
     faults: list[Fault] = []
-    adapters = _adapters(settings.home, faults)
-    partners = _partners(settings, adapters, faults)
-    maps = _maps(settings.home, adapters, faults)
-    found_purposes = _purposes(settings.home, faults)
-    found_schedules = _schedules(settings.home, partners, faults)
-    _agree(adapters, maps, found_purposes, faults)
-    _served(settings.home, adapters, partners, faults)
-    _know_each_other(partners, found_schedules, faults)
+    filed = _filed(settings, faults)
+    fit.agree(_usable(filed), filed.maps, filed.purposes, faults)
+    fit.served(settings.home, _usable(filed), filed.partners, (), faults)
+    fit.know_each_other(filed.partners, filed.schedules, faults)
     if faults:
         raise RegisterFaults(faults)
-    return Register(adapters, partners, maps, found_purposes, found_schedules)
+    over = tuple(over)
+    return _under(filed, over) if over else Register(filed, filed.partners)
 
 
-# ---------------------------------------------------------------------------------------------- what is on disk
+def alone(settings: Settings, adapter: str) -> tuple[Register, tuple[Fault, ...]]:
+    """Adapter *adapter* by itself, a draft or not: a register without partners, and all that is wrong with it.
+
+    Raises KeyError for an adapter that no source holds.
+    """
+    elsewhere: list[Fault] = []
+    found = sources(settings, elsewhere)
+    folders = [one for one in found if (one.folder / "adapters" / adapter / "adapter.yaml").is_file()]
+    if not folders:
+        raise KeyError(adapter)
+    faults: list[Fault] = []
+    every = disk.adapters(found, elsewhere)
+    faults += [one for one in elsewhere if f"adapters/{adapter}/" in one.path]
+    known = {adapter: replace(every[adapter], draft=False)} if adapter in every else {}
+    filed = Filed(
+        settings=settings,
+        adapters=known,
+        partners={},
+        maps=disk.maps(found, known, faults, only=[adapter]) if known else {},
+        purposes=disk.purposes(found, elsewhere),
+        schedules={},
+    )
+    fit.agree(known, filed.maps, filed.purposes, faults)
+    return Register(filed, {}), tuple(sorted(set(faults)))
 
 
-def _documents(home: Path, pattern: str, faults: list[Fault]) -> Iterator[tuple[Path, Document]]:
-    for path in sorted(home.glob(pattern)):
-        document = documents.read(path, home, faults)
-        if document is not None:
-            yield path, document
+def _filed(settings: Settings, faults: list[Fault]) -> Filed:
+    found = sources(settings, faults)
+    known = disk.adapters(found, faults)
+    partners = disk.partners(found, settings, known, faults)
+    return Filed(
+        settings=settings,
+        adapters=known,
+        partners=partners,
+        maps=disk.maps(found, known, faults),
+        purposes=disk.purposes(found, faults),
+        schedules=disk.timetable(found, partners, faults),
+    )
 
 
-def _adapters(home: Path, faults: list[Fault]) -> dict[str, Adapter]:
-    found = {}
-    for path, document in _documents(home, "adapters/*/*/adapter.yaml", faults):
-        adapter = manifest.adapter(document, path.parent, faults)
-        if adapter is not None:
-            found[adapter.id] = adapter
-    return found
+def _usable(filed: Filed) -> dict[str, Adapter]:
+    return {one.id: one for one in filed.adapters.values() if not one.draft}
 
 
-def _partners(settings: Settings, adapters: Mapping[str, Adapter], faults: list[Fault]) -> dict[str, Partner]:
-    found: dict[str, Partner] = {}
-    for _, document in _documents(settings.home, "adapters/*/partners.yaml", faults):
-        for one in partner.rows(document, adapters, settings, faults):
-            first = found.setdefault(one.id, one)
-            if first is not one:
-                said = f"the id '{one.id}' is taken (by {first.path}:{first.line})"
-                faults.append(Fault(one.path, one.line, said))
-    return found
-
-
-def _maps(home: Path, adapters: Mapping[str, Adapter], faults: list[Fault]) -> dict[tuple[str, str, Side], Map]:
-    """The highest active version of every map; those of no operation are faults."""
-    found: dict[tuple[str, str, Side], tuple[int, Map]] = {}
-    for path in sorted(home.glob("mappings/*/*/*/*.yaml")):
-        shown = path.relative_to(home).as_posix()
-        adapter, operation = f"{path.parts[-4]}/{path.parts[-3]}", path.parts[-2]
-        named = _MAP_FILE.fullmatch(path.name)
-        if adapter not in adapters:
-            faults.append(Fault(shown, 1, f"there is no adapter '{adapter}'{did_you_mean(adapter, adapters)}"))
-            continue
-        known = adapters[adapter].operations
-        if operation not in known:
-            faults.append(Fault(shown, 1, f"{adapter} has no operation '{operation}'{did_you_mean(operation, known)}"))
-            continue
-        if named is None:
-            faults.append(Fault(shown, 1, "a map is called request.v1.yaml or reply.v1.yaml, with its version"))
-            continue
-        try:
-            one = mapping.load(path, home=home)
-        except MapFaults as refused:
-            faults += [Fault(shown, fault.line, fault.text) for fault in refused.faults if fault.level == "error"]
-            continue
-        side: Side = "request" if named[1] == "request" else "reply"
-        version = int(named[2])
-        if one.active and version > found.get((adapter, operation, side), (0,))[0]:
-            found[adapter, operation, side] = version, one
-    return {name: one for name, (_, one) in found.items()}
-
-
-def _purposes(home: Path, faults: list[Fault]) -> dict[str, Purpose]:
-    found: dict[str, Purpose] = {}
-    for _, document in _documents(home, "mappings/purposes.yaml", faults):
-        found |= {purpose.name: purpose for purpose in schedules.purposes(document, faults)}
-    return found
-
-
-def _schedules(home: Path, partners: Mapping[str, Partner], faults: list[Fault]) -> dict[str, Schedule]:
-    found: dict[str, Schedule] = {}
-    for _, document in _documents(home, "schedules/*.yaml", faults):
-        for schedule in schedules.schedules(document, partners, faults):
-            if schedule.name in found:
-                faults.append(document.fault((schedule.name,), f"a schedule '{schedule.name}' is in another file too"))
-            found[schedule.name] = schedule
-    return found
-
-
-# ---------------------------------------------------------------------------------------------- whether it fits
-
-
-def _agree(
-    adapters: Mapping[str, Adapter],
-    maps: Mapping[tuple[str, str, Side], Map],
-    purposes: Mapping[str, Purpose],
-    faults: list[Fault],
-) -> None:
-    """Manifests against maps and purposes."""
-    for adapter in adapters.values():
-        purpose = purposes.get(adapter.purpose)
-        if purpose is None:
-            said = f"no purpose '{adapter.purpose}' in mappings/purposes.yaml{did_you_mean(adapter.purpose, purposes)}"
-            faults.append(Fault(adapter.path, 1, said))
-        for op in adapter.operations.values():
-            request, reply = maps.get((adapter.id, op.name, "request")), maps.get((adapter.id, op.name, "reply"))
-            sends, tells = _messages(op, maps)
-            later = adapter.operations.get(op.simulate.sends or "") if op.simulate else None
-            told = agreement.outcomes(op, tells)
-            told_later = agreement.outcomes(later, _messages(later, maps)[1]) if later else ()
-            for said in (
-                *_lacking(op, request, reply),
-                *(f"{key}: {said}" for key, said in agreement.unsaid(op, sends, tells)),
-                *(f"{key}: {said}" for key, said in agreement.unsaid_outcomes(op, told, told_later)),
-            ):
-                faults.append(Fault(adapter.path, op.line, f"{op.name}: {said}"))
-            for one in (request, reply):
-                if one is None or purpose is None:
-                    continue
-                for path in sorted(one.carries - purpose.paths):
-                    said = f"carries '{path}', which purpose '{adapter.purpose}' of {adapter.id} does not allow; "
-                    said += "take the field out of the map, or give the purpose the path and its reason"
-                    faults.append(Fault(f"mappings/{one.name}.v{one.version}.yaml", 1, said))
-
-
-def _messages(op: Operation, maps: Mapping[tuple[str, str, Side], Map]) -> tuple[type | None, type | None]:
-    """The messages of *op* as (what we send, what tells us something); None where there is none."""
-    request, reply = maps.get((op.adapter, op.name, "request")), maps.get((op.adapter, op.name, "reply"))
-    if op.direction == "out":
-        return request.message if request else None, reply.message if reply else None
-    if op.channel == "api":
-        return None, MESSAGES.get(op.message or "")
-    return None, request.message if request else None
-
-
-def _lacking(op: Operation, request: Map | None, reply: Map | None) -> Iterator[str]:
-    """The maps that *op* needs and has not, or has and does not need."""
-    folder = f"mappings/{op.adapter}/{op.name}"
-    active = "an active map is needed: the file, and an example pair in examples/ beside it"
-    if op.channel == "api":
-        if request or reply:
-            yield f"comes by our own API, so {folder} has no use"
-        return
-    if request is None:
-        yield f"{folder}/request.v1.yaml: {active}"
-    answered = op.answer is not None if op.direction == "in" else op.channel in ("soap", "rest")
-    if reply is None and answered:
-        yield f"{folder}/reply.v1.yaml: {active}"
-    elif reply is not None and not answered:
-        yield f"{folder}/reply.v{reply.version}.yaml has no use: " + (
-            "a file is only handed over" if op.direction == "out" else "the manifest gives no 'answer:'"
-        )
-    elif reply is not None and op.answer is not None and reply.message.__name__ != op.answer:
-        yield f"answers {op.answer}, but {folder} has a map of {reply.message.__name__}"
-
-
-def _know_each_other(partners: Mapping[str, Partner], schedules: Mapping[str, Schedule], faults: list[Fault]) -> None:
-    """Agents name their company; what is scheduled only is collected from everybody."""
-    collected = {(schedule.partner.id, schedule.operation.name) for schedule in schedules.values()}
-    for one in partners.values():
-        company = partners.get(one.agent.company) if one.agent else None
-        if one.agent and (company is None or company.role != "company"):
-            said = f"{one.id}: '{one.agent.company}' is no partner with 'role: company'"
-            faults.append(Fault(one.path, one.line, said + did_you_mean(one.agent.company, partners)))
-        for op in one.operations.values():
-            if op.scheduled and (one.id, op.name) not in collected:
-                said = f"{one.id}: nothing in schedules/ ever collects '{op.name}' from it"
-                faults.append(Fault(one.path, one.line, said))
-
-
-def _served(home: Path, adapters: Mapping[str, Adapter], partners: Mapping[str, Partner], faults: list[Fault]) -> None:
-    """Every code that a case may have is served by exactly one partner of the adapter that needs it."""
-    spoken = _grouped((adapter.id, one) for one in partners.values() for adapter in one.adapters)
-    for adapter in adapters.values():
-        speaking = spoken.get(adapter.id, ())
-        if not speaking:
-            faults.append(Fault(adapter.path, 1, f"no partner has adapter '{adapter.id}'; add a row to partners.yaml"))
-        for one in speaking:
-            for word in one.serves:
-                if all(word not in _words(other) for other in one.adapters):
-                    said = f"{one.id}: serves '{word}', by which none of its adapters' operations is addressed"
-                    faults.append(Fault(one.path, one.line, said))
-        enabled = sum(one.enabled for one in speaking)
-        if enabled > 1:
-            for op in adapter.operations.values():
-                if op.when and op.to is None:
-                    said = f"{op.name}: {enabled} partners have this adapter, so 'to:' must say which is meant"
-                    faults.append(Fault(adapter.path, op.line, said))
-    listed = {word: _codes(home, file, faults) for word, file in _LISTED.items()}
-    for operations in _alternatives(adapters.values()):
-        word = (operations[0].to or "").rpartition(".")[2]
-        serving: dict[str, Partner] = {}
-        speaking = tuple(dict.fromkeys(one for op in operations for one in spoken.get(op.adapter, ())))
-        for one in speaking:
-            for code in one.serves.get(word, ()):
-                first = serving.setdefault(code, one)
-                if first is not one:
-                    said = f"{one.id}: serves {word} '{code}', which {first.id} serves already"
-                    faults.append(Fault(one.path, one.line, said))
-        if operations[0].optional or not any(one.enabled for one in speaking):
-            continue
-        served = {code for code, one in serving.items() if one.enabled}
-        ids = {op.adapter for op in operations if any(one.enabled for one in spoken.get(op.adapter, ()))}
-        for code, path, line in listed[word] if word in listed else _named_by_agents(word, partners.values()):
-            if code not in served:
-                said = f"{word} '{code}' is served by no partner of {' or '.join(sorted(ids))}"
-                faults.append(Fault(path, line, said + did_you_mean(code, served)))
-
-
-def _words(adapter: Adapter) -> set[str]:
-    return {op.to.rpartition(".")[2] for op in adapter.operations.values() if op.to}
-
-
-def _alternatives(adapters: Iterable[Adapter]) -> Iterable[list[Operation]]:
-    """The addressed operations, those together of which a case needs one; of optional ones each by itself."""
-    found: dict[tuple[str | None, ...], list[Operation]] = {}
-    for adapter in adapters:
-        for op in adapter.operations.values():
-            if op.to is not None:
-                found.setdefault((op.when, op.to, f"{adapter.id}/{op.name}" if op.optional else None), []).append(op)
-    return found.values()
-
-
-def _alternative(one: Operation, other: Operation) -> bool:
-    return (one.when, one.to, one.optional) == (other.when, other.to, False) and (one.to is not None or one is other)
-
-
-def _named_by_agents(word: str, partners: Iterable[Partner]) -> Iterator[tuple[str, str, int]]:
-    for one in partners:
-        if one.agent is not None and one.enabled:
-            yield getattr(one.agent, word), one.path, one.line
-
-
-def _codes(home: Path, file: str, faults: list[Fault]) -> list[tuple[str, str, int]]:
-    """The column ``code`` of a table, each code with its file and line."""
-    try:
-        with (home / file).open(encoding="utf-8-sig", newline="") as table:
-            rows = csv.DictReader(table)
-            return [(row["code"], file, rows.line_num) for row in rows]
-    except (OSError, KeyError, UnicodeDecodeError):
-        faults.append(Fault(file, 1, "must be a CSV file in UTF-8 with a column 'code'"))
-        return []
-
-
-def _grouped(pairs: Iterable[tuple[str, T]]) -> dict[str, tuple[T, ...]]:
-    found: dict[str, list[T]] = {}
-    for key, value in pairs:
-        found.setdefault(key, []).append(value)
-    return {key: tuple(values) for key, values in found.items()}
+def _under(filed: Filed, over: Iterable[Overlaid]) -> Register:
+    """What the files say with *over* laid over it."""
+    faults: list[Fault] = []
+    found = dict(filed.partners)
+    over = tuple(over)
+    for one in over:
+        if one.row is not None:
+            document = Document(one.origin, [one.row], {(0,): one.line})
+            for added in partner.rows(document, filed.adapters, filed.settings, faults, added=True):
+                disk.put_partner(found, added, faults)
+    paused = set()
+    for one in over:
+        if one.id in found:
+            found[one.id] = found[one.id].switched(one)
+            if one.enabled is False:
+                paused.add(one.id)
+    fit.served(filed.settings.home, _usable(filed), found, paused, faults)
+    fit.know_each_other(found, filed.schedules, faults)
+    if faults:
+        raise RegisterFaults(faults)
+    return Register(filed, found)

@@ -42,8 +42,8 @@ class Doors:
         self.last: dict[tuple[str, str], tuple[str | None, bytes]] = {}
         for partner in desk.register.enabled:
             spoken = {op.channel for op in partner.operations.values() if desk.plays(op)}
-            if spoken & {"soap", "rest"} and partner.endpoint and not partner.missing:
-                self._partners.append((urlsplit(settings.expand(partner.endpoint)).path.rstrip("/"), partner))
+            if spoken & {"soap", "rest"} and partner.address and not partner.missing:
+                self._partners.append((urlsplit(settings.expand(partner.address)).path.rstrip("/"), partner))
         self._partners.sort(key=lambda one: len(one[0]), reverse=True)
 
     def behind(self, path: str) -> tuple[Partner, str] | None:

@@ -114,8 +114,6 @@ MISTAKES = {
          "cannot be 'embassy': it is one of"),
         ("adapter: mofa/visa_reference", "adapter: mofa/visa_refrence", "adapter:",
          "did you mean 'mofa/visa_reference'?"),
-        ("adapter: mofa/visa_reference", "adapter: mofa/missions", None,
-         "no partner has adapter 'mofa/visa_reference'"),
         ("${FILES_ROOT}/mission_jakarta", "https://jakarta.example/in", "https://", "'endpoint' must look like"),
         ("desk: Visa desk", 'desk: "${VISA_DESK}"', "${VISA_DESK}", "may stand in endpoint, folders, secret, ca and"),
         ("timeout: 30s", "timeout: 30", "timeout: 30", "must be a time with its unit"),
