@@ -16,21 +16,59 @@ from hub.canonical.messages.banks import (
     PaymentReversal,
     SettlementFile,
 )
-from hub.canonical.messages.border import MovementFile
+from hub.canonical.messages.billing import BillFile, CreditNotification, PaymentFile
+from hub.canonical.messages.border import Crossings, MovementFile, VisaNotice
+from hub.canonical.messages.checks import (
+    Admission,
+    CertificateAnswer,
+    CertificateQuery,
+    Enrolment,
+    LicenceAnswer,
+    LicenceQuery,
+)
 from hub.canonical.messages.desk import Decision, GroupFiling
-from hub.canonical.messages.housing import BookingEnquiry, BookingOrder, BookingReply, NoticeReceived, StayNotice
+from hub.canonical.messages.housing import (
+    BookingEnquiry,
+    BookingOrder,
+    BookingReply,
+    BookingWithdrawn,
+    Inventory,
+    NoticeReceived,
+    Reservation,
+    StayNotice,
+)
 from hub.canonical.messages.mofa import PrintList, PrintOutcomes, ReferenceEnquiry, ReferenceReply, ReferenceRequest
+from hub.canonical.messages.passages import PassageBooking, PassengerList, TripNotice, TripReply
+from hub.canonical.messages.refunds import RefundOrder, RefundStatuses
+from hub.canonical.messages.reports import DailyReport
 from hub.canonical.messages.roster import Roster, RosterOutcome
+from hub.canonical.messages.services import (
+    Acknowledged,
+    Acknowledgements,
+    Arrivals,
+    Enquiry,
+    GuestEntry,
+    GuestLeft,
+    GuideBooking,
+    PermitRequest,
+    PilgrimNotice,
+    PolicyRegistration,
+    Received,
+)
 from hub.canonical.messages.statements import Statement
-from hub.canonical.messages.transport import TripManifest, TripStatuses
+from hub.canonical.messages.transport import Trip, TripManifest, TripStatuses
 
 #: Every message that a map or an operation may name.
 MESSAGES: dict[str, type] = {
     cls.__name__: cls
     for cls in (
-        BillAnswer, BillEnquiry, BillOrder, BillRegistered, BookingEnquiry, BookingOrder, BookingReply, Decision,
-        GroupFiling, MovementFile, NoticeAnswer, NoticeReceived, PaymentNotice, PaymentReversal, PrintList,
-        PrintOutcomes, ReferenceEnquiry, ReferenceReply, ReferenceRequest, Roster, RosterOutcome, SettlementFile,
-        Statement, StayNotice, TripManifest, TripStatuses,
+        Acknowledged, Acknowledgements, Admission, Arrivals, BillAnswer, BillEnquiry, BillFile, BillOrder,
+        BillRegistered, BookingEnquiry, BookingOrder, BookingReply, BookingWithdrawn, CertificateAnswer,
+        CertificateQuery, CreditNotification, Crossings, DailyReport, Decision, Enquiry, Enrolment, GroupFiling, GuestEntry, GuestLeft,
+        GuideBooking, Inventory, LicenceAnswer, LicenceQuery, MovementFile, NoticeAnswer, NoticeReceived,
+        PassageBooking, PassengerList, PaymentFile, PaymentNotice, PaymentReversal, PermitRequest, PilgrimNotice,
+        PolicyRegistration, PrintList, PrintOutcomes, Received, ReferenceEnquiry, ReferenceReply, ReferenceRequest,
+        RefundOrder, RefundStatuses, Reservation, Roster, RosterOutcome, SettlementFile, Statement, StayNotice, Trip,
+        TripManifest, TripNotice, TripReply, TripStatuses, VisaNotice,
     )
 }  # fmt: skip

@@ -130,3 +130,75 @@ class NoticeReceived:
     @classmethod
     def answer(cls, asked: StayNotice, case: Case | None, taken: str) -> Self:
         return cls(notice_no=asked.notice_no, outcome=taken)
+
+
+@canonical
+class RoomWanted:
+    kind: str = text(6, one_of=codes.ROOMS, path="housing.rooms")
+    board: str = text(9, one_of=codes.BOARD, path="housing.rooms")
+    beds: int = integer(1, 9, path="housing.rooms")
+    rate: Decimal = decimal(12, 2, path="housing.price")
+
+
+@canonical
+class Reservation:
+    """One housing line as reservation systems take it: rooms and guests apart, for they assign the beds themselves."""
+
+    key: str = text(36, path="exchange.key")
+    hotel_code: str = text(20, path="housing.hotel")
+    group_no: str = text(20, path="group.no")
+    check_in: date = plain(path="housing.dates")
+    check_out: date = plain(path="housing.dates")
+    total: Decimal = decimal(14, 2, path="housing.price")
+    currency: str = text(3, pattern=r"[A-Z]{3}", path="housing.price")
+    heads: int = integer(1, 999, path="housing.heads")
+    rooms: list[RoomWanted] = plain(default=[])
+    guests: list[Guest] = plain(default=[])
+
+    @classmethod
+    def project(cls, case: Case, subject: Subject) -> Self | None:
+        order = BookingOrder.project(case, subject)
+        if order is None:
+            return None
+        line = next(h for h in case.programme.housing if h.line == subject.id)
+        return cls(
+            key=order.key,
+            hotel_code=order.hotel_code,
+            group_no=order.group_no,
+            check_in=order.check_in,
+            check_out=order.check_out,
+            total=order.total,
+            currency=order.currency,
+            heads=order.heads,
+            rooms=[RoomWanted(kind=r.kind, board=r.board, beds=r.beds, rate=r.rate) for r in line.rooms],
+            guests=[guest for room in order.rooms for guest in room.guests],
+        )
+
+
+@canonical
+class BookingWithdrawn:
+    """A house takes back what it had confirmed: a person must find other beds."""
+
+    notice_no: str = text(40, path="exchange.notice")
+    key: str = text(36, path="exchange.key")
+    outcome: str = text(9, one_of=("cancelled",), path="housing.outcome")
+    reason: str | None = text(20, path="housing.reason", default=None)
+
+
+@canonical
+class RoomCount:
+    """How many rooms of a kind are free, each night from ``starts_on`` to ``ends_on``, both included."""
+
+    kind: str = text(6, one_of=codes.ROOMS, path="housing.rooms")
+    starts_on: date = plain(path="housing.dates")
+    ends_on: date = plain(path="housing.dates")
+    free: int = integer(0, 9999, path="housing.rooms")
+
+
+@canonical
+class Inventory:
+    """What a house has free."""
+
+    notice_no: str = text(40, path="exchange.notice")
+    hotel_code: str = text(20, path="housing.hotel")
+    counts: list[RoomCount] = plain(default=[])
