@@ -10,6 +10,7 @@ from hub.canonical.errors import HubError
 from hub.mapping import csv as commas
 from hub.mapping import files, fixed, json, xml
 from hub.mapping.cells import guard
+from hub.mapping.document import Document
 from hub.mapping.errors import Bad, Fault, MapError
 from hub.mapping.model import Always, Each, Group, Pair, Rule, Spec, every_rule
 from hub.mapping.source import Module
@@ -41,7 +42,7 @@ class Map:
         self.active = bool(examples)
         self._rules = list(every_rule(spec))
         if spec.format == "xml":
-            self._document = xml.Document(spec)
+            self._document = Document(spec)
             self._write, self._read = xml.write_source(spec, declared).module(), xml.read_source(spec).module()
         elif spec.format == "json":
             self._write, self._read = json.write_source(spec).module(), json.read_source(spec).module()

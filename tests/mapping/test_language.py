@@ -369,7 +369,7 @@ def element(content, name="L"):
         (element(f"<xs:sequence>{NO}<xs:element name='Until' type='xs:date'/></xs:sequence>"),
          ["8: Until is required by l.xsd, but 'expires_on' may be empty: then it is refused when written   (warning)"]),
         (element(f'<xs:sequence>{NO}{UNTIL}<xs:element ref="L" minOccurs="0"/></xs:sequence>'), []),
-        ("<xs:nonsense/>", ["1: l.xsd cannot be read: schema_unreadable (file=l.xsd)"]),
+        ("<xs:nonsense/>", ["5: l.xsd cannot be read: schema_unreadable (file=l.xsd)"]),
     ],
 )  # fmt: skip
 def test_what_a_schema_may_say(tmp_path, body, wanted):
@@ -386,7 +386,7 @@ def test_schemas_of_several_files(tmp_path):
     other = f'<xs:schema {XS} targetNamespace="urn:y"><xs:element name="Q"/></xs:schema>'
     assert licence(tmp_path, imported, y=other) == []
     outside = '<xs:include schemaLocation="../common.xsd"/>' + element(f"<xs:sequence>{NO}{UNTIL}</xs:sequence>")
-    assert licence(tmp_path, outside) == ["1: l.xsd cannot be read: schema_outside (file=l.xsd)"]
+    assert licence(tmp_path, outside) == ["5: l.xsd cannot be read: schema_outside (file=l.xsd)"]
 
 
 def test_unqualified_elements_are_not_carried(tmp_path):
