@@ -6,7 +6,6 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
-from hub.canonical.errors import HubError
 from hub.mapping import csv as commas
 from hub.mapping import files, fixed, json, xml
 from hub.mapping.cells import guard
@@ -178,9 +177,7 @@ class Map:
 
     def _located(self, error: Exception, module: Module, *, doing: Any = "read", row: int | None = None) -> MapError:
         rule, item = module.place(error.__traceback__)
-        if isinstance(error, HubError):
-            bad = Bad(error.code, "is refused")
-        elif isinstance(error, Bad):
+        if isinstance(error, Bad):
             bad = error
         elif isinstance(error, KeyError):
             bad = Bad("required", "is missing")
