@@ -9,7 +9,7 @@ import structlog
 
 from hub.canonical.errors import HubError
 from hub.channels import Inbox
-from hub.exchange.receive import Receipt
+from hub.exchange.receive import Receipt, Said
 from hub.partners import Operation, Register
 from hub.partners.partner import Partner
 
@@ -86,8 +86,11 @@ class Collector:
                 continue
             if operation.name in stopped:
                 continue
-            sequence = arrived.manifest.sequence if arrived.manifest else None
-            receipt = self._receive(partner.id, operation.name, arrived.body, name=arrived.name, sequence=sequence)
+            said = Said()
+            if arrived.manifest is not None:
+                beside = arrived.manifest
+                said = Said(beside.sequence, beside.count, beside.control_sum)
+            receipt = self._receive(partner.id, operation.name, arrived.body, name=arrived.name, said=said)
             if receipt.status == "gap":
                 stopped.add(operation.name)
                 code = "file_sequence_gap"

@@ -15,7 +15,8 @@ from hub.exchange.collect import Collected, Collector
 from hub.exchange.delivery import Delivery
 from hub.exchange.dispatch import Dispatcher
 from hub.exchange.intake import Intake
-from hub.exchange.receive import Once, Receipt, Receiver
+from hub.exchange.outbox import Outbox
+from hub.exchange.receive import Once, Receipt, Receiver, Said
 from hub.exchange.roster import Rosters
 from hub.journey import Rules
 from hub.partners import Register, load
@@ -27,6 +28,8 @@ from hub.store.cases import Cases
 from hub.store.database import Database, Transaction
 from hub.store.ledger import Ledger, Moment
 from hub.store.reading import Reading
+
+NOTHING_SAID = Said()
 
 
 class Exchange:
@@ -45,12 +48,13 @@ class Exchange:
         request: UUID | None = None,
         once: Once | None = None,
         name: str | None = None,
-        sequence: int | None = None,
+        said: Said = NOTHING_SAID,
     ) -> Receipt:
         """Take *body*, which *partner* gave us as *operation*; answered after everything it caused is durable.
 
         Only our own API passes a *message*, loaded by its schema, and the *request* it is about; everything else is
-        read by its map.  *once* is the caller's idempotency key; *name* and *sequence* are a file's.
+        read by its map.  *once* is the caller's idempotency key; *name* is a file's, and *said* what stands beside
+        it.
         """
         known = self._register.partners[partner]
         if isinstance(message, GroupFiling):
@@ -63,7 +67,7 @@ class Exchange:
             return self._receiver.message(known, op, body, once)
         if "group" in op.find:
             return self._rosters.receive(known, op, body, name or operation)
-        return self._receiver.file(known, op, body, name=name or operation, sequence=sequence)
+        return self._receiver.file(known, op, body, name=name or operation, said=said)
 
 
 class Engine:
@@ -82,7 +86,8 @@ class Engine:
         self._ledger = Ledger(sealer)
         self._advance = Advance(self._cases, self._ledger, self.register, rules, sealer, self._wake)
         delivery = Delivery(self._cases, self._ledger, self.register, self._advance)
-        self.dispatcher = Dispatcher(self.database, self._ledger, self.register, delivery, self.now)
+        outbox = Outbox(self._cases, self._ledger, self.register)
+        self.dispatcher = Dispatcher(self.database, self._ledger, self.register, outbox, delivery, self.now)
         receiver = Receiver(self.database, self._cases, self._ledger, self.register, self._advance, sealer, self.clock)
         intake = Intake(self.database, self._cases, self._ledger, self.register, rules, self._advance, receiver)
         rosters = Rosters(self.database, self._cases, self._ledger, self.register, receiver, intake, self._wake)

@@ -156,6 +156,8 @@ exchange = Table(
     Column("owner", String(40)),
     Column("name", String(120)),
     Column("sequence", Integer),
+    Column("records", Integer),
+    Column("control", String(40)),
     Column("subjects", Integer, nullable=False, default=0),
     Column("done", Integer, nullable=False, default=0),
     Column("map_hash", String(64)),

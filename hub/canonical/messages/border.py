@@ -5,6 +5,7 @@ from datetime import date, datetime
 from hub.canonical import codes
 from hub.canonical.declare import canonical, integer, plain, text
 from hub.canonical.entities import STATE
+from hub.canonical.ids import hash_total
 
 
 @canonical
@@ -28,3 +29,6 @@ class MovementFile:
     sequence: int = integer(1, 999_999, path="exchange.sequence")
     created_on: date = plain(path="exchange.at")
     lines: list[BorderMovement] = plain(default=[])
+
+    def control(self) -> str:
+        return hash_total(line.document_no for line in self.lines)
