@@ -407,8 +407,10 @@ class Receiver:
         self, partner: Partner, operation: Operation, body: bytes, error: HubError, name: str | None
     ) -> Receipt:
         receipt = self.refuse_file(partner, operation, error.code, body, name)
-        said = {"field": getattr(error, "place", None)}
-        return replace(receipt, problems=[{**p, **said} for p in receipt.problems])
+        place = getattr(error, "place", None)
+        # Theirs is the only name of the field that they know.
+        told = problem(error.code, place, **({**error.where, "field": place} if place else error.where))
+        return replace(receipt, problems=[told])
 
     def refuse_file(self, partner: Partner, operation: Operation, code: str, body: bytes, name: str | None) -> Receipt:
         return self._database.unit(lambda tx: self._refuse_in(tx, self.now(), partner, operation, code, body, name))
@@ -428,11 +430,11 @@ class Receiver:
         if self._ledger.told_before(tx, partner.id, f"refused/{digest}") is None:
             exchange = self._ledger.open(
                 tx, at, partner=partner.id, operation=operation.name, direction="in", state="dead", body=body,
-                name=name, code=code, sha256=digest, owner=HubError(code).who,
+                name=name, code=code, sha256=digest, owner=partner.must_act(code),
             )  # fmt: skip
             self._ledger.first_time(tx, partner.id, f"refused/{digest}", exchange)
             self._ledger.raise_incident(
-                tx, at, "file" if name else "exchange", code, HubError(code).who,
+                tx, at, "file" if name else "exchange", code, partner.must_act(code),
                 partner=partner.id, operation=operation.name, exchange_id=exchange,
             )  # fmt: skip
         return refused(code, partner=partner.id)
