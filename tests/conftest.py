@@ -22,6 +22,7 @@ def _specimens() -> Path | None:
 NEEDS: dict[str, tuple[Callable[[], object], str]] = {
     "specimens": (_specimens, "HUB_SPECIMENS names no folder with published samples of the standards"),
     "soffice": (lambda: shutil.which("soffice"), "LibreOffice (soffice) is not installed"),
+    "chromium": (lambda: shutil.which("chromium"), "Chromium is not installed"),
     "openssl": (lambda: shutil.which("openssl"), "openssl is not installed"),
     "curl": (lambda: shutil.which("curl"), "curl is not installed"),
 }

@@ -89,9 +89,9 @@ class HubError(Exception):
 
 class _Blank(dict[str, Any]):
     def __missing__(self, name: str) -> str:
-        return "?"
+        return "…"
 
 
 def explain(text: str, where: Mapping[str, Any]) -> str:
-    """A text of the catalogue with its placeholders filled from *where*; what is not given shows as a question mark."""
+    """A text of the catalogue with its placeholders filled from *where*; what is not given shows as an ellipsis."""
     return text.format_map(_Blank(where))

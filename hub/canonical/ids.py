@@ -3,6 +3,7 @@
 import os
 import threading
 import time
+from collections.abc import Iterable
 from uuid import UUID
 
 _lock = threading.Lock()
@@ -63,3 +64,8 @@ def valid_bill_no(text: str) -> bool:
 
 def _checked(text: str) -> bool:
     return len(text) == 13 and text.isascii() and text.isdigit() and check_digit(text[:12]) == text[12]
+
+
+def hash_total(numbers: Iterable[str | None]) -> str:
+    """The sum of the digits of each number read as one: what two sides of a file compare where there is no amount."""
+    return str(sum(int("".join(c for c in number or "" if "0" <= c <= "9") or 0) for number in numbers))

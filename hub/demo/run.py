@@ -70,7 +70,7 @@ def run(
             except DoorClosed:
                 name = children.broken or "hub"
                 raise HubError("demo_child_down", name=name, file=f"{name}.log") from None
-            told = count(installation.var / "simulators.db")
+            told = count(installation.var / "simulators.db", settings.load(installation.settings_file, {}))
             findings = checker.check(season, told, known)
             story = tell(hub, choose(season, driver, known))
             show.stage(None)

@@ -9,7 +9,7 @@ import structlog
 
 from hub.canonical.errors import HubError
 from hub.channels import Inbox
-from hub.exchange.receive import Receipt
+from hub.exchange.receive import Receipt, Said
 from hub.partners import Operation, Register
 from hub.partners.partner import Partner
 
@@ -34,11 +34,10 @@ class Collector:
 
     def __init__(self, register: Register, receive: Receive) -> None:
         self._register, self._receive = register, receive
-        self._inboxes: dict[str, Inbox] = {}
+        self._inboxes: dict[tuple[str, Path], Inbox] = {}
         self._locks: dict[str, threading.Lock] = {}
         self._stop = threading.Event()
         self._thread = threading.Thread(target=self._loop, name="hub-collect", daemon=True)
-        self._polled = [p for p in register.enabled if _leaves_files(p, scheduled=False)]
         self.busy = False
 
     def start(self) -> None:
@@ -48,6 +47,10 @@ class Collector:
         self._stop.set()
         if self._thread.is_alive():
             self._thread.join()
+
+    @property
+    def _polled(self) -> list[Partner]:
+        return [p for p in self._register.enabled if _leaves_files(p, scheduled=False)]
 
     def _loop(self) -> None:
         while not self._stop.wait(EVERY):
@@ -86,8 +89,11 @@ class Collector:
                 continue
             if operation.name in stopped:
                 continue
-            sequence = arrived.manifest.sequence if arrived.manifest else None
-            receipt = self._receive(partner.id, operation.name, arrived.body, name=arrived.name, sequence=sequence)
+            said = Said()
+            if arrived.manifest is not None:
+                beside = arrived.manifest
+                said = Said(beside.sequence, beside.count, beside.control_sum)
+            receipt = self._receive(partner.id, operation.name, arrived.body, name=arrived.name, said=said)
             if receipt.status == "gap":
                 stopped.add(operation.name)
                 code = "file_sequence_gap"
@@ -100,12 +106,12 @@ class Collector:
         return Collected(files, lines, code)
 
     def _inbox(self, partner: Partner) -> Inbox | None:
-        inbox = self._inboxes.get(partner.id)
+        folder = self._folder(partner)
+        inbox = self._inboxes.get((partner.id, folder))
         if inbox is None:
-            folder = self._folder(partner)
             manifest = not any(op.wire.get("manifest") == "none" for op in _file_operations(partner))
             try:
-                inbox = self._inboxes[partner.id] = Inbox(folder, manifest=manifest)
+                inbox = self._inboxes[partner.id, folder] = Inbox(folder, manifest=manifest)
             except HubError:
                 return None
         return inbox

@@ -1,24 +1,19 @@
-"""Delivery: from subjects to frozen bytes, from bytes to a partner, from its answer to what it means for each subject.
-
-What a crash means is written before it can happen: bytes are frozen and the exchange is ``sending`` (``leased`` where a
-second sending is harmless) in a commit before the first byte leaves.
-"""
+"""Delivery: what a partner's answer, or its silence, means for each subject of an exchange."""
 
 import random
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from typing import Any
 from uuid import UUID
 
 import structlog
 
-from hub.canonical.case import Case, Envelope, Subject
-from hub.canonical.errors import HubError, catalogue
+from hub.canonical.errors import HubError
 from hub.canonical.events import Event
 from hub.channels import Answered, AuthFailed, ConfigError, Failure, OutcomeUnknown, Throttled, Unavailable
 from hub.exchange.advance import Advance
 from hub.exchange.lines import event_of
-from hub.mapping import MapError
+from hub.exchange.outbox import Work
 from hub.partners import NOTHING, Operation, Register
 from hub.partners.partner import Partner
 from hub.store.cases import Cases, Kept
@@ -28,25 +23,10 @@ from hub.store.ledger import Ledger, Moment
 
 log = structlog.get_logger(__name__)
 
-MOST = 500  # subjects looked at for one exchange
 BACKOFF = (0.25, 30.0)  # seconds: first and longest ceiling of the full-jitter wait
 GIVE_UP = 72 * 3600.0  # seconds after which what could never be delivered becomes a dead letter
 HELD = 60.0  # seconds between looks at what waits for a person to mend a setting
 _SECOND = 1_000_000
-
-
-@dataclass(frozen=True, slots=True)
-class Work:
-    """An exchange claimed for sending."""
-
-    exchange: UUID
-    partner: Partner
-    operation: Operation
-    body: bytes = field(repr=False)
-    key: str | None
-    name: str | None
-    sequence: int | None
-    count: int
 
 
 @dataclass(frozen=True, slots=True)
@@ -67,111 +47,10 @@ def backoff(attempts: int) -> float:
 
 
 class Delivery:
-    """Claims, freezes and settles; sending itself is the channel's."""
+    """Settles exchanges: delivered, answered line by line, in doubt, held, parked or dead."""
 
     def __init__(self, cases: Cases, ledger: Ledger, register: Register, advance: Advance) -> None:
         self._cases, self._ledger, self._register, self._advance = cases, ledger, register, advance
-
-    # -- claiming ----------------------------------------------------------------------------------------------------
-
-    def claim(self, tx: Transaction, partner: Partner, at: Moment) -> Work | int | None:
-        """The next exchange to send to *partner*, claimed; or when to look again (wall µs); or None: nothing waits."""
-        row = self._ledger.ready(tx, at, partner.id)
-        if row is not None:
-            return self._resend(tx, partner, row, at)
-        while True:
-            rows = self._ledger.subjects_ready(tx, partner.id, MOST)
-            batch = _batch(rows, partner, at.wall)
-            if isinstance(batch, list):
-                work = self._freeze(tx, partner, batch, at)
-                if work is not None:
-                    return work
-                continue  # all of them were withdrawn: look at the next ones
-            later = [t for t in (batch, self._ledger.next_at(tx, partner.id)) if t is not None]
-            return min(later) if later else None
-
-    def _resend(self, tx: Transaction, partner: Partner, row: Row, at: Moment) -> Work:
-        operation = partner.operations[row["operation"]]
-        self._ledger.move(tx, at, row, _claimed(operation), tried=True)
-        subjects = self._ledger.subjects_of(tx, as_uuid(row["id"]))
-        return Work(
-            exchange=as_uuid(row["id"]),
-            partner=partner,
-            operation=operation,
-            body=self._ledger.bytes_of(tx, as_uuid(row["id"])),
-            key=subjects[0]["key"] if operation.repeat == "keyed" and len(subjects) == 1 else None,
-            name=row["name"],
-            sequence=row["sequence"],
-            count=row["subjects"],
-        )
-
-    def _freeze(self, tx: Transaction, partner: Partner, rows: list[Row], at: Moment) -> Work | None:
-        """Project, write and commit the bytes of one exchange.  A line whose case no longer wants it is withdrawn; one
-        that cannot be written goes to a person, and the others go on without it."""
-        operation = partner.operations[rows[0]["operation"]]
-        map_ = self._register.map(operation.adapter, operation.name, "request")
-        line_class: Any = getattr(map_.message, "line", map_.message)
-        wanted: list[tuple[Row, Any]] = []
-        for row in rows:
-            try:
-                line = line_class.project(self._case(tx, row), _subject_of(row))
-            except Exception as error:  # one case that cannot be told must not stop everybody behind it
-                log.error("project_failed", partner=partner.id, operation=operation.name, exc_info=error)
-                self._undeliverable(tx, row, "internal", at)
-                continue
-            if line is None:
-                self._ledger.settle_subject(tx, at, row, "withdrawn", None)
-            else:
-                wanted.append((row, line))
-        stream = f"out/{partner.id}/{operation.name}"
-        sequence = (self._ledger.last_number(tx, stream) or 0) + 1 if hasattr(map_.message, "of") else None
-        envelope = Envelope(partner=partner.id, sequence=sequence or 0, at=moment(at.business))
-        body = self._write(tx, map_, wanted, envelope, at)
-        if body is None:
-            return None
-        if sequence is not None:
-            # Taken only for an exchange that is really sent, or the partner would see a gap.
-            self._ledger.set_number(tx, stream, sequence)
-        name = operation.file_name(partner.id, envelope.sequence) if operation.channel == "files" else None
-        exchange = self._ledger.open(
-            tx, at,
-            partner=partner.id, operation=operation.name, direction="out", state=_claimed(operation), body=body,
-            name=name, sequence=sequence, subjects=len(wanted), map_hash=map_.hash, attempts=1,
-            urgency=min(row["urgency"] for row, _ in wanted),
-        )  # fmt: skip
-        self._ledger.freeze(tx, [row for row, _ in wanted], exchange)
-        keyed = operation.repeat == "keyed" and len(wanted) == 1
-        return Work(
-            exchange, partner, operation, body, wanted[0][0]["key"] if keyed else None, name, sequence, len(wanted)
-        )
-
-    def _write(
-        self, tx: Transaction, map_: Any, wanted: list[tuple[Row, Any]], envelope: Envelope, at: Moment
-    ) -> bytes | None:
-        """The bytes of *wanted*; lines that cannot be written are taken out of it.  None when none is left."""
-        while wanted:
-            try:
-                return map_.write(_message(map_.message, [line for _, line in wanted], envelope))  # type: ignore[no-any-return]
-            except MapError as error:
-                culprits = [pair for pair in wanted if not _can_write(map_, pair[1], envelope)] or list(wanted)
-                for row, _ in culprits:
-                    self._undeliverable(tx, row, error.code, at)
-                wanted[:] = [pair for pair in wanted if pair not in culprits]
-        return None
-
-    def _undeliverable(self, tx: Transaction, row: Row, code: str, at: Moment) -> None:
-        entry = catalogue().get(code)
-        owner = entry.who if entry else "engineer"
-        self._ledger.settle_subject(tx, at, row, "dead", None, code=code, owner=owner)
-        self._ledger.raise_incident(
-            tx, at, "exchange", code, owner,
-            partner=row["partner"], operation=row["operation"], group_id=as_uuid(row["group_id"]),
-        )  # fmt: skip
-
-    def _case(self, tx: Transaction, row: Row) -> Case:
-        kept = self._kept(tx, row)
-        kept.case.focus = UUID(hex=row["subject_id"]) if row["kind"] == "request" else None
-        return kept.case
 
     def _kept(self, tx: Transaction, row: Row) -> Kept:
         kept = self._cases.load(tx, as_uuid(row["group_id"]))
@@ -398,50 +277,11 @@ class Delivery:
         tx.after_commit(lambda: self._advance.wake(partner.id))
 
 
-def _claimed(operation: Operation) -> str:
-    return "leased" if operation.repeat in ("safe", None) else "sending"
-
-
-def _batch(rows: list[Row], partner: Partner, now: int) -> list[Row] | int | None:
-    """Which of *rows* go into one exchange now; or when the first of them may; or None."""
-    by_operation: dict[str, list[Row]] = {}
-    for row in rows:
-        by_operation.setdefault(row["operation"], []).append(row)
-    later: list[int] = []
-    for name, waiting in by_operation.items():
-        batch = partner.operations[name].batch
-        due = [r for r in waiting if r["not_before"] <= now]
-        if batch is None:
-            if due:
-                return due[:1]
-        elif due or len(waiting) >= batch.max:
-            # Who waits only for company may ride along; who was put off after a failure may not.
-            return [r for r in waiting if not r["attempts"] or r["not_before"] <= now][: batch.max]
-        later.append(min(r["not_before"] for r in waiting))
-    return min(later) if later else None
-
-
-def _message(message: type, lines: list[Any], envelope: Envelope) -> Any:
-    return message.of(lines, envelope) if hasattr(message, "of") else lines[0]
-
-
-def _can_write(map_: Any, line: Any, envelope: Envelope) -> bool:
-    try:
-        map_.write(_message(map_.message, [line], envelope))
-    except MapError:
-        return False
-    return True
-
-
 def _key(work: Work, line: Any) -> str | None:
     """Our key in a line of an answer."""
     if hasattr(line, "key"):
         return str(line.key)
     return getattr(line, work.operation.keyed or "", None)
-
-
-def _subject_of(row: Row) -> Subject:
-    return Subject(kind=row["kind"], id=row["subject_id"], key=row["key"])
 
 
 def _request_of(row: Row) -> UUID | None:

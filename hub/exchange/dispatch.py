@@ -15,7 +15,8 @@ from dataclasses import dataclass, field
 import structlog
 
 from hub.channels import Answered, Channel, ConfigError, Failure, Outgoing, Throttled, Unavailable, open_channel
-from hub.exchange.delivery import Delivery, Reply, Work
+from hub.exchange.delivery import Delivery, Reply
+from hub.exchange.outbox import Outbox, Work
 from hub.partners import Operation, Register
 from hub.partners.partner import Partner
 from hub.settings import ConfigError as SettingMissing
@@ -57,9 +58,16 @@ class Dispatcher:
     """Drains partners side by side.  ``wake`` says that one has work; ``now`` gives the clocks for rows."""
 
     def __init__(
-        self, database: Database, ledger: Ledger, register: Register, delivery: Delivery, now: Callable[[], Moment]
+        self,
+        database: Database,
+        ledger: Ledger,
+        register: Register,
+        outbox: Outbox,
+        delivery: Delivery,
+        now: Callable[[], Moment],
     ) -> None:
-        self._database, self._ledger, self._register, self._delivery = database, ledger, register, delivery
+        self._database, self._ledger, self._register = database, ledger, register
+        self._outbox, self._delivery = outbox, delivery
         self._now = now
         self._slots: dict[str, _Slots] = {}
         self._channels: dict[str, Channel] = {}
@@ -104,8 +112,10 @@ class Dispatcher:
 
     def _slots_of(self, partner: str) -> _Slots:
         slots = self._slots.get(partner)
+        known = self._register.partners[partner]
         if slots is None:
-            slots = self._slots[partner] = _Slots(self._register.partners[partner])
+            slots = self._slots[partner] = _Slots(known)
+        slots.partner = known  # it may have been switched, and another stands in its place
         return slots
 
     def _fill(self, slots: _Slots) -> None:
@@ -171,11 +181,14 @@ class Dispatcher:
         """
         with self._changed:
             slots = self._slots_of(partner.id)
+            partner = slots.partner
             slots.wanted = False
+            if not partner.enabled:
+                return None
             wait = slots.pause(time.monotonic())
             if wait > 0:
                 return wait
-        claimed = self._database.unit(lambda tx: self._delivery.claim(tx, partner, self._now()))
+        claimed = self._database.unit(lambda tx: self._outbox.claim(tx, partner, self._now()))
         if claimed is None:
             return None
         if not isinstance(claimed, Work):
@@ -208,8 +221,8 @@ class Dispatcher:
             key=work.key,
             name=work.name,
             sequence=work.sequence,
-            count=work.count,
-            total=None,
+            count=work.records,
+            total=work.control,
             deadline=time.monotonic() + target.timeout,
         )
         return self._channel(work.operation).send(target, out)

@@ -1,32 +1,34 @@
 """The engine: everything behind the doors, put together once for one process."""
 
-import fcntl
-import os
-from typing import IO
+from collections.abc import Sequence
 from uuid import UUID
 
 from hub.canonical.case import Agent
-from hub.canonical.errors import HubError
 from hub.canonical.events import Event
 from hub.canonical.messages.desk import Decision, GroupFiling
 from hub.clock import Clock
 from hub.exchange.advance import Advance
 from hub.exchange.collect import Collected, Collector
+from hub.exchange.control import Control, known_all, merged, take
 from hub.exchange.delivery import Delivery
 from hub.exchange.dispatch import Dispatcher
 from hub.exchange.intake import Intake
-from hub.exchange.receive import Once, Receipt, Receiver
+from hub.exchange.outbox import Outbox
+from hub.exchange.receive import Once, Receipt, Receiver, Said
 from hub.exchange.roster import Rosters
 from hub.journey import Rules
-from hub.partners import Register, load
+from hub.partners import Overlaid, Register, load
 from hub.partners.partner import Partner
 from hub.security.keys import Keys
 from hub.security.sealing import Sealer
 from hub.settings import Settings
+from hub.store import overlay
 from hub.store.cases import Cases
 from hub.store.database import Database, Transaction
 from hub.store.ledger import Ledger, Moment
 from hub.store.reading import Reading
+
+NOTHING_SAID = Said()
 
 
 class Exchange:
@@ -45,12 +47,13 @@ class Exchange:
         request: UUID | None = None,
         once: Once | None = None,
         name: str | None = None,
-        sequence: int | None = None,
+        said: Said = NOTHING_SAID,
     ) -> Receipt:
         """Take *body*, which *partner* gave us as *operation*; answered after everything it caused is durable.
 
         Only our own API passes a *message*, loaded by its schema, and the *request* it is about; everything else is
-        read by its map.  *once* is the caller's idempotency key; *name* and *sequence* are a file's.
+        read by its map.  *once* is the caller's idempotency key; *name* is a file's, and *said* what stands beside
+        it.
         """
         known = self._register.partners[partner]
         if isinstance(message, GroupFiling):
@@ -63,7 +66,7 @@ class Exchange:
             return self._receiver.message(known, op, body, once)
         if "group" in op.find:
             return self._rosters.receive(known, op, body, name or operation)
-        return self._receiver.file(known, op, body, name=name or operation, sequence=sequence)
+        return self._receiver.file(known, op, body, name=name or operation, said=said)
 
 
 class Engine:
@@ -75,27 +78,33 @@ class Engine:
         self.register: Register = load(settings)
         rules = Rules.load(settings.rules)
         sealer = Sealer(Keys.load(settings.keys))
-        self._lock = _take(settings)
+        self._lock = take(settings)
         self.database = Database(settings.var / "hub.db")
+        self._followed = 0
+        self._follow()
         self._cases = Cases(sealer, self._agent)
         self.database.on_rollback(self._cases.forget)
         self._ledger = Ledger(sealer)
         self._advance = Advance(self._cases, self._ledger, self.register, rules, sealer, self._wake)
         delivery = Delivery(self._cases, self._ledger, self.register, self._advance)
-        self.dispatcher = Dispatcher(self.database, self._ledger, self.register, delivery, self.now)
+        outbox = Outbox(self._cases, self._ledger, self.register)
+        self.dispatcher = Dispatcher(self.database, self._ledger, self.register, outbox, delivery, self.now)
         receiver = Receiver(self.database, self._cases, self._ledger, self.register, self._advance, sealer, self.clock)
         intake = Intake(self.database, self._cases, self._ledger, self.register, rules, self._advance, receiver)
         rosters = Rosters(self.database, self._cases, self._ledger, self.register, receiver, intake, self._wake)
         self.exchange = Exchange(self.register, receiver, intake, rosters)
         self._collector = Collector(self.register, self.exchange.receive)
+        self._control = Control(settings, self.change_partners, self._follow)
         self.reading = Reading(self.database, sealer, self.clock.now, self._busy)
 
     def start(self) -> None:
         """Go on with what was left open, deliver, and collect files, until :meth:`stop`."""
         self.dispatcher.start()
         self._collector.start()
+        self._control.start()
 
     def stop(self) -> None:
+        self._control.stop()
         self._collector.stop()
         self.dispatcher.stop()
         self.database.close()
@@ -115,6 +124,35 @@ class Engine:
             return False
         return any(told.verdict == "applied" for told in self._advance.happen(tx, kept, [event], self.now()))
 
+    def change_partners(self, changes: Sequence[Overlaid], who: str) -> int:
+        """Lay *changes* over the partners' files for *who*, all or none of them; answers the overlay's new version.
+
+        It holds from the commit on, for everything that happens after it.  Raises :class:`RegisterFaults` where the
+        result would not fit, ``partner_unknown`` for a switch of nobody.
+        """
+
+        def unit(tx: Transaction) -> int:
+            there = overlay.rows(tx)
+            after = merged(there, changes)
+            known_all(self.register.overlaid(after).partners, changes)
+            return overlay.put(tx, self.now().wall, there, after, who)
+
+        version = self.database.unit(unit)
+        self._follow()
+        return version
+
+    def _follow(self) -> None:
+        """Take over what was laid over the partners' files since the last look."""
+        with self.database.reading() as tx:
+            version = overlay.version(tx)
+            if version == self._followed:
+                return
+            over = overlay.rows(tx)
+        self.register.become(self.register.overlaid(over))
+        self._followed = version
+        for partner in self.register.enabled:
+            self._wake(partner.id)
+
     def _wake(self, partner: str) -> None:
         self.dispatcher.wake(partner)
 
@@ -132,17 +170,3 @@ class Engine:
             company=terms.company,
             quota_left=terms.quota,
         )
-
-
-def _take(settings: Settings) -> IO[str]:
-    """Hold ``var/hub.lock`` while this process runs.  Raises ``hub_running`` where another one has it."""
-    settings.var.mkdir(parents=True, exist_ok=True, mode=0o700)
-    lock = open(settings.var / "hub.lock", "w", encoding="ascii")  # noqa: SIM115  held as long as the process runs
-    try:
-        fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
-    except OSError:
-        lock.close()
-        raise HubError("hub_running") from None
-    lock.write(str(os.getpid()))
-    lock.flush()
-    return lock

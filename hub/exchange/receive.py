@@ -9,6 +9,7 @@ import hashlib
 import json
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field, replace
+from decimal import Decimal
 from typing import Any
 from uuid import UUID
 
@@ -63,6 +64,29 @@ class Receipt:
     problems: list[dict[str, Any]] = field(default_factory=list)
     exchange: UUID | None = None
     lines: int = 0
+
+
+@dataclass(frozen=True, slots=True)
+class Said:
+    """What stands beside a file about it: its number, how many records it holds, their control sum."""
+
+    sequence: int | None = None
+    count: int | None = None
+    control: str | None = None
+
+    def against(self, message: Any, number: int | None, records: int) -> str | None:
+        """The code of what the file itself says otherwise; None where they agree."""
+        if None not in (self.sequence, number) and self.sequence != number:
+            return "file_sequence_differs"
+        if self.count is not None and self.count != records:
+            return "file_totals"
+        if self.control is not None and hasattr(message, "control"):
+            try:
+                agrees = Decimal(self.control) == Decimal(message.control())
+            except ArithmeticError:
+                agrees = False
+            return None if agrees else "file_totals"
+        return None
 
 
 @dataclass(slots=True)
@@ -177,7 +201,7 @@ class Receiver:
 
         return self.once(once, unit)
 
-    def file(self, partner: Partner, operation: Operation, body: bytes, *, name: str, sequence: int | None) -> Receipt:
+    def file(self, partner: Partner, operation: Operation, body: bytes, *, name: str, said: Said) -> Receipt:
         """A file that a partner left for us.  Its lines are taken in chunks; a file whose taking was cut off goes on
         where it stopped."""
         try:
@@ -185,9 +209,10 @@ class Receiver:
         except HubError as error:
             return self._unreadable(partner, operation, body, error, name)
         number = getattr(message, operation.sequence) if operation.sequence else None
-        if number is not None and sequence is not None and number != sequence:
-            return self.refuse_file(partner, operation, "file_sequence_differs", body, name)
         lines = _lines(message, operation)
+        differs = said.against(message, number, len(lines))
+        if differs is not None:
+            return self.refuse_file(partner, operation, differs, body, name)
         digest = hashlib.sha256(body).hexdigest()
         stream = f"in/{partner.id}/{operation.name}"
         state: dict[str, Any] = {}
@@ -384,8 +409,10 @@ class Receiver:
         self, partner: Partner, operation: Operation, body: bytes, error: HubError, name: str | None
     ) -> Receipt:
         receipt = self.refuse_file(partner, operation, error.code, body, name)
-        said = {"field": getattr(error, "place", None)}
-        return replace(receipt, problems=[{**p, **said} for p in receipt.problems])
+        place = getattr(error, "place", None)
+        # Theirs is the only name of the field that they know.
+        told = problem(error.code, place, **({**error.where, "field": place} if place else error.where))
+        return replace(receipt, problems=[told])
 
     def refuse_file(self, partner: Partner, operation: Operation, code: str, body: bytes, name: str | None) -> Receipt:
         return self._database.unit(lambda tx: self._refuse_in(tx, self.now(), partner, operation, code, body, name))
@@ -405,11 +432,11 @@ class Receiver:
         if self._ledger.told_before(tx, partner.id, f"refused/{digest}") is None:
             exchange = self._ledger.open(
                 tx, at, partner=partner.id, operation=operation.name, direction="in", state="dead", body=body,
-                name=name, code=code, sha256=digest, owner=HubError(code).who,
+                name=name, code=code, sha256=digest, owner=partner.must_act(code),
             )  # fmt: skip
             self._ledger.first_time(tx, partner.id, f"refused/{digest}", exchange)
             self._ledger.raise_incident(
-                tx, at, "file" if name else "exchange", code, HubError(code).who,
+                tx, at, "file" if name else "exchange", code, partner.must_act(code),
                 partner=partner.id, operation=operation.name, exchange_id=exchange,
             )  # fmt: skip
         return refused(code, partner=partner.id)

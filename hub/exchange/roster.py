@@ -103,7 +103,7 @@ class Rosters:
         self._ledger.open(
             tx, at, partner=agent.id, operation=operation.name, direction="out", state="waiting",
             body=answer.write(said), name=f"{name.rpartition('.')[0] or name}.{digest[:8]}.outcome.csv",
-            answers=exchange, subjects=len(outcomes), map_hash=answer.hash,
+            answers=exchange, records=len(outcomes), map_hash=answer.hash,
         )  # fmt: skip
         tx.after_commit(lambda: self._wake(agent.id))
         self._ledger.audit(tx, at, agent.id, operation.name, None, exchange)

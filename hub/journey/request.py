@@ -1,10 +1,11 @@
 """The request: one pilgrim's filing, its decisions, and the answers of ministry and mission."""
 
 from collections.abc import Iterable, Mapping
-from datetime import datetime, timedelta
+from datetime import date, datetime, timedelta
 from typing import Any
 
 from hub.canonical.case import Member
+from hub.canonical.mrz import MrzError, visa_disagreements
 from hub.journey import voucher
 from hub.journey.graph import ENDS
 from hub.journey.guards import agent_faults, is_minor, person_faults, programme_faults
@@ -150,6 +151,8 @@ def visa_issued(steps: Steps, member: Member) -> Refusal | None:
     issued_on = as_date(data.get("issued_on")) or day_of(steps.event.happened)
     season = steps.season(start_of(issued_on))
     printed = as_date(data.get("enter_by"))
+    if not _zone_agrees(steps, member, printed):
+        return Conflict("visa_mrz_wrong", "the zone printed on the visa is another person's, or wrong")
     limits = [issued_on + timedelta(days=season.enter_within_days), season.last_entry]
     enter_by = min([*limits, printed] if printed else limits)
     marks: dict[str, Any] = {
@@ -163,6 +166,19 @@ def visa_issued(steps: Steps, member: Member) -> Refusal | None:
     else:
         steps.request(member, "VISA_ISSUED", due=end_of(enter_by), marks=marks)
     return None
+
+
+def _zone_agrees(steps: Steps, member: Member, printed: date | None) -> bool:
+    """Whether the visa's machine readable zone (ICAO 9303-7) is this pilgrim's; what was not told cannot disagree."""
+    facts, pilgrim = steps.event.facts, steps.case.pilgrims[member.id]
+    zone = facts.get("visa_mrz")
+    if zone is None or printed is None:
+        return True
+    numbers = pilgrim.document.number, facts.get("visa_no", "")
+    try:
+        return not visa_disagreements(zone, pilgrim.person, numbers, printed)
+    except MrzError:
+        return False
 
 
 def same_visa(steps: Steps, member: Member) -> Refusal:

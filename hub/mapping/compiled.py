@@ -6,10 +6,10 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
-from hub.canonical.errors import HubError
 from hub.mapping import csv as commas
 from hub.mapping import files, fixed, json, xml
 from hub.mapping.cells import guard
+from hub.mapping.document import Document
 from hub.mapping.errors import Bad, Fault, MapError
 from hub.mapping.model import Always, Each, Group, Pair, Rule, Spec, every_rule
 from hub.mapping.source import Module
@@ -43,7 +43,7 @@ class Map:
         if spec.unready is not None:
             return
         if spec.format == "xml":
-            self._document = xml.Document(spec)
+            self._document = Document(spec)
             self._write, self._read = xml.write_source(spec, declared).module(), xml.read_source(spec).module()
         elif spec.format == "json":
             self._write, self._read = json.write_source(spec).module(), json.read_source(spec).module()
@@ -186,9 +186,7 @@ class Map:
 
     def _located(self, error: Exception, module: Module, *, doing: Any = "read", row: int | None = None) -> MapError:
         rule, item = module.place(error.__traceback__)
-        if isinstance(error, HubError):
-            bad = Bad(error.code, "is refused")
-        elif isinstance(error, Bad):
+        if isinstance(error, Bad):
             bad = error
         elif isinstance(error, KeyError):
             bad = Bad("required", "is missing")

@@ -14,12 +14,15 @@ def check(spec: Spec, declared: Declared | None, report: Report, warn: Report) -
     schema = spec.schema.name if spec.schema is not None else ""
     at = declared if spec.root else None
     if declared is not None and declared.name != (spec.namespace or ""):
-        report(1, f"namespace is '{spec.namespace or ''}', but that of {schema} is '{declared.name}'")
+        report(
+            spec.lines.get("namespace", 1),
+            f"namespace is '{spec.namespace or ''}', but that of {schema} is '{declared.name}'",
+        )
     for depth, name in enumerate(spec.root):
         inside = at.child(name) if at is not None else None
         if at is not None and inside is None:
             known = closest(name, [child.name for child in at.children])
-            report(1, f"root: '{'/'.join(spec.root[: depth + 1])}' is not in {schema}{known}")
+            report(spec.lines["root"], f"root: '{'/'.join(spec.root[: depth + 1])}' is not in {schema}{known}")
         at = inside
     _Contract(spec, schema, report, warn).scope(spec.rules, at, "", spec.fields_line)
 

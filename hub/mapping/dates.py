@@ -99,8 +99,8 @@ def moment_reader(form: Form, format: Format) -> Callable[[str], Any]:
                 return date(year, month, day)
             at = time(given.get("hour", 0), given.get("minute", 0), given.get("second", 0), tzinfo=zone)
             return datetime.combine(date(year, month, day), at).astimezone(UTC)
-        except (ValueError, OverflowError) as error:
-            raise Bad("invalid_value", f"{{}}: {error}", text) from None
+        except (ValueError, OverflowError):
+            raise Bad("invalid_value", "{} is no day of the calendar", text) from None
 
     return read if form.name == "datetime" else lru_cache(_KEPT)(read)
 
@@ -138,6 +138,6 @@ def declared(text: str, order: str | None) -> date:
                 order = "DMY" if first > 12 else "MDY"
             day, month = (first, second) if order == "DMY" else (second, first)
             return date(year, month, day)
-    except ValueError as error:
-        raise Bad("invalid_value", f"{{}}: {error}", text) from None
+    except ValueError:
+        raise Bad("invalid_value", "{} is no day of the calendar", text) from None
     raise Bad("invalid_value", "{} is no date such as 2026-01-31", text)

@@ -4,18 +4,19 @@ The grammar is that of ``docs/mapping-language.md``.
 """
 
 import codecs
-import csv
 import difflib
 import re
 from collections.abc import Iterable, Mapping
+from dataclasses import replace
 from decimal import Decimal, InvalidOperation
 from pathlib import Path
 from typing import Any
 from zoneinfo import ZoneInfo
 
 from hub.canonical.declare import Shape, shapes
+from hub.mapping import tables
 from hub.mapping.loader import Branch, Item, Node, Text
-from hub.mapping.model import MISSING, Always, Each, Field, Form, Group, Pair, Record, Report, Rule, Spec, Table, Todo, When
+from hub.mapping.model import MISSING, Always, Each, Field, Form, Group, Pair, Record, Report, Rule, Spec, Todo, When
 
 FORMATS = ("xml", "json", "fixed", "csv")
 FORMS = ("table", "date", "hijri", "datetime", "decimal", "digits", "text", "number", "arabic")
@@ -34,6 +35,13 @@ _ALWAYS = re.compile(
 )
 _CONDITION = re.compile(r"(?P<field>[\w.]+)\s+is\s+(?P<not>not\s+)?(?P<value>.+)")
 _TODO = re.compile(r"todo(?:\s.*)?", re.DOTALL)
+
+
+def is_todo(text: str) -> bool:
+    """Whether *text* says that somebody still has to decide what stands here."""
+    return _TODO.fullmatch(text.strip()) is not None
+
+
 _NAME = r"@?[A-Za-z_][\w.-]*"
 _PLACES = {
     "xml": re.compile(r"(?:[A-Za-z_][\w.-]*)(?:/[A-Za-z_][\w.-]*)*(?:/@[A-Za-z_][\w.-]*)?|@[A-Za-z_][\w.-]*"),
@@ -49,9 +57,12 @@ def closest(wrong: str, known: Iterable[str]) -> str:
     return f"; did you mean '{near[0]}'?" if near else ""
 
 
-def read(tree: Branch, spec: Spec, messages: Mapping[str, type], tables: Path, schemas: Path, report: Report) -> bool:
-    """Fill *spec* from *tree*.  False when the file's head is so wrong that nothing else of it can be understood."""
-    return _Grammar(spec, tables, schemas, report).file(tree, messages)
+def read(tree: Branch, spec: Spec, messages: Mapping[str, type], folders: tuple[Path, Path], report: Report) -> bool:
+    """Fill *spec* from *tree*; *folders* hold code tables and the partner's schemas.
+
+    False when the file's head is so wrong that nothing else of it can be understood.
+    """
+    return _Grammar(spec, *folders, report).file(tree, messages)
 
 
 class _Grammar:
@@ -67,6 +78,7 @@ class _Grammar:
             return False
         spec = self.spec
         for key, item in given.items():
+            spec.lines[key] = item.line
             if key not in _KEYS[spec.format] | _COMMON:
                 known = _KEYS[spec.format] | _COMMON
                 self.report(item.line, f"'{key}' is no key of a map in {spec.format}{closest(key, known)}")
@@ -82,7 +94,11 @@ class _Grammar:
             spec.draft = self.text(given["draft"].node) or "a draft"
         if "tables" in given:
             for item in self.table(self.branch(given["tables"]), "table").values():
-                self.code_table(item)
+                table, undecided = tables.read(item, self.tables, self.report, is_todo)
+                spec.todo.update(undecided)
+                if undecided and spec.draft is not None:
+                    table = replace(table, partial=table.partial or "a draft")
+                spec.tables[table.name] = table
         if "fields" in given:
             spec.fields_line = given["fields"].line
             spec.rules = self.rules(self.branch(given["fields"]), spec.message, "")
@@ -159,7 +175,7 @@ class _Grammar:
     # --- nodes ----------------------------------------------------------------------------------------------------
 
     def undecided(self, item: Item) -> bool:
-        return isinstance(item.node, Text) and _TODO.fullmatch(item.node.value.strip()) is not None
+        return isinstance(item.node, Text) and is_todo(item.node.value)
 
     def text(self, node: Node) -> str | None:
         if isinstance(node, Text):
@@ -182,62 +198,6 @@ class _Grammar:
             else:
                 found[item.key] = item
         return found
-
-    # --- code tables ----------------------------------------------------------------------------------------------
-
-    def code_table(self, item: Item) -> None:
-        name, partial, file, todo = item.key, None, None, False
-        if isinstance(item.node, Text):
-            codes = self.file_table(item, item.node.value)
-        else:
-            codes = []
-            for code in item.node.items:
-                value = self.text(code.node)
-                if value is None:
-                    continue
-                if code.key == "partial":
-                    partial = value
-                elif code.key == "file":
-                    file = value
-                elif _TODO.fullmatch(value):
-                    self.spec.todo[code.line] = f"table '{name}': what '{code.key}' means is still to do"
-                    todo = True
-                else:
-                    codes.append((code.key, value, code.line))
-            if file is not None:
-                codes = self.file_table(item, file)
-        reading: dict[str, str] = {}
-        writing: dict[str, str] = {}
-        lines: dict[str, int] = {}
-        for theirs, ours, line in codes:
-            if theirs in reading:
-                if reading[theirs] != ours:
-                    both = f"both '{reading[theirs]}' and '{ours}'"
-                    self.report(line, f"table '{name}': '{theirs}' stands for {both}, so it cannot be read back")
-                else:
-                    self.report(line, f"table '{name}': '{theirs}' is given twice (first on line {lines[theirs]})")
-                continue
-            reading[theirs], lines[theirs] = ours, line
-            writing.setdefault(ours, theirs)
-        if todo and self.spec.draft is not None:
-            partial = partial or "a draft"
-        if not reading and isinstance(item.node, Branch) and file is None and not todo:
-            self.report(item.line, f"table '{name}' has no codes")
-        self.spec.tables[name] = Table(name, item.line, reading, writing, lines, partial)
-
-    def file_table(self, item: Item, name: str) -> list[tuple[str, str, int]]:
-        path = (self.tables / name).resolve()
-        if not path.is_relative_to(self.tables.resolve()) or not path.is_file():
-            self.report(item.line, f"table '{item.key}': there is no file '{name}' below mappings/tables")
-            return []
-        with path.open(encoding="utf-8-sig", newline="") as file:
-            rows = [row for row in csv.reader(file) if row]
-        if rows[:1] == [["theirs", "ours"]]:
-            rows = rows[1:]
-        wrong = next((n for n, row in enumerate(rows, 1) if len(row) != 2), None)
-        if wrong:
-            self.report(item.line, f"table '{item.key}': row {wrong} of '{name}' has not two columns")
-        return [(row[0].strip(), row[1].strip(), item.line) for row in rows if len(row) == 2]
 
     # --- rules ----------------------------------------------------------------------------------------------------
 

@@ -40,14 +40,13 @@ def load(path: Path | str, *, home: Path | None = None, messages: Mapping[str, t
         tree = loader.parse(data)
     except loader.Unreadable as error:
         raise MapFaults([Fault(spec.shown, error.line, error.text)]) from None
-    tables, schemas = _folders(path, home)
-    if grammar.read(tree, spec, messages, tables, schemas, report):
+    if grammar.read(tree, spec, messages, _folders(path, home), report):
         if spec.schema is not None:
             try:
                 spec.validator = xml.schema(spec.schema)
                 declared = xsd.read(spec.schema)
             except (xml.XmlRefused, ValueError) as error:
-                report(1, f"{spec.schema.name} cannot be read: {error}")
+                report(spec.lines["schema"], f"{spec.schema.name} cannot be read: {error}")
         checks.check(spec, declared, report, warn)
     warnings = tuple(sorted(fault for fault in faults if fault.level == "warning"))
     if len(warnings) < len(faults):

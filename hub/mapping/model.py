@@ -153,7 +153,9 @@ class Spec:
     newline: str = "\n"
     delimiter: str = ","
     length: int = 0
-    fields_line: int = 0
+    fields_line: int = 1
+    #: On which line each key of the file's head stands.
+    lines: dict[str, int] = field(default_factory=dict)
     tables: dict[str, Table] = field(default_factory=dict)
     rules: list[Rule] = field(default_factory=list)
     records: list[Record] = field(default_factory=list)
@@ -168,6 +170,10 @@ class Spec:
     #: What the partner's schema asks beyond ours, by the rule's line: never empty, no longer than.
     needed: set[int] = field(default_factory=set)
     longest: dict[int, int] = field(default_factory=dict)
+
+    def tag(self, name: str) -> str:
+        """An element's *name* as lxml writes it."""
+        return f"{{{self.namespace}}}{name}" if self.namespace else name
 
     def part(self, record: Record) -> type:
         """The class whose fields *record*'s rules name."""

@@ -1,21 +1,15 @@
 """Maps in XML: one ``%`` template a scope to write, one dictionary of children a level to read."""
 
 import re
-import threading
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
 from operator import attrgetter
 from typing import Any
 
-from lxml import etree
-
-from hub.mapping.errors import Bad, MapError, SoapFault
+from hub.mapping.errors import Bad
 from hub.mapping.model import Always, Each, Group, Pair, Report, Rule, Spec, rules_for
 from hub.mapping.source import Lines, Ours, Source, Theirs, by_identity, counted, refuse_condition
 from hub.mapping.xsd import Declared
-from hub.security import xml
-
-_SOAP = ("http://schemas.xmlsoap.org/soap/envelope/", "http://www.w3.org/2003/05/soap-envelope")
 
 
 @dataclass(slots=True)
@@ -76,11 +70,6 @@ def _open(at: Element, step: str, rule: Rule, report: Report | None) -> Element:
         report(rule.line, f"'{step}' is opened a second time: keep its places together")
     at.children.append(Element(step))
     return at.children[-1]
-
-
-def qualified(spec: Spec, name: str) -> str:
-    """*name* as lxml writes a tag."""
-    return f"{{{spec.namespace}}}{name}" if spec.namespace else name
 
 
 # --- text ---------------------------------------------------------------------------------------------------------
@@ -250,7 +239,7 @@ class _Reader:
         self.codes = source.codes("read", str)
 
     def tag(self, name: str) -> str:
-        return repr(qualified(self.spec, name))
+        return repr(self.spec.tag(name))
 
     def scope(self, function: str, cls: type, rules: list[Rule]) -> None:
         theirs = Theirs(self.source, cls, codes=self.codes)
@@ -265,7 +254,7 @@ class _Reader:
         if not element.children:
             return
         bare = all(child.bare for child in element.children)
-        many = frozenset(qualified(self.spec, c.name) for c in element.children if isinstance(c.nested, Each))
+        many = frozenset(self.spec.tag(c.name) for c in element.children if isinstance(c.nested, Each))
         name = f"c{len(theirs.prelude)}"
         call = (
             f"{self.source.bind(texts)}({holder})"
@@ -357,85 +346,3 @@ def _twice(element: Any, many: frozenset[str]) -> None:
 
 def kids(element: Any, tag: str) -> Any:
     return () if element is None else element.iterchildren(tag)
-
-
-# --- the document -------------------------------------------------------------------------------------------------
-
-
-class Document:
-    """What lies around the scope's element: the bytes, the SOAP envelope, the wrappers of ``root:``, the schema."""
-
-    def __init__(self, spec: Spec) -> None:
-        self.spec = spec
-        self.schema = spec.validator
-        self.tags = [qualified(spec, name) for name in spec.root]
-        self._lock = threading.Lock()
-
-    def check(self, data: bytes, fail: Callable[..., MapError]) -> None:
-        """Hold *data* that we have written to the schema."""
-        if self.schema is not None:
-            self.validate(xml.parse(data, limit=len(data)), fail)
-
-    def scope(self, data: bytes, fail: Callable[..., MapError]) -> Any:
-        """The element that the map's places are relative to.  Raises XmlRefused, SoapFault or what *fail* makes."""
-        element = self.body(xml.parse(data), fail)
-        if element.tag != self.tags[0]:
-            found = etree.QName(element)
-            code = "xml_namespace" if found.localname == self.spec.root[0] else "map_root"
-            raise fail(code, text=f"the body must be {self.tags[0]}")
-        self.validate(element, fail)
-        for tag in self.tags[1:]:
-            inside = element.findall(tag)
-            if len(inside) != 1:
-                raise fail("map_root", text=f"there must be one {tag}, there are {len(inside)}")
-            element = inside[0]
-        return element
-
-    def body(self, root: Any, fail: Callable[..., MapError]) -> Any:
-        namespace = etree.QName(root).namespace
-        if namespace not in _SOAP or root.tag != f"{{{namespace}}}Envelope":
-            return root
-        bodies = root.findall(f"{{{namespace}}}Body")
-        inside = list(bodies[0]) if len(bodies) == 1 else []
-        if len(inside) != 1:
-            raise fail("map_root", text="a SOAP envelope holds one Body with one element")
-        if inside[0].tag == f"{{{namespace}}}Fault":
-            raise _fault(inside[0], namespace)
-        return inside[0]
-
-    def validate(self, element: Any, fail: Callable[..., MapError]) -> None:
-        if self.schema is None or self.schema.validate(element):
-            return
-        with self._lock:  # the log is the schema's, and another thread may be filling it
-            self.schema.validate(element)
-            log: Any = self.schema.error_log
-            entry = log[0] if len(log) else None
-        # libxml2's own words quote the value.
-        name, rule = _blamed(element, entry), entry.type_name if entry else "invalid"
-        raise fail(
-            "map_schema", place=name, text=f"{self.spec.schema and self.spec.schema.name} does not allow it ({rule})"
-        )
-
-
-def _blamed(element: Any, entry: Any) -> str:
-    """The way from the body's element to the one that the schema's error is about."""
-    # The path is written with the document's own prefixes.
-    prefixes = {prefix: uri for node in element.iter() for prefix, uri in node.nsmap.items() if prefix}
-    found = element.getroottree().xpath(entry.path, namespaces=prefixes) if entry is not None and entry.path else []
-    if not found:
-        match = re.match(r"Element '(?:\{[^}]*\})?([\w.-]+)'", entry.message if entry is not None else "")
-        return match[1] if match else etree.QName(element).localname
-    names, at = [], found[0]
-    while at is not None and at is not element:
-        names.append(etree.QName(at).localname)
-        at = at.getparent()
-    return "/".join(reversed(names)) or etree.QName(element).localname
-
-
-def _fault(fault: Any, namespace: str) -> SoapFault:
-    if namespace == _SOAP[0]:
-        code, text = fault.findtext("faultcode"), fault.findtext("faultstring")
-    else:
-        code = fault.findtext(f"{{{namespace}}}Code/{{{namespace}}}Value")
-        text = fault.findtext(f"{{{namespace}}}Reason/{{{namespace}}}Text")
-    return SoapFault((code or "").strip().rpartition(":")[2], (text or "").strip())

@@ -10,6 +10,7 @@ from typing import Any, Literal
 from marshmallow import ValidationError, fields
 
 from hub.canonical.entities import STATE
+from hub.canonical.errors import HubError
 from hub.channels import Target
 from hub.channels.files import folder_of
 from hub.partners.documents import Document, Duration, Fault, Names, Strict, Words, check, did_you_mean, text
@@ -141,6 +142,11 @@ class Partner:
 
     def _is_set(self, name: str) -> bool:
         return name in self._settings.addresses or name in self._settings.secrets
+
+    def must_act(self, code: str) -> str:
+        """Who must act on what this partner sent and *code* refuses: the catalogue's *agent* is whoever sent it."""
+        who = HubError(code).who
+        return "partner" if who == "agent" and self.role == "body" else who
 
     def secret(self) -> str | None:
         """What this partner and the hub sign with.  Raises :class:`ConfigError` naming a setting that is missing."""

@@ -57,7 +57,12 @@ class Agenda:
         faults = self._desk.faults
         after = None if say.after is None else books.said(partner, *say.after)
         ready = time.time()
-        facts = {**say.facts, "sequence": say.sequence, "records": _records(written.message, say.message)}
+        facts = {
+            **say.facts,
+            "sequence": say.sequence,
+            "records": _records(written.message, say.message),
+            "control": say.message.control() if hasattr(say.message, "control") else None,
+        }
         if operation.channel == "files":
             assert say.sequence is not None
             number = operation.file_name(partner, say.sequence)

@@ -8,10 +8,11 @@ partner waits until then.
 import hashlib
 import json
 import os
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import asdict, dataclass
 from datetime import UTC, datetime
 from pathlib import Path
+from typing import Any
 
 from hub.channels import FileManifest, Inbox
 from hub.channels.files import MANIFEST
@@ -79,7 +80,7 @@ class Folders:
                     books.acknowledge(sent.id, self._desk.clock.now(), None, None)
                 continue
             body, said = _spoilt(sent.raw, sent.shows[sent.shown])
-            _put(place.out / sent.number, body, said, sent.facts["sequence"], sent.facts["records"])
+            _put(place.out / sent.number, body, said, sent.facts)
             with self._desk.ledger.write() as books:
                 books.shown(sent.id, sent.shown + 1)
         return did
@@ -135,11 +136,11 @@ def _spoilt(raw: bytes, how: str) -> tuple[bytes, bytes]:
     return raw, raw
 
 
-def _put(path: Path, body: bytes, said: bytes, sequence: int, records: int) -> None:
+def _put(path: Path, body: bytes, said: bytes, facts: Mapping[str, Any]) -> None:
     """The manifest first, then the data under its own name: what is there is whole."""
     manifest = FileManifest(
-        name=path.name, sequence=sequence, count=records, control_sum=None, sha256=hashlib.sha256(said).hexdigest(),
-        bytes=len(said), created=datetime.now(UTC).isoformat(),
+        name=path.name, sequence=facts["sequence"], count=facts["records"], control_sum=facts["control"],
+        sha256=hashlib.sha256(said).hexdigest(), bytes=len(said), created=datetime.now(UTC).isoformat(),
     )  # fmt: skip
     beside = path.with_name(path.name + MANIFEST)
     for target, content in ((beside, json.dumps(asdict(manifest)).encode()), (path, body)):

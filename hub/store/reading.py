@@ -51,6 +51,12 @@ _incidents = Statement(
     .where(incident.c.resolved_at.is_(None))
     .group_by(incident.c.kind, incident.c.code)
 )
+_attention = Statement(
+    select(incident.c.code, incident.c.owner, incident.c.partner, func.count(), func.min(incident.c.raised_at))
+    .where(incident.c.resolved_at.is_(None), incident.c.kind != "suspense")
+    .group_by(incident.c.code, incident.c.owner, incident.c.partner)
+    .order_by(func.min(incident.c.raised_at))
+)
 _incident_rows = Statement(
     select(incident).where(incident.c.resolved_at.is_(None)).order_by(incident.c.id).limit(bindparam("most"))
 )
@@ -188,6 +194,15 @@ class Reading:
         """For each partner on whom something waits, when (wall time) the oldest of it began to."""
         with self._database.reading() as tx:
             return {partner: moment(since) for partner, since in tx.all(_oldest)}
+
+    def attention(self) -> list[dict[str, Any]]:
+        """What waits for a person, suspense apart: code, who must act, the partner it is about, how many, and since
+        when (wall time); the oldest first."""
+        with self._database.reading() as tx:
+            return [
+                {"code": code, "owner": owner, "partner": partner, "n": n, "since": moment(since)}
+                for code, owner, partner, n, since in tx.all(_attention)
+            ]
 
     # -- lists and lives ---------------------------------------------------------------------------------------------
 

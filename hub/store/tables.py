@@ -156,6 +156,8 @@ exchange = Table(
     Column("owner", String(40)),
     Column("name", String(120)),
     Column("sequence", Integer),
+    Column("records", Integer),
+    Column("control", String(40)),
     Column("subjects", Integer, nullable=False, default=0),
     Column("done", Integer, nullable=False, default=0),
     Column("map_hash", String(64)),
@@ -273,6 +275,20 @@ audit = Table(
     Column("action", String(40), nullable=False),
     Column("entity", String(40)),
     Column("exchange_id", Uuid),
+)
+
+# What is laid over the partners' files while the hub runs; who did it is in the audit.
+partner_overlay = Table(
+    "partner_overlay",
+    metadata,
+    Column("id", String(40), primary_key=True),
+    Column("row", Text),
+    Column("enabled", Boolean),
+    Column("mode", String(4)),
+    Column("origin", String(200), nullable=False),
+    Column("line", Integer, nullable=False),
+    Column("changed_at", BigInteger, nullable=False),
+    Column("changed_by", String(40), nullable=False),
 )
 
 sequence = Table(

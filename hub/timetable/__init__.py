@@ -37,8 +37,9 @@ class Timetable:
         self._engine = engine
         self._clock: Clock = engine.clock
         self._runs = Runs()
-        self._schedules = [s for s in engine.register.schedules.values() if s.partner.enabled]
-        self._triggers = {s.name: CronTrigger.from_crontab(s.cron, timezone=s.zone) for s in self._schedules}
+        self._triggers = {
+            s.name: CronTrigger.from_crontab(s.cron, timezone=s.zone) for s in engine.register.schedules.values()
+        }
         self._next: dict[str, datetime | None] = {}
         self._ticked: datetime | None = None
         self._ticking = threading.Lock()
@@ -49,6 +50,10 @@ class Timetable:
             timezone=UTC,
         )
         engine.reading.next_schedule = self.next_due
+
+    @property
+    def _schedules(self) -> list[Schedule]:
+        return [s for s in self._engine.register.schedules.values() if s.partner.enabled]
 
     def start(self) -> None:
         """Wake up regularly, in the background, until :meth:`stop`."""
@@ -99,7 +104,7 @@ class Timetable:
 
     def _look_ahead(self, after: datetime) -> None:
         just_after = after + timedelta(microseconds=1)
-        self._next = {name: t.get_next_fire_time(None, just_after) for name, t in self._triggers.items()}
+        self._next = {s.name: self._triggers[s.name].get_next_fire_time(None, just_after) for s in self._schedules}
 
     def _anything_due(self, now: datetime) -> bool:
         first = self.next_due()
@@ -109,7 +114,7 @@ class Timetable:
             return self._runs.any_edge(tx, micros(now))
 
     def _fires(self, schedule: Schedule, after: datetime, until: datetime) -> Iterator[datetime]:
-        at = self._next[schedule.name]
+        at = self._next.get(schedule.name)
         trigger = self._triggers[schedule.name]
         while at is not None and at <= until:
             if at > after:

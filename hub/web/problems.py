@@ -17,18 +17,25 @@ _CODES = {400: "bad_request", 404: "not_found", 405: "method_not_allowed", 413: 
 
 
 class Faulty(HubError):
-    """A message with faults, each ``{"code", "field", "en", "ar"}``; a single one speaks for the whole."""
+    """A message with faults, each ``{"code", "field", "en", "ar"}``; a single one speaks for the whole.
 
-    def __init__(self, faults: Sequence[Mapping[str, Any]], status: int | None = None) -> None:
+    ``status`` and ``who`` go before what the catalogue says.
+    """
+
+    def __init__(self, faults: Sequence[Mapping[str, Any]], status: int | None = None, who: str | None = None) -> None:
         super().__init__(faults[0]["code"] if len(faults) == 1 else "several_faults", count=len(faults))
         self.faults = faults
         if len(faults) == 1:
             self.where["field"] = faults[0]["field"]
-        self._status = status
+        self._status, self._who = status, who
 
     @property
     def status(self) -> int:
         return self._status or super().status
+
+    @property
+    def who(self) -> str:
+        return self._who or super().who
 
 
 def install(app: Flask) -> None:

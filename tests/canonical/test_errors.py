@@ -79,7 +79,7 @@ def test_what_is_no_place_is_never_shown() -> None:
     error = HubError("mrz_disagrees", field="person.name", passport="A1234567")
     for shown in (str(error), repr(error), error.en, error.ar):
         assert "A1234567" not in shown
-    assert HubError("mrz_disagrees").en.endswith(": ?.")
+    assert HubError("mrz_disagrees").en.endswith(": ….")
 
 
 def test_a_code_that_nobody_wrote_down_does_not_hide_the_error() -> None:

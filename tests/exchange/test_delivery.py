@@ -112,8 +112,8 @@ def test_a_process_that_dies_before_sending_sends_later(make, ministry):
     hub = make(MOFA_URL=ministry.url)
     hub.paid()
     partner = hub.engine.register.partners[MINISTRY]
-    delivery = hub.engine.dispatcher._delivery
-    hub.engine.database.unit(lambda tx: delivery.claim(tx, partner, hub.engine.now()))
+    outbox = hub.engine.dispatcher._outbox
+    hub.engine.database.unit(lambda tx: outbox.claim(tx, partner, hub.engine.now()))
     assert hub.exchanges("request_reference") == ["sending"], "committed before the first byte"
     hub.restart()
     assert hub.exchanges("request_reference") == ["in_doubt"]
@@ -128,7 +128,7 @@ def test_a_process_that_dies_after_the_effect_does_nothing_twice(make, ministry)
     hub = make(MOFA_URL=ministry.url)
     hub.paid()
     partner = hub.engine.register.partners[MINISTRY]
-    work = hub.engine.database.unit(lambda tx: hub.engine.dispatcher._delivery.claim(tx, partner, hub.engine.now()))
+    work = hub.engine.database.unit(lambda tx: hub.engine.dispatcher._outbox.claim(tx, partner, hub.engine.now()))
     hub.engine.dispatcher._send(work)
     assert len(ministry.references) == 2
     hub.restart()

@@ -6,6 +6,7 @@ from pathlib import Path
 
 import pytest
 
+from hub.exchange.receive import Said
 from tests.exchange.exchanging import MINISTRY, MISSION, POST
 
 
@@ -62,7 +63,7 @@ def test_the_same_file_again_does_nothing(post):
     body = movement_file(movement("IN", "6000000001", "20270201013000"))
     post.leave(body, 1)
     before = post.rows("SELECT count(*) FROM incident")
-    assert post.tell(POST, "receive_movements", body, name="again", sequence=1).status == "repeated"
+    assert post.tell(POST, "receive_movements", body, name="again", said=Said(1)).status == "repeated"
     assert post.rows("SELECT count(*) FROM incident") == before
 
 
@@ -82,6 +83,15 @@ def test_a_file_with_wrong_totals_is_refused_whole_and_the_right_one_is_taken(po
     assert post.rows("SELECT count(*) FROM exchange WHERE direction = 'in' AND state = 'dead'") == [(1,)], "kept"
     post.leave(movement_file(line), 1)
     assert post.last.files == 1
+
+
+@pytest.mark.parametrize("wrong", [{"count": 2}, {"control_sum": "7"}, {"control_sum": "seven"}])
+def test_a_manifest_that_says_otherwise_than_its_file_refuses_it(post, wrong):
+    body = movement_file(movement("IN", "6000000001", "20270201013000", document="X0000012"))
+    drop(post.folder, f"MOVE-{POST}-000001.txt", body, 1, **wrong)
+    assert post.engine.collect(post.engine.register.partners[POST]).code == "file_totals"
+    drop(post.folder, f"MOVE-{POST}-000001.txt", body, 1, count=1, control_sum="12")
+    assert post.engine.collect(post.engine.register.partners[POST]).files == 1
 
 
 def test_a_file_cut_in_the_middle_is_refused(post):
@@ -115,10 +125,10 @@ def test_a_file_whose_taking_was_cut_off_goes_on_where_it_stopped(make, monkeypa
 
     monkeypatch.setattr(hub.engine.exchange._receiver, "_take", dies)
     with pytest.raises(MemoryError):
-        hub.tell(POST, "receive_movements", body, name="f", sequence=1)
+        hub.tell(POST, "receive_movements", body, name="f", said=Said(1))
     assert hub.rows("SELECT state, done FROM exchange") == [("leased", 4)]
     hub.restart()
-    assert hub.tell(POST, "receive_movements", body, name="f", sequence=1).status == "taken"
+    assert hub.tell(POST, "receive_movements", body, name="f", said=Said(1)).status == "taken"
     assert hub.incidents() == [("suspense", "unknown_id")] * 5, "each line once"
 
 
@@ -141,6 +151,9 @@ def printed(make, ministry, tmp_path):
 def test_a_mission_gets_its_own_references_and_prints(printed):
     (file,) = (printed.inbox / "to_partner").glob("*.xml")
     assert all(f"<ReferenceNo>{ref}</ReferenceNo>" in file.read_text("utf-8") for ref in printed.references)
+    beside = json.loads(file.with_name(file.name + ".manifest.json").read_text("utf-8"))
+    assert (beside["sequence"], beside["count"]) == (1, 2)
+    assert beside["control_sum"] == str(sum(map(int, printed.references)))
     assert printed.states() == ["AT_MISSION"] * 2
     first, second = printed.references
     outcome = f"""<PrintOutcomes xmlns="http://mofa.example/missions/v1">
@@ -151,9 +164,9 @@ def test_a_mission_gets_its_own_references_and_prints(printed):
         <At>2026-12-02T03:20:00Z</At><VisaNo>6000123456</VisaNo><IssueDate>2026-12-02</IssueDate>
         <EnterBy>2027-03-01</EnterBy><StayDays>90</StayDays></Line>
     </PrintOutcomes>""".encode()
-    assert printed.tell(MISSION, "receive_outcome", outcome, name="o", sequence=1).status == "taken"
+    assert printed.tell(MISSION, "receive_outcome", outcome, name="o", said=Said(1)).status == "taken"
     assert printed.states() == ["VISA_ISSUED", "VISA_REFUSED"]
-    assert printed.tell(MISSION, "receive_outcome", outcome, name="o", sequence=1).status == "repeated"
+    assert printed.tell(MISSION, "receive_outcome", outcome, name="o", said=Said(1)).status == "repeated"
 
 
 def test_a_mission_cannot_speak_of_another_missions_reference(printed):
@@ -162,7 +175,7 @@ def test_a_mission_cannot_speak_of_another_missions_reference(printed):
       <Line><ReferenceNo>{printed.references[0]}</ReferenceNo><PassportNo>C7654321</PassportNo><Outcome>R</Outcome>
         <At>2026-12-02T03:25:10Z</At><ReasonCode>M04</ReasonCode></Line>
     </PrintOutcomes>""".encode()
-    printed.tell("mission_cairo", "receive_outcome", outcome, name="o", sequence=1)
+    printed.tell("mission_cairo", "receive_outcome", outcome, name="o", said=Said(1))
     assert printed.states() == ["AT_MISSION"] * 2
     assert printed.incidents() == [("suspense", "unknown_id")]
 

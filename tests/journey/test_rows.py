@@ -6,8 +6,9 @@ from decimal import Decimal
 import pytest
 
 from hub.canonical.events import EVENTS
+from hub.canonical.mrz import mrv_a
 from hub.journey import AlreadyTrue, Applied, Conflict, TooEarly
-from tests.journey.world import DAY, HOUR, World, arrival
+from tests.journey.world import DAY, HOUR, START, World, arrival, pilgrim
 
 CHILD = {"born": date(2015, 1, 1), "companion": 1}
 
@@ -814,3 +815,25 @@ def test_a_due_time_may_be_told_of_one_request():
     world.now += timedelta(days=8)
     world.done("clock.due", 1)
     assert [world.state(who) for who in (1, 2)] == ["CANCELLED", "RETURNED"]
+
+
+def test_row_10_the_zone_printed_on_the_visa_is_the_pilgrims_own():
+    until = START.date() + 20 * DAY
+
+    def told(zone):
+        world = World().to("AT_MISSION")
+        facts = {"visa_no": "6000000001", "visa_mrz": zone}
+        return world.tell("visa.issued", 1, facts=facts, issued_on=START.date(), enter_by=until)
+
+    own, other = (pilgrim(number) for number in (1, 2))
+    zone = mrv_a(own.document.number, until, own.person)
+    assert isinstance(told(zone), Applied)
+    for wrong in (
+        mrv_a(other.document.number, until, own.person),
+        mrv_a(own.document.number, until, other.person),
+        mrv_a(own.document.number, until + DAY, own.person),
+        zone.replace("IDN", "PAK"),
+        "not a zone",
+    ):
+        result = told(wrong)
+        assert isinstance(result, Conflict) and result.code == "visa_mrz_wrong"

@@ -103,8 +103,14 @@ class World:
         self.kept: list[Event] = []
 
     def tell(
-        self, name: str, who: int | None = None, *, line: str | None = None, at: datetime | None = None,
-        facts: dict[str, Any] | None = None, **data: Any,
+        self,
+        name: str,
+        who: int | None = None,
+        *,
+        line: str | None = None,
+        at: datetime | None = None,
+        facts: dict[str, Any] | None = None,
+        **data: Any,
     ) -> Result:
         """Tell an event that happened *at* (now, if not said) about member *who* (counted from 1) or the group."""
         request = None if who is None else UUID(int=100 + who)

@@ -2,6 +2,7 @@
 
 import dataclasses
 import json
+import re
 from datetime import date
 from decimal import Decimal
 
@@ -85,10 +86,23 @@ def test_an_impossible_day_is_refused_by_the_schema_first():
     assert "1984" not in str(error)
 
 
+def test_the_schema_blames_a_place_in_any_envelope_and_under_any_prefix():
+    text = sample("mofa-visa-request", "xml").decode().strip().replace("1984-11-03", "1984-11-31")
+    prefixed = re.sub(r"<(/?)(\w)", r"<\1v:\2", text).replace("xmlns=", "xmlns:v=")
+    for body in (text, prefixed):
+        envelope = (
+            f'<e:Envelope xmlns:e="http://schemas.xmlsoap.org/soap/envelope/"><e:Body>{body}</e:Body></e:Envelope>'
+        )
+        for wire in (body, envelope):
+            error = failing(design("mofa-visa-request").read, wire.encode())
+            assert (error.code, error.line, error.field) == ("map_schema", 35, "birth_date"), str(error)
+            assert error.place == "Application/Applicant/BirthDate"
+
+
 def test_read_names_the_line_and_masks():
     wire = sample("hotel-booking", "json").decode().replace("20/02/2026", "31/02/2026").encode()
     assert str(failing(design("hotel-booking").read, wire)) == (
-        "maps/hotel-booking.yaml:13: cannot read 'stay/from' (check_in): 3…6 (10): day is out of range for month"
+        "maps/hotel-booking.yaml:13: cannot read 'stay/from' (check_in): 3…6 (10) is no day of the calendar"
     )
 
 

@@ -7,6 +7,7 @@ from decimal import Decimal
 from pathlib import Path
 
 import pytest
+from hypothesis.errors import FailedHealthCheck
 
 from hub.canonical.schema import dump
 from hub.mapping import MapError, MapFaults, check, laws, load, try_sample
@@ -369,7 +370,7 @@ def element(content, name="L"):
         (element(f"<xs:sequence>{NO}<xs:element name='Until' type='xs:date'/></xs:sequence>"),
          ["8: Until is required by l.xsd, but 'expires_on' may be empty: then it is refused when written   (warning)"]),
         (element(f'<xs:sequence>{NO}{UNTIL}<xs:element ref="L" minOccurs="0"/></xs:sequence>'), []),
-        ("<xs:nonsense/>", ["1: l.xsd cannot be read: schema_unreadable (file=l.xsd)"]),
+        ("<xs:nonsense/>", ["5: l.xsd cannot be read: schema_unreadable (file=l.xsd)"]),
     ],
 )  # fmt: skip
 def test_what_a_schema_may_say(tmp_path, body, wanted):
@@ -386,7 +387,7 @@ def test_schemas_of_several_files(tmp_path):
     other = f'<xs:schema {XS} targetNamespace="urn:y"><xs:element name="Q"/></xs:schema>'
     assert licence(tmp_path, imported, y=other) == []
     outside = '<xs:include schemaLocation="../common.xsd"/>' + element(f"<xs:sequence>{NO}{UNTIL}</xs:sequence>")
-    assert licence(tmp_path, outside) == ["1: l.xsd cannot be read: schema_outside (file=l.xsd)"]
+    assert licence(tmp_path, outside) == ["5: l.xsd cannot be read: schema_outside (file=l.xsd)"]
 
 
 def test_unqualified_elements_are_not_carried(tmp_path):
@@ -518,3 +519,46 @@ def test_guarded_digits_and_numbers_in_csv():
         b"kind,name,Birth Date,trips,score,active,Phone\n'+D,A,2000-01-01,1,-1,true,'+966500000001\n"
     )
     assert row.value.phone == "+966500000001" and row.value.score == Decimal("-1.00")
+
+
+@pytest.mark.parametrize(("pattern", "held"), [("[^0].*", True), ("[X-Z]", False)])
+def test_the_laws_pass_over_what_only_the_partners_schema_refuses(tmp_path, pattern, held):
+    letters = (
+        f'<xs:simpleType name="S"><xs:restriction base="xs:string"><xs:pattern value="{pattern}"/></xs:restriction>'
+    )
+    body = element(f'<xs:sequence><xs:element name="No" type="S"/>{UNTIL}</xs:sequence>') + letters + "</xs:simpleType>"
+    assert licence(tmp_path, body) == []
+    map_ = load(tmp_path / "l.yaml", messages={"Licence": Licence})
+    with pytest.raises(MapError) as caught:
+        map_.write(Licence(number="0"))
+    assert caught.value.code == "map_schema"
+    if held:
+        laws.hold(map_, 40)
+    else:  # a map that hardly ever writes anything valid does not pass by writing nothing
+        with pytest.raises(FailedHealthCheck):
+            laws.hold(map_, 40)
+
+
+@pytest.mark.parametrize("score", ["-1.50", "0.00", "9999.99"])
+def test_signed_decimals_in_columns(write_map, score):
+    text = (
+        "message: Drivers\nformat: fixed\nlength: 61\nrecords:\n  d:\n    each: rows\n    fields:\n"
+        "      1-20: name\n      21-30: born | date YYYY-MM-DD\n      31-35: trips | digits\n"
+        "      36-43: score | decimal 2\n      44-48: active | text\n      49-61: = ''\n"
+    )
+    map_ = load(write_map(text), messages=MESSAGES)
+    message = Drivers(rows=[dataclasses.replace(vehicle().driver, score=Decimal(score))])
+    wire = map_.write(message)
+    assert map_.read(wire) == message
+    for wrong in ("1234567-", "99999999", "+0000150"):
+        damaged = wire[:35] + wrong.encode() + wire[43:]
+        (row,) = map_.rows(damaged)
+        assert row.fault is not None and row.fault.field == "score"
+    laws.hold(map_, 20)
+
+
+def test_decimals_that_do_not_fit_their_places(loaded):
+    map_ = loaded((MAPS / "drivers.yaml").read_text("utf-8"))
+    with pytest.raises(MapError) as caught:
+        map_.write(Drivers(rows=[dataclasses.replace(vehicle().driver, score=Decimal("1.005"))]))
+    assert (caught.value.code, caught.value.field) == ("invalid_value", "score")

@@ -82,6 +82,13 @@ def test_who_has_no_secret_fails_like_one_with_a_wrong_one(tell, partner):
     assert answer.data == known.data
 
 
+def test_a_partner_whose_secret_is_not_set_fails_like_one_with_a_wrong_one(tell):
+    answer = tell(partner="bank_sahil", secret="x" * 64)
+    known = tell(secret="x" * 64)
+    assert answer.status_code == known.status_code == 401
+    assert answer.data == known.data
+
+
 def test_unsigned_calls_are_refused_unread(tell):
     answer = tell(body=b"\xff not json", header="")
     assert (answer.status_code, answer.json["code"]) == (401, "signature_missing")
@@ -97,6 +104,14 @@ def test_a_body_that_the_map_cannot_read_is_refused_and_kept(tell, engine):
     assert answer.status_code in (400, 422)
     assert answer.json["errors"][0]["code"] == answer.json["code"]
     assert sum(i["n"] for i in engine.reading.now()["incidents"]) == 1
+    assert (answer.json["who"], [i["owner"] for i in engine.reading.incidents()]) == ("partner", ["partner"])
+
+
+def test_a_fault_names_the_partners_field_in_both_languages(tell):
+    answer = tell(body=NOTICE | {"amount": "12.345"})
+    (error,) = answer.json["errors"]
+    assert (answer.status_code, error["field"]) == (422, "amount")
+    assert "amount" in error["en"] and "amount" in error["ar"]
 
 
 def test_a_bank_asks_what_a_bill_comes_to(tell):

@@ -57,6 +57,20 @@ def test_now_says_what_needs_a_person(client, engine):
     assert TEXTS["suspense"]["en"] in page
 
 
+def test_now_says_who_must_act_with_whom_and_since_when(client, engine):
+    def unreadable(tx):
+        at = engine.now()
+        earlier = type(at)(at.wall - 600_000_000, at.business)
+        for when in (at, earlier):
+            engine._ledger.raise_incident(tx, when, "exchange", "invalid_value", "partner", partner="bank_haramayn")
+
+    engine.database.unit(unreadable)
+    page = client.get("/").text
+    (row,) = re.findall(r'<tr class="stuck">(.*?)</tr>', page, re.S)
+    cells = re.findall(r"<td[^>]*>(.*?)</td>", row, re.S)
+    assert cells == ["2", "… has a value that cannot be right.", "Haramayn Bank", TEXTS["who_partner"]["en"], "10 min"]
+
+
 def test_now_says_how_long_something_waits_on_whom(client, as_, group, engine, monkeypatch):
     told = as_("agent_idn_1").post("/v1/groups", group).json
     for request in told["requests"]:

@@ -146,3 +146,6 @@ class SettlementFile:
     file_no: int = integer(1, 999_999_999, path="exchange.sequence")
     currency: str = text(3, pattern=CURRENCY, path="payment.amount")
     lines: list[SettlementLine] = plain(default=[])
+
+    def control(self) -> str:
+        return str(sum((line.amount for line in self.lines), Decimal(0)))

@@ -7,6 +7,7 @@ from hub.canonical import codes
 from hub.canonical.case import Case, Envelope, Subject
 from hub.canonical.declare import canonical, integer, plain, text
 from hub.canonical.entities import STATE
+from hub.canonical.ids import hash_total
 
 
 @canonical
@@ -30,6 +31,9 @@ class MovementFile:
     sequence: int = integer(1, 999_999, path="exchange.sequence")
     created_on: date = plain(path="exchange.at")
     lines: list[BorderMovement] = plain(default=[])
+
+    def control(self) -> str:
+        return hash_total(line.document_no for line in self.lines)
 
 
 @canonical

@@ -7,6 +7,7 @@ from hub.canonical import codes
 from hub.canonical.case import Case, Envelope, Subject
 from hub.canonical.declare import canonical, integer, plain, text
 from hub.canonical.entities import DOCUMENT_NUMBER, MRZ, STATE
+from hub.canonical.ids import hash_total
 
 KEY = r"[A-Za-z0-9-]+"
 
@@ -188,6 +189,9 @@ class PrintList:
     def of(cls, lines: list[PrintListLine], envelope: Envelope) -> Self:
         return cls(mission=envelope.partner, sequence=envelope.sequence, created_at=envelope.at, lines=lines)
 
+    def control(self) -> str:
+        return hash_total(line.reference_no for line in self.lines)
+
 
 @canonical
 class PrintOutcome:
@@ -210,3 +214,6 @@ class PrintOutcomes:
     mission: str = text(40, path="exchange.partner")
     sequence: int = integer(1, 999_999_999, path="exchange.sequence")
     lines: list[PrintOutcome] = plain(default=[])
+
+    def control(self) -> str:
+        return hash_total(line.reference_no for line in self.lines)

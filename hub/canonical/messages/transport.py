@@ -7,6 +7,7 @@ from hub.canonical import codes
 from hub.canonical.case import Case, Envelope, Subject
 from hub.canonical.declare import canonical, integer, plain, text
 from hub.canonical.entities import STATE
+from hub.canonical.ids import hash_total
 
 
 @canonical
@@ -103,6 +104,9 @@ class TripManifest:
             for rider in trip.passengers
         ]
         return cls(sequence=envelope.sequence, rows=rows)
+
+    def control(self) -> str:
+        return hash_total(line.document_no for line in self.rows)
 
 
 @canonical

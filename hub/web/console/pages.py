@@ -44,15 +44,21 @@ def now() -> str:
     lang = _language()
     states = _lower(found["states"])
     exchanges: Mapping[str, Mapping[str, Any]] = found["exchanges"]
+    since, wall = hub().reading.waiting_since(), hub().clock.wall()
     attention = [
-        {"what": _told(item["code"], lang), "who": _who(item["code"], lang), "n": item["n"]}
-        for item in found["incidents"]
+        {
+            "n": item["n"],
+            "what": _told(item["code"], lang),
+            "whom": _partner(item["partner"], lang) if item["partner"] else None,
+            "who": _TEXTS[f"who_{item['owner']}"][lang],
+            "oldest": _age(wall - item["since"], lang),
+        }
+        for item in hub().reading.attention()
     ]
     for kind in ("suspense", *_STUCK):
         n = found["suspense"] if kind == "suspense" else sum(counts.get(kind, 0) for counts in exchanges.values())
         if n:
-            attention.append({"what": _TEXTS[kind][lang], "who": _TEXTS["who_operator"][lang], "n": n})
-    since, wall = hub().reading.waiting_since(), hub().clock.wall()
+            attention.append({"n": n, "what": _TEXTS[kind][lang], "who": _TEXTS["who_operator"][lang]})
     partners = sorted(
         (
             {
@@ -132,14 +138,9 @@ def _partner(id: str, lang: str) -> str:
 
 
 def _told(code: str, lang: str) -> str:
-    """What a code of the catalogue says.  Where it happened is not known here, so its places show as question marks."""
+    """What a code of the catalogue says.  Where it happened is not known here, so its places show as an ellipsis."""
     entry = catalogue().get(code)
     return code if entry is None else explain(entry.ar if lang == "ar" else entry.en, {})
-
-
-def _who(code: str, lang: str) -> str:
-    entry = catalogue().get(code)
-    return _TEXTS[f"who_{entry.who}" if entry else "who_operator"][lang]
 
 
 def _age(age: timedelta, lang: str) -> str:

@@ -1,0 +1,217 @@
+"""The outbox: subjects become exchanges whose bytes are frozen, and exchanges are claimed for sending.
+
+What a crash means is written before it can happen: bytes are frozen and the exchange is ``sending`` (``leased`` where a
+second sending is harmless) in a commit before the first byte leaves.  Frozen bytes are never made anew.
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from typing import Any
+from uuid import UUID
+
+import structlog
+
+from hub.canonical.case import Case, Envelope, Subject
+from hub.canonical.declare import shapes
+from hub.canonical.errors import catalogue
+from hub.mapping import Map, MapError
+from hub.partners import Operation, Register
+from hub.partners.partner import Partner
+from hub.store.cases import Cases
+from hub.store.database import Row, Transaction, as_uuid
+from hub.store.encoding import moment
+from hub.store.ledger import Ledger, Moment
+
+log = structlog.get_logger(__name__)
+
+MOST = 500  # subjects looked at for one exchange
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Work:
+    """An exchange claimed for sending.  ``records`` and ``control`` are what a file's manifest says of it."""
+
+    exchange: UUID
+    partner: Partner
+    operation: Operation
+    body: bytes = field(repr=False)
+    key: str | None = None
+    name: str | None = None
+    sequence: int | None = None
+    records: int | None = None
+    control: str | None = None
+
+
+class Outbox:
+    """Claims what may be sent to a partner now."""
+
+    def __init__(self, cases: Cases, ledger: Ledger, register: Register) -> None:
+        self._cases, self._ledger, self._register = cases, ledger, register
+
+    def claim(self, tx: Transaction, partner: Partner, at: Moment) -> Work | int | None:
+        """The next exchange to send to *partner*, claimed; or when to look again (wall µs); or None: nothing waits."""
+        row = self._ledger.ready(tx, at, partner.id)
+        if row is not None:
+            return self._again(tx, partner, row, at)
+        while True:
+            rows = self._ledger.subjects_ready(tx, partner.id, MOST)
+            batch = _batch(rows, partner, at.wall)
+            if isinstance(batch, list):
+                work = self._freeze(tx, partner, batch, at)
+                if work is not None:
+                    return work
+                continue  # all of them were withdrawn: look at the next ones
+            later = [t for t in (batch, self._ledger.next_at(tx, partner.id)) if t is not None]
+            return min(later) if later else None
+
+    def undeliverable(self, tx: Transaction, row: Row, code: str, at: Moment) -> None:
+        """End a subject that cannot be sent, and put it before whoever can mend that."""
+        entry = catalogue().get(code)
+        owner = entry.who if entry else "engineer"
+        self._ledger.settle_subject(tx, at, row, "dead", None, code=code, owner=owner)
+        self._ledger.raise_incident(
+            tx, at, "exchange", code, owner,
+            partner=row["partner"], operation=row["operation"], group_id=as_uuid(row["group_id"]),
+        )  # fmt: skip
+
+    def _again(self, tx: Transaction, partner: Partner, row: Row, at: Moment) -> Work:
+        """An exchange that was frozen before, with the bytes it has."""
+        operation = partner.operations[row["operation"]]
+        self._ledger.move(tx, at, row, _claimed(operation), tried=True)
+        return Work(
+            exchange=as_uuid(row["id"]),
+            partner=partner,
+            operation=operation,
+            body=self._ledger.bytes_of(tx, as_uuid(row["id"])),
+            key=_key(operation, self._ledger.subjects_of(tx, as_uuid(row["id"]))),
+            name=row["name"],
+            sequence=row["sequence"],
+            records=row["records"],
+            control=row["control"],
+        )
+
+    def _freeze(self, tx: Transaction, partner: Partner, rows: list[Row], at: Moment) -> Work | None:
+        """Project, write and commit the bytes of one exchange.  A line whose case no longer wants it is withdrawn; one
+        that cannot be told or written goes to a person, and the others go on without it."""
+        operation = partner.operations[rows[0]["operation"]]
+        map_ = self._register.map(operation.adapter, operation.name, "request")
+        wanted = self._project(tx, rows, map_, at)
+        stream = f"out/{partner.id}/{operation.name}"
+        sequence = (self._ledger.last_number(tx, stream) or 0) + 1 if hasattr(map_.message, "of") else None
+        envelope = Envelope(partner=partner.id, sequence=sequence or 0, at=moment(at.business))
+        written = self._write(tx, map_, wanted, envelope, at)
+        if written is None:
+            return None
+        if sequence is not None:
+            # Taken only for an exchange that is really sent, or the partner would see a gap.
+            self._ledger.set_number(tx, stream, sequence)
+        message, body = written
+        name, records, control = None, None, None
+        if operation.channel == "files":
+            name = operation.file_name(partner.id, envelope.sequence)
+            records, control = _records(message), message.control() if hasattr(message, "control") else None
+        subjects = [row for row, _ in wanted]
+        exchange = self._ledger.open(
+            tx, at,
+            partner=partner.id, operation=operation.name, direction="out", state=_claimed(operation), body=body,
+            name=name, sequence=sequence, records=records, control=control, subjects=len(subjects),
+            map_hash=map_.hash, attempts=1, urgency=min(row["urgency"] for row in subjects),
+        )  # fmt: skip
+        self._ledger.freeze(tx, subjects, exchange)
+        return Work(
+            exchange=exchange,
+            partner=partner,
+            operation=operation,
+            body=body,
+            key=_key(operation, subjects),
+            name=name,
+            sequence=sequence,
+            records=records,
+            control=control,
+        )
+
+    def _project(self, tx: Transaction, rows: list[Row], map_: Map, at: Moment) -> list[tuple[Row, Any]]:
+        line_class: Any = getattr(map_.message, "line", map_.message)
+        wanted: list[tuple[Row, Any]] = []
+        for row in rows:
+            subject = Subject(kind=row["kind"], id=row["subject_id"], key=row["key"])
+            try:
+                line = line_class.project(self._case(tx, row), subject)
+            except Exception as error:  # one case that cannot be told must not stop everybody behind it
+                log.error("project_failed", partner=row["partner"], operation=row["operation"], exc_info=error)
+                self.undeliverable(tx, row, "internal", at)
+                continue
+            if line is None:
+                self._ledger.settle_subject(tx, at, row, "withdrawn", None)
+            else:
+                wanted.append((row, line))
+        return wanted
+
+    def _write(
+        self, tx: Transaction, map_: Map, wanted: list[tuple[Row, Any]], envelope: Envelope, at: Moment
+    ) -> tuple[Any, bytes] | None:
+        """The message of *wanted* and its bytes; lines that cannot be written are taken out.  None if none is left."""
+        while wanted:
+            message = _message(map_, [line for _, line in wanted], envelope)
+            try:
+                return message, map_.write(message)
+            except MapError as error:
+                culprits = [pair for pair in wanted if not _can_write(map_, pair[1], envelope)] or list(wanted)
+                for row, _ in culprits:
+                    self.undeliverable(tx, row, error.code, at)
+                wanted[:] = [pair for pair in wanted if pair not in culprits]
+        return None
+
+    def _case(self, tx: Transaction, row: Row) -> Case:
+        kept = self._cases.load(tx, as_uuid(row["group_id"]))
+        assert kept is not None
+        kept.case.focus = UUID(hex=row["subject_id"]) if row["kind"] == "request" else None
+        return kept.case
+
+
+def _claimed(operation: Operation) -> str:
+    return "leased" if operation.repeat in ("safe", None) else "sending"
+
+
+def _key(operation: Operation, subjects: Sequence[Row]) -> str | None:
+    """The key that the partner honours for the whole of an exchange; one of several lines has them in its lines."""
+    return subjects[0]["key"] if operation.repeat == "keyed" and len(subjects) == 1 else None
+
+
+def _batch(rows: list[Row], partner: Partner, now: int) -> list[Row] | int | None:
+    """Which of *rows* go into one exchange now; or when the first of them may; or None."""
+    by_operation: dict[str, list[Row]] = {}
+    for row in rows:
+        by_operation.setdefault(row["operation"], []).append(row)
+    later: list[int] = []
+    for name, waiting in by_operation.items():
+        batch = partner.operations[name].batch
+        due = [r for r in waiting if r["not_before"] <= now]
+        if batch is None:
+            if due:
+                return due[:1]
+        elif due or len(waiting) >= batch.max:
+            # Who waits only for company may ride along; who was put off after a failure may not.
+            return [r for r in waiting if not r["attempts"] or r["not_before"] <= now][: batch.max]
+        later.append(min(r["not_before"] for r in waiting))
+    return min(later) if later else None
+
+
+def _message(map_: Map, lines: list[Any], envelope: Envelope) -> Any:
+    message: Any = map_.message
+    return message.of(lines, envelope) if hasattr(message, "of") else lines[0]
+
+
+def _can_write(map_: Map, line: Any, envelope: Envelope) -> bool:
+    try:
+        map_.write(_message(map_, [line], envelope))
+    except MapError:
+        return False
+    return True
+
+
+def _records(message: Any) -> int:
+    """How many records a file holds: the length of its list, 1 for a message that has none."""
+    cls: type = type(message)
+    name = next((s.name for s in shapes(cls).values() if s.many), None)
+    return 1 if name is None else len(getattr(message, name))
