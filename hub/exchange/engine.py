@@ -81,7 +81,6 @@ class Engine:
         self._lock = take(settings)
         self.database = Database(settings.var / "hub.db")
         self._followed = 0
-        self._follow()
         self._cases = Cases(sealer, self._agent)
         self.database.on_rollback(self._cases.forget)
         self._ledger = Ledger(sealer)
@@ -96,6 +95,7 @@ class Engine:
         self._collector = Collector(self.register, self.exchange.receive)
         self._control = Control(settings, self.change_partners, self._follow)
         self.reading = Reading(self.database, sealer, self.clock.now, self._busy)
+        self._follow()
 
     def start(self) -> None:
         """Go on with what was left open, deliver, and collect files, until :meth:`stop`."""

@@ -1,0 +1,218 @@
+"""Who holds an installation, and how the partners' overlay is changed beside a hub at work.
+
+One process at a time writes a hub's database: whoever holds ``var/hub.lock``.  A command asks the one at work through
+``var/hub.sock`` (0600, and only to the user who runs the hub); where none is at work, it takes the lock and writes.
+"""
+
+import fcntl
+import json
+import os
+import pwd
+import select
+import socket
+import struct
+import threading
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import asdict, replace
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import IO, Any
+
+import structlog
+
+from hub.canonical.errors import HubError
+from hub.partners import Fault, Overlaid, RegisterFaults, load
+from hub.settings import Settings
+from hub.store import overlay
+from hub.store.database import Database
+from hub.store.encoding import micros
+
+SOCKET = "hub.sock"
+LONGEST = 8_000_000
+EVERY = 1.0  # seconds between looks at the overlay's version
+PATIENCE = 30.0  # seconds that a command waits for the hub
+log = structlog.get_logger(__name__)
+
+Change = Callable[[Sequence[Overlaid], str], int]
+
+
+def take(settings: Settings) -> IO[str]:
+    """Hold ``var/hub.lock`` while this process runs.  Raises ``hub_running`` where another one has it."""
+    settings.var.mkdir(parents=True, exist_ok=True, mode=0o700)
+    lock = open(settings.var / "hub.lock", "a", encoding="ascii")  # noqa: SIM115  held as long as the process runs
+    try:
+        fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except OSError:
+        lock.close()
+        raise HubError("hub_running") from None
+    lock.truncate(0)
+    lock.write(str(os.getpid()))
+    lock.flush()
+    return lock
+
+
+def merged(there: Iterable[Overlaid], changes: Iterable[Overlaid]) -> list[Overlaid]:
+    """The overlay after *changes*.  A row that is there already stays beside the new one: the register refuses two."""
+    found = list(there)
+    for one in changes:
+        at = next((i for i, old in enumerate(found) if old.id == one.id), None)
+        if at is None or (one.row is not None and found[at].row is not None):
+            found.append(one)
+            continue
+        old = found[at]
+        found[at] = replace(
+            old if one.row is None else one,
+            enabled=old.enabled if one.enabled is None else one.enabled,
+            mode=one.mode or old.mode,
+        )
+    return found
+
+
+def change(settings: Settings, changes: Sequence[Overlaid]) -> int:
+    """Change the overlay, through the hub at work or by ourselves; answers its new version.
+
+    All or nothing.  Raises :class:`RegisterFaults` where the result would not fit, ``partner_unknown`` for a switch of
+    nobody, ``hub_silent`` where the hub at work does not answer.
+    """
+    try:
+        lock = take(settings)
+    except HubError:
+        return _ask(settings.var / SOCKET, changes)
+    try:
+        return _directly(settings, changes)
+    finally:
+        lock.close()
+
+
+def _directly(settings: Settings, changes: Sequence[Overlaid]) -> int:
+    register = load(settings)
+    database = Database(settings.var / "hub.db")
+    try:
+        there = database.unit(overlay.rows)
+        after = merged(there, changes)
+        known_all(register.overlaid(after).partners, changes)
+        at, who = micros(datetime.now(UTC)), _name(os.getuid())
+        return database.unit(lambda tx: overlay.put(tx, at, there, after, who))
+    finally:
+        database.close()
+
+
+def known_all(partners: Iterable[str], changes: Iterable[Overlaid]) -> None:
+    """Raises ``partner_unknown`` for a change of a partner that there is not."""
+    known = set(partners)
+    for one in changes:
+        if one.id not in known:
+            raise HubError("partner_unknown", partner=one.id)
+
+
+# ---------------------------------------------------------------------------------------------- beside a hub at work
+
+
+class Control:
+    """The socket of a hub at work.  ``change`` does what is asked, with the caller's name; ``look`` is called between,
+    so that changes made elsewhere are found."""
+
+    def __init__(self, settings: Settings, change: Change, look: Callable[[], None]) -> None:
+        self._path, self._change, self._look = settings.var / SOCKET, change, look
+        self._stop = threading.Event()
+        self._thread = threading.Thread(target=self._loop, name="hub-control", daemon=True)
+        self._socket = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
+
+    def start(self) -> None:
+        # What a process that died left behind; the lock says that nobody else is there.
+        self._path.unlink(missing_ok=True)
+        with _reachable(self._path) as name:
+            before = os.umask(0o177)
+            try:
+                self._socket.bind(name)
+            finally:
+                os.umask(before)
+        self._socket.listen(8)
+        self._thread.start()
+
+    def stop(self) -> None:
+        self._stop.set()
+        if self._thread.is_alive():
+            self._thread.join()
+            self._path.unlink(missing_ok=True)
+        self._socket.close()
+
+    def _loop(self) -> None:
+        while not self._stop.is_set():
+            try:
+                ready, _, _ = select.select([self._socket], [], [], EVERY / 4)
+                if ready:
+                    self._serve(self._socket.accept()[0])
+                else:
+                    self._look()
+            except Exception as error:
+                log.error("control_failed", exc_info=error)
+
+    def _serve(self, caller: socket.socket) -> None:
+        with caller:
+            caller.settimeout(PATIENCE)
+            credentials = caller.getsockopt(socket.SOL_SOCKET, socket.SO_PEERCRED, struct.calcsize("3i"))
+            uid = struct.unpack("3i", credentials)[1]
+            if uid not in (0, os.getuid()):
+                return
+            _say(caller, self._answer(_hear(caller), _name(uid)))
+
+    def _answer(self, asked: Any, who: str) -> dict[str, Any]:
+        try:
+            return {"version": self._change([Overlaid(**one) for one in asked["partners"]], who)}
+        except RegisterFaults as wrong:
+            return {"faults": [[one.path, one.line, one.text] for one in wrong.faults]}
+        except HubError as wrong:
+            return {"code": wrong.code, "where": {name: str(value) for name, value in wrong.where.items()}}
+
+
+def _ask(path: Path, changes: Sequence[Overlaid]) -> int:
+    with socket.socket(socket.AF_UNIX, socket.SOCK_STREAM) as hub:
+        hub.settimeout(PATIENCE)
+        try:
+            with _reachable(path) as name:
+                hub.connect(name)
+            _say(hub, {"partners": [asdict(one) for one in changes]})
+            answer = _hear(hub)
+        except (OSError, ValueError):
+            raise HubError("hub_silent") from None
+    if "faults" in answer:
+        raise RegisterFaults(Fault(*one) for one in answer["faults"])
+    if "code" in answer:
+        raise HubError(answer["code"], **answer["where"])
+    return int(answer["version"])
+
+
+def _say(to: socket.socket, what: Any) -> None:
+    to.sendall(json.dumps(what, ensure_ascii=False).encode() + b"\n")
+
+
+def _hear(of: socket.socket) -> Any:
+    found = bytearray()
+    while not found.endswith(b"\n"):
+        chunk = of.recv(65536)
+        if not chunk or len(found) > LONGEST:
+            raise ValueError("not a whole line")
+        found += chunk
+    return json.loads(found)
+
+
+@contextmanager
+def _reachable(path: Path) -> Iterator[str]:
+    """A name for socket *path* that is short enough: a socket's address has room for 107 bytes."""
+    if len(os.fsencode(path)) < 108:
+        yield str(path)
+        return
+    folder = os.open(path.parent, os.O_RDONLY | os.O_DIRECTORY)
+    try:
+        yield f"/proc/self/fd/{folder}/{path.name}"
+    finally:
+        os.close(folder)
+
+
+def _name(uid: int) -> str:
+    try:
+        return pwd.getpwuid(uid).pw_name[:40]
+    except KeyError:
+        return f"uid {uid}"
