@@ -8,7 +8,7 @@ import sys
 import click
 
 from hub.canonical.errors import HubError
-from hub.cli import looking, maps, running
+from hub.cli import looking, maps, partners, running
 from hub.settings import ConfigError
 
 
@@ -39,7 +39,7 @@ def main() -> None:
 
 for _command in (
     running.serve, running.simulate, running.demo, running.keys,
-    looking.doctor, looking.promises, looking.partner, looking.schedule,
+    looking.doctor, looking.promises, looking.schedule, partners.partner,
     maps.map_,
 ):  # fmt: skip
     hub.add_command(_command)

@@ -1,15 +1,14 @@
-"""Commands that look: at the installation, the promises, the partners and the schedules."""
+"""Commands that look: at the installation, the promises and the schedules."""
 
 import dataclasses
 import sys
-from collections.abc import Mapping
 from datetime import datetime
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import click
 
-from hub.cli.report import json_option, report, settings_option, the_register, to_stdout
+from hub.cli.report import json_option, report, settings_option, the_register, words
 from hub.settings import load
 
 if TYPE_CHECKING:
@@ -49,77 +48,6 @@ def promises(json_file: Path | None) -> None:
 
 
 @click.group()
-def partner() -> None:
-    """Who the hub exchanges with."""
-
-
-@partner.command("list", short_help="List every partner.")
-@settings_option
-@json_option
-def partner_list(settings_file: Path | None, json_file: Path | None) -> None:
-    """List every partner, how it is spoken to, and whether it can be reached with these settings."""
-    partners = the_register(settings_file).partners.values()
-    found = [
-        {
-            "id": p.id, "name": p.name, "role": p.role, "adapters": [a.id for a in p.adapters], "serves": p.serves,
-            "missing": p.missing,
-        }
-        for p in partners
-    ]  # fmt: skip
-    rows = [
-        (
-            p.id, p.name["en"], p.name["ar"], p.role, ", ".join(a.id for a in p.adapters),
-            "needs " + ", ".join(p.missing) if p.missing else "set",
-        )
-        for p in partners
-    ]  # fmt: skip
-    report(found, json_file, ("id", "name", "", "role", "adapters", "settings"), rows)
-
-
-@partner.command("show", short_help="Show one partner.")
-@click.argument("id")
-@settings_option
-@json_option
-def partner_show(id: str, settings_file: Path | None, json_file: Path | None) -> None:
-    """Show one partner: whom to ring, its limits, and everything that passes between it and the hub."""
-    register = the_register(settings_file)
-    found = register.partners.get(id)
-    if found is None:
-        raise click.BadParameter(f"no partner '{id}'; see `hub partner list`", param_hint="ID")
-    operations = found.operations.values()
-    facts = {
-        "id": found.id, "name": found.name, "role": found.role, "serves": found.serves, "endpoint": found.endpoint,
-        "zone": found.zone, "contact": found.contact, "limits": dataclasses.asdict(found.limits),
-        "missing": found.missing,
-    }  # fmt: skip
-    if not to_stdout(json_file):
-        for name, value in facts.items():
-            click.echo(f"{name:<9} {_words(value)}")
-    told = [
-        {
-            "name": op.name, "adapter": op.adapter, "direction": op.direction, "channel": op.channel, "when": op.when,
-            "scheduled": op.scheduled, "repeat": op.repeat, "purpose": register.adapters[op.adapter].purpose,
-            "gives": op.gives,
-        }
-        for op in operations
-    ]  # fmt: skip
-    rows = [
-        (
-            "to them" if op.direction == "out" else "to us", op.name, op.channel,
-            op.when or ("on schedule" if op.scheduled else ""), op.repeat or "", register.adapters[op.adapter].purpose,
-            _words(op.gives),
-        )
-        for op in operations
-    ]  # fmt: skip
-    report(
-        facts | {"operations": told},
-        json_file,
-        ("", "operation", "channel", "when", "repeat", "purpose", "gives"),
-        rows,
-    )
-
-
-@click.group()
 def schedule() -> None:
     """What runs when."""
 
@@ -138,7 +66,7 @@ def schedule_list(settings_file: Path | None, json_file: Path | None) -> None:
         for s in schedules
     ]  # fmt: skip
     rows = [
-        (s.name, s.partner.id, s.operation.name, s.cron, s.zone.key, f"{s.late_after / 60:g} min", _words(s.controls))
+        (s.name, s.partner.id, s.operation.name, s.cron, s.zone.key, f"{s.late_after / 60:g} min", words(s.controls))
         for s in schedules
     ]
     report(found, json_file, ("schedule", "partner", "operation", "cron", "zone", "late after", "controls"), rows)
@@ -165,9 +93,3 @@ def schedule_next(count: int, settings_file: Path | None, json_file: Path | None
     found = [{"due": at.isoformat(), "schedule": s.name, "partner": s.partner.id} for at, s in due]
     rows = [(f"{at.astimezone(s.zone):%Y-%m-%d %H:%M}", s.zone.key, s.name, s.partner.id) for at, s in due]
     report(found, json_file, ("due", "zone", "schedule", "partner"), rows)
-
-
-def _words(value: Any) -> str:
-    if isinstance(value, Mapping):
-        return "; ".join(f"{name}: {_words(found)}" for name, found in value.items())
-    return ", ".join(map(str, value)) if isinstance(value, list | tuple) else "–" if value is None else str(value)

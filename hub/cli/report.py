@@ -33,10 +33,13 @@ def json_option(command: F) -> F:
 
 
 def the_register(path: Path | None) -> "Register":
+    """The partners as this installation has them now: its files, and what is laid over them."""
     from hub import partners
+    from hub.store import overlay
 
+    found = load(path)
     try:
-        return partners.load(load(path))
+        return partners.load(found, overlay.stored(found.var / "hub.db"))
     except partners.RegisterFaults as wrong:
         raise click.ClickException(f"{wrong}\nNothing is sent to anybody until these are mended.") from None
 
@@ -83,3 +86,10 @@ def report(data: Any, json_file: Path | None, columns: Sequence[str], rows: Iter
     for row in rows:
         table.add_row(*(Text(cell, style=_LEVELS.get(cell, "")) for cell in row))
     Console().print(table)
+
+
+def words(value: Any) -> str:
+    """*value* as people read it in a cell."""
+    if isinstance(value, Mapping):
+        return "; ".join(f"{name}: {words(found)}" for name, found in value.items())
+    return ", ".join(map(str, value)) if isinstance(value, list | tuple) else "–" if value is None else str(value)

@@ -9,7 +9,7 @@ from pathlib import Path
 
 import click
 
-from hub.cli.report import json_option, settings_option, to_stdout, write_json
+from hub.cli.report import json_option, settings_option, the_register, to_stdout, write_json
 from hub.settings import load
 
 
@@ -61,7 +61,7 @@ def simulate(settings_file: Path | None, seed: int, faults: str, port: int) -> N
 
     configure_logging()
     found = load(settings_file)
-    run(found, found.var, seed, faults, port)
+    run(found, found.var, seed, faults, port, the_register(settings_file))
 
 
 @click.command(short_help="See a season go from request to exit stamp.")

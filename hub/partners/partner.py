@@ -99,6 +99,10 @@ class Partner:
         enabled = self.enabled if over.enabled is None else over.enabled
         return replace(self, enabled=enabled, mode=over.mode or self.mode)
 
+    def within(self, settings: Settings) -> "Partner":
+        """This partner where other addresses and secrets hold."""
+        return replace(self, _settings=settings)
+
     @property
     def adapter(self) -> Adapter:
         """The adapter that this partner is reached by first."""

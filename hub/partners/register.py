@@ -92,6 +92,12 @@ class Register:
         """The same files under another overlay.  Raises :class:`RegisterFaults` where the two do not fit."""
         return _under(self._filed, over)
 
+    def just(self, *partners: Partner) -> "Register":
+        """The same adapters and maps with *partners* alone."""
+        named = {one.id: one for one in partners}
+        kept = {name: one for name, one in self._filed.schedules.items() if one.partner.id in named}
+        return Register(replace(self._filed, schedules=kept), named)
+
     def become(self, other: "Register") -> None:
         """Take the place of what was known by what *other* knows, for everybody who holds this register."""
         self.__dict__.update(other.__dict__)

@@ -27,14 +27,30 @@ _log = logging.getLogger(__name__)
 
 
 class Simulators:
-    """All partners, ready to be started.  *faults* is ``none``, ``some`` or ``storm``; port 0 takes any free one."""
+    """All partners of *register*, ready to be started; left out, it is that of *settings*.
 
-    def __init__(self, settings: Settings, var: Path, seed: int, faults: str, port: int) -> None:
+    *faults* is a level or a kind of :mod:`hub.simulate.faults`, or the faults themselves; port 0 takes any free one.
+    """
+
+    def __init__(
+        self,
+        settings: Settings,
+        var: Path,
+        seed: int,
+        faults: str | Faults,
+        port: int,
+        register: partners.Register | None = None,
+    ) -> None:
         chance = Chance(seed)
         self._ledger = Ledger(var / LEDGER)
         self._clock = Clock(settings.business_clock)
         self._desk = Desk(
-            partners.load(settings), self._ledger, self._clock, Plan(var / PLAN), chance, Faults(faults, chance)
+            register or partners.load(settings),
+            self._ledger,
+            self._clock,
+            Plan(var / PLAN),
+            chance,
+            Faults(faults, chance) if isinstance(faults, str) else faults,
         )
         self._agenda = Agenda(self._desk)
         hub = settings.addresses.get("HUB_URL") or f"http://{settings.host}:{settings.port}"
@@ -97,9 +113,16 @@ class Simulators:
                 self._stop.wait(PULSE)
 
 
-def run(settings: Settings, var: Path, seed: int, faults: str = "none", port: int = 0) -> None:
+def run(
+    settings: Settings,
+    var: Path,
+    seed: int,
+    faults: str = "none",
+    port: int = 0,
+    register: partners.Register | None = None,
+) -> None:
     """Play all partners until SIGTERM or SIGINT.  The first line of standard output is ``{"port": n}``."""
-    simulators = Simulators(settings, var, seed, faults, port)
+    simulators = Simulators(settings, var, seed, faults, port, register)
     stop = threading.Event()
     for number in (signal.SIGTERM, signal.SIGINT):
         signal.signal(number, lambda *_: stop.set())
