@@ -104,7 +104,8 @@ class _Contract:
             self.report(rule.line, f"{prefix}@{name} is not in {self.schema}{near}")
             return
         required, simple = known
-        self.text(rule, simple, f"{prefix}@{name}")
+        if isinstance(rule, Pair | Always):
+            self.text(rule, simple, f"{prefix}@{name}")
         if certain and required and isinstance(rule, Pair) and rule.may_be_empty:
             self.seldom(f"{prefix}@{name}", rule)
 
