@@ -1,0 +1,368 @@
+"""A draft as YAML that a person goes on with: what is known as rules, what is not as ``todo`` with what is known of it."""
+
+import json
+import re
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+
+from hub.canonical.declare import Shape
+from hub.mapping import forms
+from hub.mapping.draft import guess as guessing
+from hub.mapping.draft.guess import Guess
+from hub.mapping.draft.wire import Place, Refused, Wire
+from hub.mapping.model import Form
+
+_WIDTH = 116
+_PLAIN = re.compile(r"[^\W\d_](?:[\w ./()-]*[\w./()-])?|[0-9]+-[0-9]+")
+_WORDS = {"null", "true", "false", "yes", "no", "on", "off", "y", "n", "todo", "~"}
+_ISO = "YYYY-MM-DDThh:mm:ssZ"
+
+
+def scalar(text: str) -> str:
+    """*text* as YAML, quoted where it would be read as something else."""
+    if _PLAIN.fullmatch(text) and text.casefold() not in _WORDS:
+        return text
+    return json.dumps(text, ensure_ascii=False)
+
+
+@dataclass(slots=True)
+class _Line:
+    """A line of the draft: a key with its value, or a key whose value is what follows further in."""
+
+    depth: int
+    key: str
+    value: str = ""
+    comment: str = ""
+
+
+@dataclass(slots=True)
+class _Draft:
+    wire: Wire
+    cls: type
+    tables: dict[str, list[tuple[str, str]]] = field(default_factory=dict)
+    comments: dict[str, str] = field(default_factory=dict)
+    lines: list[_Line] = field(default_factory=list)
+
+    # --- scopes ---------------------------------------------------------------------------------------------------
+
+    def scope(self, places: list[Place], guess: Guess | None, depth: int, way: str = "", known: bool = True) -> None:
+        """The rules of *places*, then one comment that names the optional ones left out."""
+        left: list[str] = []
+        self.level(places, guess, depth, way, left)
+        if left and known:
+            said = ", ".join(left[:40]) + (f" and {len(left) - 40} more" if len(left) > 40 else "")
+            self.lines.append(_Line(depth, "", comment=f"optional, left out: {said}"))
+
+    def level(self, places: list[Place], guess: Guess | None, depth: int, way: str, left: list[str]) -> None:
+        seen: set[str] = set()
+        for place in places:
+            if place.name in seen:
+                self.lines.append(_Line(depth, "", comment=f"{way}{place.name} stands again here: one map names it once"))
+                continue
+            seen.add(place.name)
+            forced = self.forced(place, places, guess)
+            if not self.wanted(place, guess) and not forced:
+                left.append(way + place.name)
+                continue
+            self.place(place, guess, depth, way, left)
+
+    def forced(self, place: Place, beside: list[Place], guess: Guess | None) -> bool:
+        """Whether *place* is the first of several of which one must stand there, and none is known."""
+        if not place.either or place.either[0] != place.name:
+            return False
+        return not any(self.wanted(other, guess) for other in beside if other.either == place.either)
+
+    def wanted(self, place: Place, guess: Guess | None) -> bool:
+        return place.required or self.known(place, guess)
+
+    def known(self, place: Place, guess: Guess | None) -> bool:
+        if guess is None or place.blocked:
+            return False
+        if id(place) in guess.leaves or id(place) in guess.lists:
+            return True
+        return not place.many and any(self.known(child, guess) for child in place.children)
+
+    def place(self, place: Place, guess: Guess | None, depth: int, way: str, left: list[str]) -> None:
+        full = way + place.name
+        either = f"one of {', '.join(dict.fromkeys(place.either))}" if len(place.either) > 1 else ""
+        self.in_reach(place, full)
+        if place.blocked:
+            self.add(depth, full, "todo", _said(place.blocked, either))
+        elif place.many:
+            self.many(place, guess, depth, full, either)
+        else:
+            before = len(self.lines)
+            inner = [child for child in place.children if child.name.startswith("@") or place.kind is None]
+            if place.kind is not None:
+                self.leaf(place, guess, depth, full, either)
+            elif not inner:
+                self.add(depth, full, "todo", _said(_about(place), either))
+            self.level(inner, guess, depth, full + "/", left)
+            if not any(line.key for line in self.lines[before:]) and self.wire.format == "xml":
+                # The schema asks for the element although nothing inside it is asked for.
+                self.add(depth, full, "todo", _said(f"holds {_names(inner)}", either))
+
+    def many(self, place: Place, guess: Guess | None, depth: int, full: str, either: str) -> None:
+        name, inner = guess.lists.get(id(place), (None, None)) if guess is not None else (None, None)
+        if name is None and not any(child.required or child.either for child in place.children):
+            self.add(depth, full, "todo", _said(f"stands many times; holds {_names(place.children)}", either))
+            return
+        self.add(depth, full, "", either)
+        self.add(depth + 1, "each", name or "todo", "" if name else "a list of ours, if there is one")
+        self.add(depth + 1, "fields", "")
+        before = len(self.lines)
+        self.scope(place.children, inner, depth + 2, known=name is not None)
+        if not any(line.key for line in self.lines[before:]):
+            del self.lines[before - 3 :]
+            self.add(depth, full, "todo", _said(f"stands many times; holds {_names(place.children)}", either))
+
+    def in_reach(self, place: Place, full: str) -> None:
+        if self.wire.format != "xml" or place.name.startswith("@") or place.namespace == self.wire.namespace:
+            return
+        if place.namespace is None:
+            raise Refused(
+                f"unqualified element '{full}'",
+                "its schema says elementFormDefault=\"unqualified\" (or nothing of it), and a map's elements have one "
+                "namespace",
+            )
+        raise Refused(
+            f"element '{full}' of namespace '{place.namespace}'",
+            f"the message is in '{self.wire.namespace}', and a map's elements have one namespace",
+        )
+
+    # --- leaves ---------------------------------------------------------------------------------------------------
+
+    def leaf(self, place: Place, guess: Guess | None, depth: int, full: str, either: str) -> None:
+        if place.always is not None:
+            quoted = place.always.replace("'", "''")
+            self.add(depth, full, f"= '{quoted}'", _said(place.note, either))
+            return
+        found = guess.leaves.get(id(place)) if guess is not None else None
+        rule = self.pair(place, *found) if found is not None else None
+        if rule is None:
+            self.add(depth, full, "todo", _said(_about(place), either))
+        else:
+            self.add(depth, full, rule[0], _said(rule[1], place.note, either))
+
+    def pair(self, place: Place, name: str, shape: Shape) -> tuple[str, str] | None:
+        """The rule for *place* as our field *name*, and what is to be said of it; None where no form carries it."""
+        if place.values and shape.one_of:
+            return f"{name} | table {self.table(place, name, shape)}", ""
+        width = None
+        if self.wire.format == "fixed":
+            first, _, last = place.name.partition("-")
+            width = int(last) - int(first) + 1
+        for form, remark in _forms(place, shape, self.wire.format):
+            if forms.misfit(form, name, shape, self.wire.format, width) or forms.loses(form, name, shape):
+                continue
+            return (f"{name} | {form}" if form is not None else name), _said(remark, self.remark(place, shape))
+        return None
+
+    def remark(self, place: Place, shape: Shape) -> str:
+        if shape.one_of:
+            return f"ours: {_few(shape.one_of)}; where theirs are codes, a table"
+        if place.values and not place.seen:
+            return f"theirs: {_few(place.values)}"
+        if shape.kind == "text" and shape.pattern == "[A-Z]{1,3}" and (place.longest or 3) < 3:
+            return "two letters: ours are alpha-3, so a table (states_alpha2.csv)"
+        if not shape.optional and not place.required:
+            return "theirs may leave it out, ours is required"
+        return ""
+
+    def table(self, place: Place, name: str, shape: Shape) -> str:
+        """The name of the code table of *place*, made where there is none like it."""
+        assert shape.one_of is not None
+        codes = [(value, guessing.code(value, shape.one_of) or "todo") for value in place.values if value.strip()]
+        missing = [one for one in shape.one_of if one not in {ours for _, ours in codes}]
+        if missing and all(ours != "todo" for _, ours in codes):
+            codes.append(("partial", f"todo: they have no code for {', '.join(missing)}"))
+        called = name.rpartition(".")[2].replace("_", " ")
+        number = 1
+        while self.tables.setdefault(called, codes) != codes:
+            number += 1
+            called = f"{called.rstrip(' 0123456789')} {number}"
+        self.comments[called] = _said(
+            f"ours: {_few(shape.one_of, 24)}", "theirs as seen in the sample: there may be more" if place.seen else ""
+        )
+        return called
+
+    def add(self, depth: int, key: str, value: str, comment: str = "") -> None:
+        self.lines.append(_Line(depth, scalar(key), value and _value(value), comment))
+
+    # --- the whole ------------------------------------------------------------------------------------------------
+
+    def records(self, guesses: list[Guess | None]) -> None:
+        for line, guess in zip(self.wire.lines, guesses, strict=True):
+            self.add(1, line.name, "")
+            inner = guess
+            if line.many:
+                name, inner = guess.lists[id(line)] if guess is not None else ("todo", None)
+                self.add(2, "each", name)
+            self.add(2, "fields", "")
+            for place in line.places:
+                if place.blocked:
+                    self.add(3, place.name, "todo", place.blocked)
+                else:
+                    self.leaf(place, inner, 3, place.name, "")
+
+
+def written(
+    wire: Wire, cls: type, *, near: list[str], guessed: bool, schema: str | None, unusable: str, lacking: list[str],
+    fields: list[Guess | None],
+) -> str:  # fmt: skip
+    """The draft as YAML.  *lacking* are our required fields that have no place; *fields* the guess of each scope."""
+    draft = _Draft(wire, cls)
+    if wire.lines:
+        draft.records(fields)
+    else:
+        draft.scope(wire.places, fields[0], 1)
+    if not any(line.key for line in draft.lines):
+        raise Refused(wire.said, "nothing in it is required and nothing is recognised: there is nothing to draft")
+    out = [
+        "# A draft. Decide every `todo`, delete the line `draft:`, put an example pair into examples/, and let",
+        "# `hub map check` and `hub map try` say what is still wrong.",
+        *_wrapped([f"note: {note}" for note in dict.fromkeys(wire.notes)]),
+    ]
+    if unusable:
+        out += _wrapped([f"note: no schema: line, {unusable}"])
+    if lacking:
+        out += _wrapped([f"of ours still without a place: {', '.join(lacking)}"])
+    remark = "guessed from names" + (f"; near to it: {', '.join(near)}" if near else "") if guessed else ""
+    out.append(_commented(f"message: {cls.__name__}", remark))
+    out.append(f"format: {wire.format}")
+    out.append(f"draft: {json.dumps(wire.said, ensure_ascii=False)}")
+    if wire.format == "xml":
+        out += [f"namespace: {wire.namespace}"] if wire.namespace else []
+        out.append(f"root: {wire.root}")
+        out += [f"schema: {schema}"] if schema else []
+    if wire.format in ("fixed", "csv"):
+        out += [f"encoding: {wire.encoding}"] if wire.encoding != "utf-8" else []
+        out += ["newline: crlf"] if wire.crlf else []
+    if wire.format == "csv" and wire.delimiter != ",":
+        out.append("delimiter: tab" if wire.delimiter == "\t" else f'delimiter: "{wire.delimiter}"')
+    if wire.format == "fixed":
+        out.append(f"length: {wire.length}")
+    if draft.tables:
+        out += ["", "tables:                         # theirs: ours"]
+        for name, codes in draft.tables.items():
+            out += _table(name, codes, draft.comments.get(name, ""))
+    out += ["", "records:" if wire.lines else "fields:                         # theirs: ours | form, in the order of the wire"]
+    out += _aligned(draft.lines)
+    return "\n".join(out) + "\n"
+
+
+def _table(name: str, codes: list[tuple[str, str]], comment: str) -> Iterator[str]:
+    pairs = [f"{scalar(theirs)}: {scalar(ours) if ours != 'todo' else 'todo'}" for theirs, ours in codes]
+    short = f"  {scalar(name)}: {{{', '.join(pairs)}}}"
+    if len(short) <= _WIDTH - 20 and "partial: " not in short:
+        yield f"  # {comment}"
+        yield short
+        return
+    yield _commented(f"  {scalar(name)}:", comment)
+    for pair in pairs:
+        yield f"    {pair}"
+
+
+def _aligned(lines: list[_Line]) -> Iterator[str]:
+    wide = max((len(line.key) + 2 * line.depth for line in lines if line.value and line.key), default=0)
+    column = min(wide + 2, 48)
+    for line in lines:
+        start = "  " * line.depth
+        if not line.key:
+            yield from _wrapped([line.comment], start)
+        elif not line.value:
+            yield _commented(f"{start}{line.key}:", line.comment)
+        else:
+            key = f"{start}{line.key}:".ljust(column - 1)
+            yield _commented(f"{key} {line.value}", line.comment)
+
+
+def _commented(text: str, comment: str) -> str:
+    comment = " ".join(comment.split())
+    if not comment:
+        return text.rstrip()
+    room = max(_WIDTH - len(text) - 4, 40)
+    return f"{text.rstrip()}   # {comment if len(comment) <= room else comment[: room - 1] + '…'}"
+
+
+def _wrapped(notes: list[str], start: str = "") -> Iterator[str]:
+    for note in notes:
+        line = ""
+        for word in note.split():
+            if line and len(start) + len(line) + len(word) > _WIDTH - 4:
+                yield f"{start}# {line}"
+                line = " "
+            line = f"{line} {word}" if line else word
+        yield f"{start}# {line}"
+
+
+def _value(text: str) -> str:
+    if text == "todo" or re.fullmatch(r"[\w.]+(?: \| [\w .:/-]+)?", text) and ": " not in text:
+        return text
+    if re.fullmatch(r"= '[\w ./-]*'", text):
+        return text
+    return json.dumps(text, ensure_ascii=False)
+
+
+def _forms(place: Place, shape: Shape, format: str) -> Iterator[tuple[Form | None, str]]:
+    """The forms in which *place* may hold a value of *shape*, the likeliest first, each with what is to be said."""
+    kind = shape.kind
+    said, _, pattern = (place.pattern or "").partition(" ")
+    if kind == "date":
+        if said in ("date", "hijri"):
+            sure = "" if pattern.startswith("YYYY") else "day and month as they seem"
+            if not (format in ("xml", "json") and place.pattern == "date YYYY-MM-DD"):
+                yield Form(said, pattern), sure
+        unsure = "" if place.kind == "date" else "how do they write dates?"
+        if format in ("xml", "json"):
+            yield None, unsure
+        yield Form("date", "YYYYMMDD" if format == "fixed" else "YYYY-MM-DD"), unsure
+    elif kind == "datetime":
+        if said == "datetime":
+            zone = "" if pattern.endswith("Z") else "taken for UTC: name their zone behind the pattern"
+            yield Form(said, pattern), zone
+        yield Form("datetime", _ISO), "" if place.kind == "datetime" else "how do they write moments?"
+    elif kind == "decimal":
+        if format == "json":
+            yield Form("number" if place.number else "text"), ""
+            yield Form("text"), "they send a number, which carries 15 digits exactly"
+        if format == "fixed":
+            yield Form("decimal", str(shape.places or 0)), "is the point implied?"
+        yield None, ""
+        yield Form("text"), ""
+    elif kind == "integer":
+        if format == "json":
+            yield (None if place.number else Form("text")), ""
+        if format == "fixed":
+            yield Form("digits"), ""
+        yield None, ""
+        yield Form("number"), ""
+    else:
+        yield None, ""
+        yield Form("text"), ""
+
+
+def _about(place: Place) -> str:
+    """What is known of a place that nobody has decided on."""
+    kind = {None: "", "text": "text"}.get(place.kind, str(place.kind))
+    if place.pattern:
+        kind = place.pattern
+    if place.longest:
+        kind += f", at most {place.longest}"
+    return _said(
+        kind if place.required else f"{kind}, optional" if kind else "optional",
+        f"{'seen: ' if place.seen else ''}{_few(place.values)}" if place.values else "",
+        place.note,
+    )
+
+
+def _names(places: list[Place]) -> str:
+    return _few(tuple(place.name for place in places))
+
+
+def _few(values: tuple[str, ...], most: int = 8) -> str:
+    return ", ".join(values[:most]) + (f" and {len(values) - most} more" if len(values) > most else "")
+
+
+def _said(*parts: str) -> str:
+    return "; ".join(part for part in parts if part)
