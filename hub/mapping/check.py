@@ -6,7 +6,7 @@ from collections.abc import Iterable
 
 from hub.canonical.declare import Shape, shapes
 from hub.canonical.names import fold
-from hub.mapping import contract, csv, fixed, forms, json
+from hub.mapping import contract, csv, fixed, forms, json, tables
 from hub.mapping.grammar import closest
 from hub.mapping.model import MISSING, Always, Each, Form, Group, Pair, Report, Rule, Spec, Todo, every_rule, rules_for
 from hub.mapping.source import sum_start
@@ -60,16 +60,28 @@ class _Checks:
         if spec.format in ("xml", "json"):
             self.scope(spec.message, spec.rules, spec.message_line)
             return
-        head: list[Rule] = []
-        for record in spec.records:
-            if record.each is None:
-                head += record.rules
+        self.records(spec.message, -1, [], spec.message_line)
+
+    def records(self, cls: type, parent: int, head: list[Rule], line: int) -> None:
+        """What the records that belong to *parent* read together is one scope; those that repeat hold more."""
+        head = list(head)
+        for kind, record in enumerate(self.spec.kinds):
+            if record.parent != parent:
                 continue
-            head.append(Each(place=record.name, full=record.name, line=record.line, field=record.each, rules=[]))
-            self.scope(spec.part(record), record.rules, record.line)
-        if not spec.understood:
-            return
-        self.scope(spec.message, head, spec.message_line, inner=False)
+            field = record.each or record.group
+            if field is None:
+                head += record.rules
+                if record.records:
+                    self.report(record.line, f"record '{record.name}' stands once, so nothing belongs to it alone")
+                continue
+            kind_of = Each if record.each is not None else Group
+            head.append(kind_of(place=record.name, full=record.name, line=record.line, field=field, rules=[]))
+            if record.records:
+                self.records(record.part, kind, record.rules, record.line)
+            else:
+                self.scope(record.part, record.rules, record.line)
+        if self.spec.understood:
+            self.scope(cls, head, line, inner=False)
 
     def scope(self, cls: type, rules: list[Rule], line: int, inner: bool = True) -> None:
         read: dict[tuple[str, ...], Rule] = {}
@@ -162,9 +174,12 @@ class _Checks:
             if rule.width is not None and len(theirs) > rule.width:
                 self.report(line, f"table '{table.name}': '{theirs}' is longer than columns {rule.place}")
             self.encodable(theirs, line)
-        missing = [value for value in shape.one_of or () if value not in table.write]
-        if missing and table.read and table.partial is None and not (isinstance(rule, Pair) and rule.only == "read"):
-            self.report(table.line, f"table '{table.name}' has no code for {', '.join(missing)}")
+        if not table.read or table.partial is not None or (isinstance(rule, Pair) and rule.only == "read"):
+            return
+        for day, one in tables.periods(table):
+            if missing := [value for value in shape.one_of or () if value not in one.write]:
+                since = f" from {day}" if day is not None else ""
+                self.report(table.line, f"table '{table.name}' has no code for {', '.join(missing)}{since}")
 
     def encodable(self, text: str, line: int) -> None:
         if self.spec.format in ("fixed", "csv"):
@@ -192,8 +207,9 @@ class _Checks:
             )
 
     def fixed(self) -> None:
-        for record in self.spec.records:
-            end = 0
+        spec = self.spec
+        for record in spec.kinds:
+            end, length = 0, record.length or spec.length
             for rule in sorted(record.rules, key=lambda rule: rule.columns or (0, 0)):
                 if rule.columns is None:
                     continue
@@ -206,20 +222,24 @@ class _Checks:
                 elif first > end + 1:
                     self.report(rule.line, f"columns {end + 1}-{first - 1} belong to no field")
                 end = max(end, last)
-            if not self.spec.length:
+            if not length:
                 continue
-            if end < self.spec.length:
-                self.report(record.line, f"columns {end + 1}-{self.spec.length} belong to no field")
-            elif end > self.spec.length:
-                self.report(record.line, f"record '{record.name}' ends at {end}, but 'length' is {self.spec.length}")
+            if end < length:
+                self.report(record.line, f"columns {end + 1}-{length} belong to no field")
+            elif end > length:
+                self.report(record.line, f"record '{record.name}' ends at {end}, but 'length' is {length}")
+            if record.length > spec.length and not spec.continuation and spec.newline == "":
+                self.report(record.line, "records of several lengths need line ends")
         self.lists()
-        if len(self.spec.records) > 1 and self.spec.understood and fixed.tags(self.spec) is None:
+        if len(spec.kinds) > 1 and spec.understood and fixed.tags(spec) is None:
             text = "records cannot be told apart: give each a constant of its own in the same columns"
-            self.report(self.spec.fields_line, text)
+            self.report(spec.fields_line, text)
+        if spec.block and not spec.filler:
+            self.report(spec.lines["block"], "a 'block' is filled up with a 'filler'")
 
     def lists(self) -> None:
-        for record in self.spec.records:
-            for rule in record.rules if record.each is not None else ():
+        for record in self.spec.kinds:
+            for rule in record.rules if record.each is not None and not record.records else ():
                 if isinstance(rule, Always) and rule.each is not None:
                     self.report(rule.line, "a repeated record has no count or sum of its own")
 
@@ -229,11 +249,19 @@ class _Checks:
         self.lists()
         if not self.spec.understood:
             return
-        if len(self.spec.records) != 1 or self.spec.records[0].each is None:
+        if not self.spec.heading:
+            if len(self.spec.kinds) > 1 and csv.cell_tags(self.spec) is None:
+                text = "records cannot be told apart: give each a constant of its own in the same cell"
+                self.report(self.spec.fields_line, text)
+            return
+        if len(self.spec.kinds) != 1 or self.spec.kinds[0].each is None:
             self.report(self.spec.fields_line, "a csv file has one record, with 'each:'")
             return
+        for key in ("continuation", "terminator", "order"):
+            if key in self.spec.lines:
+                self.report(self.spec.lines[key], f"'{key}' is for files with 'heading: none'")
         seen: dict[str, int] = {}
-        for rule in self.spec.records[0].rules:
+        for rule in self.spec.kinds[0].rules:
             for name in csv.spellings(rule.place):
                 other = seen.setdefault(fold(name), rule.line)
                 if other != rule.line:

@@ -1,10 +1,10 @@
 """A map at work: bytes to message and back, every failure named by the map's own line."""
 
-import csv
-import io
-from collections.abc import Iterator
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from dataclasses import replace
+from datetime import date
 from pathlib import Path
-from typing import Any
+from typing import Any, BinaryIO
 
 from hub.mapping import csv as commas
 from hub.mapping import files, fixed, json, xml
@@ -13,6 +13,7 @@ from hub.mapping.document import Document
 from hub.mapping.errors import Bad, Fault, MapError
 from hub.mapping.model import Always, Each, Group, Pair, Rule, Spec, every_rule
 from hub.mapping.source import Module
+from hub.mapping.tables import tables_at
 from hub.mapping.xsd import Declared
 from hub.security.redaction import mask
 
@@ -40,7 +41,10 @@ class Map:
         self.carries = frozenset(_paths(spec))
         self.active = bool(examples) and spec.draft is None
         self._rules = list(every_rule(spec))
-        if spec.unready is not None:
+        self._declared = declared
+        self._dated = tuple(sorted({day for table in spec.tables.values() for day in table.days}))
+        self._periods: dict[date, Map] = {}
+        if spec.unready is not None or self._dated:
             return
         if spec.format == "xml":
             self._document = Document(spec)
@@ -48,6 +52,7 @@ class Map:
         elif spec.format == "json":
             self._write, self._read = json.write_source(spec).module(), json.read_source(spec).module()
         else:
+            spec.totals = files.totals(spec)
             layout = self._layout()
             escape = guard if spec.format == "csv" else str
             self._write = files.write_source(spec, layout, escape).module()
@@ -58,47 +63,89 @@ class Map:
 
     # --- both directions ------------------------------------------------------------------------------------------
 
-    def write(self, message: Any) -> bytes:
+    def write(self, message: Any, *, on: date | None = None) -> bytes:
         """The bytes of *message*: XML is the bare element, JSON and XML are UTF-8.
 
-        Raises :class:`MapError` where a value has no code, does not fit, or the partner's schema refuses it.
+        *on* is the day whose code tables hold, today where none is given.  Raises :class:`MapError` where a value has
+        no code, does not fit, or the partner's schema refuses it.
         """
         self._ready("write")
+        if self._dated:
+            return self.at(on).write(message)
         if self.spec.format == "xml":
             data = str(self._run(self._write, "write", message, doing="write")).encode()
             self._document.check(data, self._failing("write"))
             return data
         if self.spec.format == "json":
             return json.dumps(self._run(self._write, "write", message, doing="write"))
-        return self._write_fixed(message) if self.spec.format == "fixed" else self._write_csv(message)
+        parts: list[bytes] = []
+        self._write_file(message, None, parts.append)
+        return b"".join(parts)
 
-    def read(self, data: bytes, *, date_order: str | None = None) -> Any:
+    def read(self, data: bytes, *, date_order: str | None = None, on: date | None = None) -> Any:
         """The message that *data* is.  XML may come in a SOAP 1.1 or 1.2 envelope or bare.
 
         ``date_order`` (``DMY``, ``MDY``, ``YMD``) is what the partner declares for fields with ``date declared``.
+        *on* is the day whose code tables hold, today where none is given.
         Raises :class:`MapError`; ``XmlRefused`` or ``HubError`` (``json_…``) for what is no XML or JSON at all;
         :class:`SoapFault` where the envelope holds a fault.
         """
         self._ready("read")
+        if self._dated:
+            return self.at(on).read(data, date_order=date_order)
         if self.spec.format == "xml":
             return self._run(self._read, "read", self._document.scope(data, self._failing("read")), date_order)
         if self.spec.format == "json":
             return self._run(self._read, "read", json.loads(data), date_order)
         return self.open_rows(data, date_order=date_order).message()
 
-    def open_rows(self, data: bytes, *, date_order: str | None = None) -> files.Rows:
+    def open_rows(self, data: files.Bytes, *, date_order: str | None = None, on: date | None = None) -> files.Rows:
         """The rows of a fixed-width or csv file (or a spreadsheet), each good or bad on its own.
 
+        *data* may be an open file, or whatever yields pieces of one: no more of it is kept than the row at hand.
         Raises :class:`MapError` where the file itself is wrong, here or when the rows have been gone through.
         """
         self._ready("read")
+        if self._dated:
+            return self.at(on).open_rows(data, date_order=date_order)
         layout = self._layout()
         lines = layout.lines(data, self._failing("read"))
-        return files.Rows(self.spec, layout, self._read, self._located, lines, date_order, layout.cells).open()
+        return files.Rows(self.spec, layout, self._read, self._located, lines, date_order).open()
 
-    def rows(self, data: bytes, *, date_order: str | None = None) -> Iterator[files.Row]:
+    def write_rows(
+        self, head: Any, rows: Iterable[Any] | Mapping[str, Iterable[Any]], out: BinaryIO, *, on: date | None = None
+    ) -> int:
+        """Write a file to *out* as its *rows* come, keeping no more than a few of them; gives the number of its lines.
+
+        *head* is the message whose own fields the file carries; its lists are not looked at.  *rows* are the items of
+        the one list of the map's file, or of several by name.  Raises :class:`MapError` as :meth:`write` does, and
+        where a total stands before what it counts: what has been written by then is no file.
+        """
+        self._ready("write")
+        if self._dated:
+            return self.at(on).write_rows(head, rows, out)
+        lists = [str(record.each) for record in self.spec.records if record.each is not None]
+        given = rows if isinstance(rows, Mapping) else {lists[0]: rows} if len(lists) == 1 else None
+        if given is None or not set(given) <= set(lists):
+            raise TypeError(f"{self.name} has the lists {', '.join(lists)}: give the rows of each by its name")
+        return self._write_file(head, given, out.write)
+
+    def rows(self, data: files.Bytes, *, date_order: str | None = None, on: date | None = None) -> Iterator[files.Row]:
         """The rows of :meth:`open_rows`, for callers that do not need the file's head."""
-        return iter(self.open_rows(data, date_order=date_order))
+        return iter(self.open_rows(data, date_order=date_order, on=on))
+
+    def at(self, on: date | None = None) -> "Map":
+        """This map with its code tables as they are on a day, today where none is given."""
+        if not self._dated:
+            return self
+        on = on or date.today()
+        start = max((day for day in self._dated if day <= on), default=date.min)
+        if start not in self._periods:
+            self._periods[start] = Map(
+                replace(self.spec, tables=tables_at(self.spec.tables, start)),
+                digest=self.hash, examples=self.examples, warnings=self.warnings, declared=self._declared,
+            )  # fmt: skip
+        return self._periods[start]
 
     def source(self) -> str:
         """The generated Python of both directions, for whoever wants to see what a map does."""
@@ -111,7 +158,21 @@ class Map:
     # --- inside ---------------------------------------------------------------------------------------------------
 
     def _layout(self) -> Any:
-        return fixed.Fixed(self.spec) if self.spec.format == "fixed" else commas.Csv(self.spec)
+        if self.spec.format == "fixed":
+            return fixed.Fixed(self.spec)
+        return commas.Csv(self.spec) if self.spec.heading else commas.Delimited(self.spec)
+
+    def _write_file(
+        self, message: Any, lists: Mapping[str, Iterable[Any]] | None, out: Callable[[bytes], object]
+    ) -> int:
+        layout = self._layout()
+        writing = files.Writing(self.spec, self._write, self._located, layout.first)
+        for piece in layout.encoded(writing.rows(message, lists), self._unwritable):
+            out(piece)
+        return writing.row
+
+    def _unwritable(self, rule: Rule | None, code: str, text: str, row: int) -> MapError:
+        return self._about(rule, Bad(code, text), "write", row)
 
     def _run(self, module: Module, function: str, *given: Any, doing: Any = "read", row: int | None = None) -> Any:
         try:
@@ -120,47 +181,6 @@ class Map:
             caught = error
         # Raised out here, so that no chained exception carries a value into a log.
         raise self._located(caught, module, doing=doing, row=row)
-
-    def _write_fixed(self, message: Any) -> bytes:
-        layout, parts = fixed.Fixed(self.spec), list[bytes]()
-        for kind, record in enumerate(self.spec.records):
-            items = [message] if record.each is None else _list(message, record.each.names)
-            for item in items:
-                row = len(parts) + 1
-                text = self._run(self._write, f"w{kind}", item, doing="write", row=row)
-
-                def cannot(rule: Rule | None, row: int = row) -> MapError:
-                    return self._about(
-                        rule, Bad("encoding_cannot_hold", f"a character is not in {self.spec.encoding}"), "write", row
-                    )
-
-                parts.append(layout.encoded(text, cannot, record.rules))
-        return b"".join(parts)
-
-    def _write_csv(self, message: Any) -> bytes:
-        layout, out = commas.Csv(self.spec), io.StringIO()
-        writer = csv.writer(out, delimiter=self.spec.delimiter, lineterminator=self.spec.newline)
-        writer.writerow(layout.heading())
-        assert layout.record.each is not None
-        for row, item in enumerate(_list(message, layout.record.each.names), 2):
-            cells = self._run(self._write, "w0", item, doing="write", row=row)
-            if self.spec.encoding.lower() not in ("utf-8", "utf8"):
-                self._encodable(cells, row)
-            writer.writerow(cells)
-        return out.getvalue().encode(self.spec.encoding)
-
-    def _encodable(self, cells: Any, row: int) -> None:
-        rules = [rule for rule in self.spec.records[0].rules if not (isinstance(rule, Pair) and rule.only == "read")]
-        for cell, rule in zip(cells, rules, strict=True):
-            try:
-                cell.encode(self.spec.encoding)
-            except UnicodeEncodeError:
-                wrong = rule
-                break
-        else:
-            return
-        bad = Bad("encoding_cannot_hold", f"a character is not in {self.spec.encoding}")
-        raise self._about(wrong, bad, "write", row)
 
     # --- errors ---------------------------------------------------------------------------------------------------
 
@@ -184,8 +204,11 @@ class Map:
         found = [rule for rule in self._rules if place == rule.full or place.endswith("/" + rule.full)]
         return max(found, key=lambda rule: len(rule.full), default=None)
 
-    def _located(self, error: Exception, module: Module, *, doing: Any = "read", row: int | None = None) -> MapError:
-        rule, item = module.place(error.__traceback__)
+    def _located(
+        self, error: Exception, module: Module, *, doing: Any = "read", row: int | None = None, rule: Rule | None = None
+    ) -> MapError:
+        found, item = module.place(error.__traceback__)
+        rule = rule or found
         if isinstance(error, Bad):
             bad = error
         elif isinstance(error, KeyError):
@@ -222,12 +245,6 @@ class Map:
         if doing == "write" and isinstance(rule, Pair) and not rule.field.shape.personal:
             return repr(value)
         return mask(value)
-
-
-def _list(message: Any, names: tuple[str, ...]) -> Any:
-    for name in names:
-        message = getattr(message, name)
-    return message
 
 
 def _paths(spec: Spec) -> Iterator[str]:

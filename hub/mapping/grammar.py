@@ -23,11 +23,29 @@ FORMS = ("table", "date", "hijri", "datetime", "decimal", "digits", "text", "num
 _KEYS = {
     "xml": {"namespace", "root", "schema", "fields"},
     "json": {"fields"},
-    "fixed": {"encoding", "length", "newline", "records"},
-    "csv": {"encoding", "delimiter", "newline", "records"},
+    "fixed": {"encoding", "length", "newline", "order", "continuation", "filler", "block", "records"},
+    "csv": {
+        "encoding",
+        "delimiter",
+        "newline",
+        "quote",
+        "heading",
+        "skip",
+        "footer",
+        "order",
+        "continuation",
+        "terminator",
+        "records",
+    },
 }
-_COMMON = {"message", "format", "draft", "tables"}
+_COMMON = {"message", "format", "draft", "tables", "unknown"}
+#: Keys that hold one text; each has its ``key_…`` below.
+_SIMPLE = (
+    "namespace", "root", "schema", "encoding", "length", "newline", "delimiter", "quote", "heading", "skip", "footer",
+    "order", "continuation", "terminator", "filler", "block", "unknown",
+)  # fmt: skip
 _NEEDED = {"xml": ("root", "fields"), "json": ("fields",), "fixed": ("length", "records"), "csv": ("records",)}
+_RECORD = ("each", "group", "fields", "records", "length")
 _LONG = {"field", "form", "default", "else", "only", "lossy"}
 _ALWAYS = re.compile(
     r"=\s*(?:'(?P<text>(?:[^']|'')*)'|count\((?P<count>[\w.]+)\)|sum\((?P<sum>[\w.]+)\))\s*(?:\|(?P<form>.*))?",
@@ -85,8 +103,8 @@ class _Grammar:
         for key in _NEEDED[spec.format]:
             if key not in given:
                 self.report(tree.line, f"'{key}' is missing: a map in {spec.format} needs it")
-        for key in ("namespace", "root", "schema", "encoding", "length", "newline", "delimiter"):
-            if key in given and key in _KEYS[spec.format]:
+        for key in _SIMPLE:
+            if key in given and key in _KEYS[spec.format] | _COMMON:
                 text = self.text(given[key].node)
                 if text is not None:
                     getattr(self, f"key_{key}")(text, given[key].line)
@@ -105,7 +123,8 @@ class _Grammar:
         if "records" in given:
             spec.fields_line = given["records"].line
             for item in self.table(self.branch(given["records"]), "record").values():
-                self.record(item)
+                if (record := self.record(item, spec.message, -1)) is not None:
+                    spec.records.append(record)
         return True
 
     def head(self, given: Mapping[str, Item], line: int, messages: Mapping[str, type]) -> bool:
@@ -155,15 +174,18 @@ class _Grammar:
             self.spec.encoding = text
 
     def key_length(self, text: str, line: int) -> None:
+        self.spec.length = self.columns(text, line)
+
+    def columns(self, text: str, line: int) -> int:
         if not re.fullmatch(r"[1-9][0-9]{0,4}", text):
             self.report(line, "a length is a number of columns from 1 to 99999")
-        else:
-            self.spec.length = int(text)
+            return 0
+        return int(text)
 
     def key_newline(self, text: str, line: int) -> None:
-        if text not in ("crlf", "lf"):
+        if text not in ("crlf", "lf", "none") or (text == "none" and self.spec.format != "fixed"):
             self.report(line, "a newline is crlf or lf")
-        self.spec.newline = "\r\n" if text == "crlf" else "\n"
+        self.spec.newline = {"crlf": "\r\n", "none": ""}.get(text, "\n")
 
     def key_delimiter(self, text: str, line: int) -> None:
         text = "\t" if text == "tab" else text
@@ -171,6 +193,61 @@ class _Grammar:
             self.report(line, "a delimiter is one of , ; | tab")
         else:
             self.spec.delimiter = text
+
+    def key_quote(self, text: str, line: int) -> None:
+        """``'`` or another sign, ``none`` where no cell is ever quoted, ``all`` where every one is."""
+        if text in ("none", "all"):
+            self.spec.quote, self.spec.quote_all = '"' if text == "all" else "", text == "all"
+        elif len(text) != 1 or text.isalnum() or text.isspace():
+            self.report(line, "a quote is one sign, all or none")
+        else:
+            self.spec.quote = text
+
+    def key_heading(self, text: str, line: int) -> None:
+        if text not in ("yes", "none"):
+            self.report(line, "a heading is yes or none")
+        self.spec.heading = text != "none"
+
+    def key_skip(self, text: str, line: int) -> None:
+        self.spec.skip = self.number(text, line, "skip")
+
+    def key_footer(self, text: str, line: int) -> None:
+        self.spec.footer = self.number(text, line, "footer")
+
+    def key_block(self, text: str, line: int) -> None:
+        self.spec.block = self.number(text, line, "block")
+
+    def number(self, text: str, line: int, what: str) -> int:
+        if not re.fullmatch(r"[1-9][0-9]?", text):
+            self.report(line, f"'{what}' says how many rows: from 1 to 99")
+            return 0
+        return int(text)
+
+    def key_order(self, text: str, line: int) -> None:
+        if text not in ("any", "map"):
+            self.report(line, "the order of records is that of the map, or any")
+        self.spec.any_order = text == "any"
+
+    def key_continuation(self, text: str, line: int) -> None:
+        if not text or len(text) > 8 or not text.isprintable():
+            self.report(line, "'continuation' is the tag that such a row begins with")
+        self.spec.continuation = text
+
+    def key_terminator(self, text: str, line: int) -> None:
+        if len(text) != 1 or text.isalnum() or text.isspace():
+            self.report(line, "a terminator is one sign that ends a row")
+        self.spec.terminator = text
+
+    def key_filler(self, text: str, line: int) -> None:
+        if len(text) != 1 or not text.isprintable():
+            self.report(line, "a filler is the one character of the rows that fill up a block")
+        self.spec.filler = text
+
+    def key_unknown(self, text: str, line: int) -> None:
+        if text not in ("refuse", "ignore", "warn"):
+            self.report(line, "'unknown' is refuse, ignore or warn")
+        else:
+            self.spec.unknown = text  # type: ignore[assignment]
 
     # --- nodes ----------------------------------------------------------------------------------------------------
 
@@ -201,29 +278,43 @@ class _Grammar:
 
     # --- rules ----------------------------------------------------------------------------------------------------
 
-    def record(self, item: Item) -> None:
+    def record(self, item: Item, cls: type, parent: int) -> Record | None:
+        """One kind of row, and what belongs to it; *cls* is what the rows around it are of."""
         given = self.table(self.branch(item), "key")
         for key, inner in given.items():
-            if key not in ("each", "fields"):
-                self.report(inner.line, f"'{key}' is no key of a record{closest(key, ('each', 'fields'))}")
-        each, part = None, self.spec.message
-        if "each" in given and self.undecided(given["each"]):
-            self.spec.todo[item.line] = f"record '{item.key}': what it repeats for is still to do"
-            self.spec.understood = False
-            return
-        if "each" in given:
-            each = self.part_field(given["each"], self.spec.message, many=True)
-            if each is None:
+            if key not in _RECORD:
+                self.report(inner.line, f"'{key}' is no key of a record{closest(key, _RECORD)}")
+        record = Record(name=item.key, line=item.line, part=cls, parent=parent)
+        for key in ("each", "group"):
+            if key not in given:
+                continue
+            if self.undecided(given[key]):
+                self.spec.todo[item.line] = f"record '{item.key}': what it repeats for is still to do"
                 self.spec.understood = False
-                return
-            assert each.shape.part is not None
-            part = each.shape.part
+                return None
+            field = self.part_field(given[key], cls, many=key == "each")
+            if field is None:
+                self.spec.understood = False
+                return None
+            assert field.shape.part is not None
+            record.part = field.shape.part
+            setattr(record, key, field)
+        if record.each is not None and record.group is not None:
+            self.report(item.line, f"record '{item.key}' is a list or a part, not both")
         if "fields" not in given:
             self.report(item.line, f"record '{item.key}' has no fields")
             self.spec.understood = False
-            return
-        rules = self.rules(self.branch(given["fields"]), part, "")
-        self.spec.records.append(Record(name=item.key, line=item.line, each=each, rules=rules))
+            return None
+        if "length" in given and self.spec.format == "fixed":
+            record.length = self.columns(self.text(given["length"].node) or "", given["length"].line)
+        record.rules = self.rules(self.branch(given["fields"]), record.part, "")
+        place = len(self.spec.kinds)
+        self.spec.kinds.append(record)
+        if "records" in given:
+            for inner in self.table(self.branch(given["records"]), "record").values():
+                if (below := self.record(inner, record.part, place)) is not None:
+                    record.records.append(below)
+        return record
 
     def rules(self, branch: Branch, cls: type, prefix: str) -> list[Rule]:
         found = []
@@ -233,7 +324,7 @@ class _Grammar:
                 self.report(item.line, f"'{item.key}' is given twice (first on line {seen[item.key]})")
                 continue
             seen[item.key] = item.line
-            if not _PLACES[self.spec.format].fullmatch(item.key):
+            if not self.place(item.key):
                 self.report(item.line, f"'{item.key}' is no place in {self.spec.format}")
                 found.append(Rule(place="", full="", line=item.line))
                 continue
@@ -244,6 +335,11 @@ class _Grammar:
             # A rule that was not understood still holds its place, so that nothing else is blamed for the gap.
             found.append(self.rule(item, cls, where) or Rule(**where))
         return found
+
+    def place(self, key: str) -> bool:
+        if self.spec.format == "csv" and not self.spec.heading:
+            return re.fullmatch("[1-9][0-9]{0,2}", key) is not None
+        return _PLACES[self.spec.format].fullmatch(key) is not None
 
     def rule(self, item: Item, cls: type, where: dict[str, Any]) -> Rule | None:
         node = item.node

@@ -29,7 +29,7 @@ from hub.canonical.schema import undump
 from hub.mapping.cells import unguard
 from hub.mapping.compiled import Map
 from hub.mapping.files import assembled
-from hub.mapping.model import MISSING, Each, Form, Group, Pair, Record, Rule, Spec, every_rule
+from hub.mapping.model import MISSING, Each, Form, Group, Pair, Rule, Spec, every_rule
 from hub.security import xml
 
 if TYPE_CHECKING:
@@ -52,6 +52,7 @@ def hold(map_: Map, examples: int = 100) -> None:
         suppress_health_check=[HealthCheck.too_slow, HealthCheck.data_too_large],
     )  # fmt: skip
     edits = st.lists(st.tuples(st.integers(0, 4), st.integers(0, 1 << 16), st.integers(0, 255)), min_size=1, max_size=4)
+    map_ = map_.at()
     two_ways = not _only_inbound(map_.spec)
 
     @setting
@@ -164,16 +165,24 @@ def _plain_xml(data: bytes) -> bytes:
 
 
 def _scope(spec: Spec) -> list[Rule]:
-    """The rules of the message itself; a file's records as lists of it."""
-    rules = list(spec.rules)
-    for record in spec.records:
-        rules += record.rules if record.each is None else [_as_each(record)]
+    """The rules of the message itself; a file's records as lists and parts of it."""
+    return list(spec.rules) + _records(spec, -1)
+
+
+def _records(spec: Spec, parent: int) -> list[Rule]:
+    rules: list[Rule] = []
+    for kind, record in enumerate(spec.kinds):
+        if record.parent != parent:
+            continue
+        below = record.rules + _records(spec, kind)
+        where: dict[str, Any] = {"place": record.name, "full": record.name, "line": record.line, "rules": below}
+        if record.each is not None:
+            rules.append(Each(field=record.each, **where))
+        elif record.group is not None:
+            rules.append(Group(field=record.group, **where))
+        else:
+            rules += below
     return rules
-
-
-def _as_each(record: Record) -> Each:
-    assert record.each is not None
-    return Each(place=record.name, full=record.name, line=record.line, field=record.each, rules=record.rules)
 
 
 def _same_scope(rules: list[Rule], one: Any, other: Any) -> bool:

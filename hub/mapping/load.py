@@ -55,14 +55,15 @@ def load(path: Path | str, *, home: Path | None = None, messages: Mapping[str, t
         _as_far_as_decided(spec)
     digest = hashlib.sha256(data)
     for name in sorted(spec.tables):
-        for theirs, ours in spec.tables[name].read.items():
-            digest.update(f"\0{name}\0{theirs}\0{ours}".encode())
+        for code in spec.tables[name].codes:
+            dated = f"\0{code.since}\0{code.until}" if spec.tables[name].days else ""
+            digest.update(f"\0{name}\0{code.theirs}\0{code.ours}{dated}".encode())
     return Map(spec, digest=digest.hexdigest(), examples=examples(path), warnings=warnings, declared=declared)
 
 
 def _as_far_as_decided(spec: Spec) -> None:
     spec.rules = decided(spec.rules)
-    for record in spec.records:
+    for record in spec.kinds:
         if spec.format == "csv":
             record.rules = decided(record.rules)
     if not any(isinstance(rule, Pair) for rule in every_rule(spec)):

@@ -1,7 +1,10 @@
 """A map as its file says it: pairs of places and fields, groups, lists and what always stands somewhere."""
 
+import logging
+import re
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
+from datetime import date
 from pathlib import Path
 from typing import Any, Literal
 from zoneinfo import ZoneInfo
@@ -10,8 +13,16 @@ from lxml import etree
 
 from hub.canonical.declare import Shape
 
+log = logging.getLogger(__name__)
+#: So many unknown names are kept, and only such as no value of a person's would look like.
+_NOTICED = 100
+_PLAIN_NAME = re.compile(r"[^\W\d][\w .:/@-]{0,79}")
+
 Format = Literal["xml", "json", "fixed", "csv"]
 Direction = Literal["write", "read"]
+Unknown = Literal["refuse", "ignore", "warn"]
+#: What a count or a sum is of: the list, and the summed field or None for a count.
+Total = tuple[str, str | None]
 #: Where a rule says nothing, which is not the same as none.
 MISSING: Any = object()
 
@@ -53,6 +64,17 @@ class When:
 
 
 @dataclass(frozen=True, slots=True)
+class Code:
+    """One row of a code table; *since* and *until* are the first and the last day on which it holds."""
+
+    theirs: str
+    ours: str
+    line: int
+    since: date = date.min
+    until: date = date.max
+
+
+@dataclass(frozen=True, slots=True)
 class Table:
     """A code table.
 
@@ -65,6 +87,9 @@ class Table:
     write: Mapping[str, str]
     lines: Mapping[str, int]
     partial: str | None
+    #: The days on which something of it begins or ends; ``read`` and ``write`` are those of one day then.
+    days: tuple[date, ...] = ()
+    codes: tuple[Code, ...] = ()
 
 
 @dataclass(slots=True, kw_only=True)
@@ -110,6 +135,10 @@ class Always(Rule):
     summed: Shape | None = None
     form: Form | None = None
 
+    @property
+    def total(self) -> Total:
+        return str(self.each), None if self.summed is None else self.summed.name
+
 
 @dataclass(slots=True, kw_only=True)
 class Group(Rule):
@@ -126,12 +155,27 @@ class Each(Rule):
 
 @dataclass(slots=True, kw_only=True)
 class Record:
-    """One kind of line of a file: ``each`` is the list it repeats for, None for a line that stands once."""
+    """One kind of line of a file.
+
+    ``each`` is the list that it repeats for, ``group`` the part that it is where it may be missing; a line with neither
+    stands once.  ``part`` is the class whose fields its rules name, ``parent`` the place among the map's kinds of the
+    record that it belongs to (-1: the message itself), ``records`` what belongs to it and follows it.
+    """
 
     name: str
     line: int
-    each: Field | None
-    rules: list[Rule]
+    part: type
+    parent: int = -1
+    each: Field | None = None
+    group: Field | None = None
+    rules: list[Rule] = field(default_factory=list)
+    records: list["Record"] = field(default_factory=list)
+    length: int = 0
+
+    @property
+    def whole(self) -> bool:
+        """Whether a line of it is an object by itself."""
+        return not self.records and (self.each is not None or self.group is not None)
 
 
 @dataclass(slots=True, kw_only=True)
@@ -159,6 +203,22 @@ class Spec:
     tables: dict[str, Table] = field(default_factory=dict)
     rules: list[Rule] = field(default_factory=list)
     records: list[Record] = field(default_factory=list)
+    #: All records, each before those that belong to it, and what the totals of each of them start from.
+    kinds: list[Record] = field(default_factory=list)
+    totals: dict[int, dict[Total, Any]] = field(default_factory=dict)
+    #: Fixed and csv: what one file may do differently from another.
+    any_order: bool = False
+    continuation: str = ""
+    filler: str = ""
+    block: int = 0
+    heading: bool = True
+    quote: str = '"'
+    quote_all: bool = False
+    skip: int = 0
+    footer: int = 0
+    terminator: str = ""
+    #: What becomes of elements, members and columns that the map does not know.
+    unknown: Unknown = "ignore"
     #: What the map was drafted from, while it is a draft: what is still to do only warns, and it is never used.
     draft: str | None = None
     #: Why a draft cannot be tried yet.
@@ -171,16 +231,19 @@ class Spec:
     needed: set[int] = field(default_factory=set)
     longest: dict[int, int] = field(default_factory=dict)
 
+    #: What the partner sent that the map does not know, and how often, where ``unknown`` is ``warn``.
+    noticed: dict[str, int] = field(default_factory=dict)
+
+    def notice(self, name: str) -> None:
+        if name in self.noticed:
+            self.noticed[name] += 1
+        elif len(self.noticed) < _NOTICED and _PLAIN_NAME.fullmatch(name):
+            self.noticed[name] = 1
+            log.warning("%s: the partner sent %s, which the map does not know", self.shown, name)
+
     def tag(self, name: str) -> str:
         """An element's *name* as lxml writes it."""
         return f"{{{self.namespace}}}{name}" if self.namespace else name
-
-    def part(self, record: Record) -> type:
-        """The class whose fields *record*'s rules name."""
-        if record.each is None:
-            return self.message
-        assert record.each.shape.part is not None
-        return record.each.shape.part
 
 
 def rules_for(rules: list[Rule], direction: Direction) -> list[Rule]:
@@ -205,7 +268,7 @@ def decided(rules: list[Rule]) -> list[Rule]:
 def every_rule(spec: Spec) -> Iterator[Rule]:
     """All rules, nested ones after the one that holds them."""
     yield from _below(spec.rules)
-    for record in spec.records:
+    for record in spec.kinds:
         yield from _below(record.rules)
 
 
