@@ -67,7 +67,12 @@ def test_every_command_says_what_it_is_for():
 def test_every_report_is_a_table_lines_and_json(path, installation, tmp_path):
     if path == ("demo",):
         return  # runs minutes; tests/demo has its JSON
-    more = ["bank_haramayn"] if path == ("partner", "show") else []
+    more = ["bank_haramayn"] if path in (("partner", "show"), ("partner", "sheet")) else []
+    if path == ("partner", "import"):
+        (tmp_path / "new.csv").write_text(
+            "id,like,name_en,name_ar,serves\nbus_tayba,bus_badr,Tayba,طيبة,company_code=BUS-TAYBA\n"
+        )
+        more = [str(tmp_path / "new.csv")]
     settings = ["--settings", installation] if "--settings" in run(*path, "--help") else []
     lines = CliRunner().invoke(hub, [*path, *more, *map(str, settings)])
     assert "\t" in lines.stdout
@@ -81,7 +86,8 @@ def test_every_report_is_a_table_lines_and_json(path, installation, tmp_path):
 
 def test_the_reports_that_take_json_are_all_that_report():
     taking = {path for path, command in commands() if any(o.name == "json_file" for o in command.params)}
-    silent = {("serve",), ("simulate",), ("keys",), ("map", "try")}
+    silent = {("serve",), ("simulate",), ("keys",), ("map", "try"), ("adapter", "new")}
+    silent |= {("partner", name) for name in ("add", "enable", "disable", "mode", "simulate")}
     assert taking | silent == {path for path, _ in commands()}
 
 

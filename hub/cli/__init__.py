@@ -8,7 +8,7 @@ import sys
 import click
 
 from hub.canonical.errors import HubError
-from hub.cli import looking, maps, partners, running
+from hub.cli import adapters, looking, maps, partners, running
 from hub.settings import ConfigError
 
 
@@ -20,7 +20,7 @@ def hub() -> None:
     \b
     See it work     hub demo, then hub promises
     Run it          hub doctor, hub serve, hub schedule next
-    Connect others  hub partner list, hub map check, hub map try
+    Connect others  hub adapter new, hub adapter check, hub partner add, hub map try
 
     Every command that reports takes --json FILE. Settings come from hub.toml and HUB_* in the environment; `hub doctor`
     says which are missing.
@@ -39,7 +39,7 @@ def main() -> None:
 
 for _command in (
     running.serve, running.simulate, running.demo, running.keys,
-    looking.doctor, looking.promises, looking.schedule, partners.partner,
+    looking.doctor, looking.promises, looking.schedule, partners.partner, adapters.adapter,
     maps.map_,
 ):  # fmt: skip
     hub.add_command(_command)

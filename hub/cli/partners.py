@@ -172,7 +172,9 @@ def partner_import(file: Path, settings_file: Path | None, json_file: Path | Non
         _change(load(settings_file), found, json_file)
     else:
         _refuse(faults, json_file)
-    report({"added": [one.id for one in found]}, json_file, ("added",), [(f"{len(found)} partners",)])
+    partners = the_register(settings_file).partners
+    rows = [(one.id, _state(partners[one.id])) for one in found]
+    report({"added": [one.id for one in found]}, json_file, ("added", "is"), rows)
 
 
 @partner.command("enable", short_help="Let things pass again.")
@@ -290,12 +292,7 @@ def partner_sheet(id: str, settings_file: Path | None, json_file: Path | None) -
 
     register = the_register(settings_file)
     found = sheet(register, _known(register, id), load(settings_file))
-    if to_stdout(json_file):
-        return report(found, json_file, (), ())
-    if json_file is not None:
-        report(found, json_file, (), ())
-    for line in lines(found):
-        click.echo(line)
+    report(found, json_file, (found["id"], f"{found['name']['en']} · {found['name']['ar']}"), lines(found))
 
 
 def _free_port() -> int:
@@ -318,7 +315,8 @@ def _change(found: Settings, changes: Sequence["Overlaid"], json_file: Path | No
 
 def _refuse(faults: Sequence[Any], json_file: Path | None) -> None:
     found = [{"file": one.path, "line": one.line, "text": one.text} for one in faults]
-    report(found, json_file, ("where", "what is wrong"), [(f"{one.path}:{one.line}", one.text) for one in faults])
+    rows = [(f"{one.path}:{one.line}", one.text) for one in faults]
+    report({"faults": found}, json_file, ("where", "what is wrong"), rows)
     click.echo(f"Nothing was changed: {len(found)} faults.", err=True)
     sys.exit(1)
 

@@ -51,44 +51,37 @@ def sheet(register: Register, one: Partner, settings: Settings) -> dict[str, Any
     }  # fmt: skip
 
 
-def lines(found: Mapping[str, Any]) -> Iterator[str]:
-    """The page as text."""
-    yield f"{found['name']['en']}  ·  {found['name']['ar']}"
-    yield f"{found['id']} ({found['role']}), {found['is']}, zone {found['zone']}"
-    for word, codes in found["serves"].items():
-        yield f"serves {word}: {', '.join(codes)}"
-    yield from _part("Contact", [f"{name}: {value}" for name, value in found["contact"].items()])
-    yield from _part("Endpoints", [_told(one) for one in found["endpoints"]])
-    keys = [f"{one['setting']}: {'set' if one['set'] else 'not set here'}" for one in found["keys"]]
-    yield from _part("Keys and addresses", keys + ([found["signing"]] if found["signing"] else []))
-    yield from _part(
-        "Calendar",
-        [
+def lines(found: Mapping[str, Any]) -> Iterator[tuple[str, str]]:
+    """The page as rows of a heading, once for what stands under it, and a text."""
+    limits = found["limits"]
+    parts: Mapping[str, Sequence[str]] = {
+        "is": [f"{found['is']}; {found['role']}, zone {found['zone']}"],
+        "serves": [f"{word}: {', '.join(codes)}" for word, codes in found["serves"].items()],
+        "contact": [f"{name}: {value}" for name, value in found["contact"].items()],
+        "endpoints": [_told(one) for one in found["endpoints"]],
+        "keys": [f"{one['setting']}: {'set' if one['set'] else 'not set here'}" for one in found["keys"]]
+        + ([found["signing"]] if found["signing"] else []),
+        "calendar": [
             f"{one['what']}: {one['cron']} ({one['zone']}), late after {one['late_after_s'] / 60:g} min"
             for one in found["calendar"]
         ],
-    )
-    limits = found["limits"]
-    yield from _part(
-        "Cut-offs and limits",
-        [f"{one['operation']}: at most {one['at_most']}, held {one['held_s']:g} s" for one in found["cut_offs"]]
-        + [f"{limits['concurrency']} calls at once, {limits['per_second']} a second, {limits['timeout']:g} s for one"],
-    )
-    contracts = [f"{one['adapter']}: {one['file']}, sha256 {one['sha256'][:16]}…" for one in found["contracts"]]
-    yield from _part("Contracts", contracts)
-    codes = [
-        text
-        for one in found["error_codes"]
-        for text in (f"{one['code']} ({one['status']}, {one['who']}): {one['en']}", f"  {one['ar']}")
-    ]
-    yield from _part("Error codes", codes)
-
-
-def _part(title: str, rows: Sequence[str]) -> Iterator[str]:
-    if rows:
-        yield ""
-        yield title
-        yield from (f"  {row}" for row in rows)
+        "cut-offs": [
+            f"{one['operation']}: at most {one['at_most']} together, held {one['held_s']:g} s"
+            for one in found["cut_offs"]
+        ],
+        "limits": [
+            f"{limits['concurrency']} calls at once, {limits['per_second']} a second, {limits['timeout']:g} s for one"
+        ],
+        "contracts": [f"{one['adapter']}: {one['file']}, sha256 {one['sha256']}" for one in found["contracts"]],
+        "error codes": [
+            text
+            for one in found["error_codes"]
+            for text in (f"{one['code']} ({one['status']}, {one['who']}): {one['en']}", one["ar"])
+        ],
+    }
+    for heading, texts in parts.items():
+        for number, text in enumerate(texts):
+            yield ("" if number else heading), text
 
 
 def _endpoint(one: Partner, op: Operation, hub: str) -> dict[str, Any]:
