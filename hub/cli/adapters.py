@@ -98,11 +98,7 @@ def adapter_check(
             }
         )  # fmt: skip
         for verdict in one.verdicts:
-            level = {
-                "kept": "ok",
-                "exempt": "exempt",
-                "broken": "error" if verdict.rule.tier == "bronze" else "warning",
-            }
+            level = "ok" if verdict.state == "kept" else verdict.state
             said = verdict.why if verdict.state == "exempt" else verdict.rule.asks
             rows.append((id, level, verdict.rule.tier, verdict.rule.name, said))
             if verdict.state == "broken":

@@ -309,6 +309,6 @@ def _quality() -> str:
 
 def _quirks(id: str) -> str:
     return (
-        f"# Oddities of {id}\n\nTo do: one line for each thing in which the partner is not as its contract, or anybody,\n"
-        "would expect, and why this matters.\n"
+        f"# Oddities of {id}\n\nTo do: one line for each thing in which the partner is not as its contract, or\n"
+        "anybody, would expect, and why this matters.\n"
     )
