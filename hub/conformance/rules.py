@@ -235,8 +235,8 @@ def _value(message: Any, rule: Pair | Group | Each) -> Any:
 
 def enquiry(subject: Subject) -> Iterator[Finding]:
     for op in subject.operations:
-        if op.direction == "out" and op.repeat in ("never", "keyed") and op.channel != "files" and op.enquiry is None:
-            text = f"{op.name}: what is not safe to repeat wants an 'enquiry:', so that nobody has to ring up"
+        if op.direction == "out" and op.repeat == "never" and op.channel != "files" and op.enquiry is None:
+            text = f"{op.name}: what must not be repeated wants an 'enquiry:', so that nobody has to ring up"
             yield Finding(subject.manifest, op.line, text)
 
 
@@ -307,7 +307,7 @@ RULES = (
     Rule("quirks", "silver", "QUIRKS.md says in what the partner is odd and why that matters.", quirks),
     Rule("outcomes", "silver", "Every outcome that means something is shown by an example.", outcomes, True),
     Rule("covered", "silver", "The examples between them fill every field that the maps carry.", covered, True),
-    Rule("enquiry", "silver", "What is not safe to repeat can be enquired.", enquiry, True),
+    Rule("enquiry", "silver", "What must not be repeated can be enquired.", enquiry, True),
     Rule("not_done", "silver", "The statuses that say nothing was done are listed.", not_done, True),
     Rule("signed", "silver", "REST calls are signed.", signed, True),
     Rule("pinned", "silver", "The contract is pinned by its hash.", pinned),
