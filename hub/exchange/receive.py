@@ -354,7 +354,7 @@ class Receiver:
                     self._find_request(tx, partner, name, line)
                 elif kind == "voucher":
                     line.group = self._cases.group_of_bill(tx, value)
-                elif kind == "trip":
+                elif kind in ("trip", "booking"):
                     row = self._ledger.subject_by_key(tx, value)
                     if row is not None and row["partner"] == partner.id:
                         line.group, line.line_id = as_uuid(row["group_id"]), row["subject_id"]

@@ -1,12 +1,14 @@
 """What an operation's raw bytes show without any map: our keys in them, and the effects they ask for.
 
 The places are the manifest's (``effect: {each, key, of}``): XPath with the contract's prefixes for XML, JSON pointers,
-or column names for CSV.  A map that misread a message would mislead the hub and the partner alike; these do not.
+columns (``3-15``) of the lines that begin with ``each``, or column names for CSV.  A map that misread a message would
+mislead the hub and the partner alike; these do not.
 """
 
 import csv
 import io
 import json
+import re
 from collections.abc import Callable, Iterable
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -38,6 +40,8 @@ def reader(effect: Effect, contract: Path) -> Callable[[bytes], list[Line]]:
         read = _json(effect)
     elif effect.each is not None and effect.each.startswith("/"):
         read = _xml(effect, contract)
+    elif _COLUMNS.fullmatch(effect.key):
+        read = _fixed(effect)
     else:
         read = _csv(effect)
 
@@ -54,6 +58,7 @@ def reader(effect: Effect, contract: Path) -> Callable[[bytes], list[Line]]:
 
 
 Pairs = Callable[[bytes], Iterable[tuple[str, str]]]
+_COLUMNS = re.compile(r"[1-9][0-9]*-[1-9][0-9]*")
 
 
 def _xml(effect: Effect, contract: Path) -> Pairs:
@@ -93,6 +98,20 @@ def _json(effect: Effect) -> Pairs:
         tree = json.loads(raw)
         parts = at(tree, effect.each) if effect.each else [tree]
         return [(str(at(part, effect.key)), str(at(part, effect.of))) for part in parts]
+
+    return read
+
+
+def _fixed(effect: Effect) -> Pairs:
+    def cut(columns: str) -> slice:
+        first, _, last = columns.partition("-")
+        return slice(int(first) - 1, int(last))
+
+    tag, key, of = (effect.each or "").encode(), cut(effect.key), cut(effect.of)
+
+    def read(raw: bytes) -> Iterable[tuple[str, str]]:
+        lines = [line for line in raw.splitlines() if line.startswith(tag)]
+        return [(line[key].decode().strip(), line[of].decode().strip()) for line in lines]
 
     return read
 

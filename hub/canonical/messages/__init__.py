@@ -66,11 +66,11 @@ MESSAGES: dict[str, type] = {
     for cls in (
         Acknowledged, Acknowledgements, Admission, Arrivals, BillAnswer, BillEnquiry, BillFile, BillOrder,
         BillRegistered, BookingEnquiry, BookingOrder, BookingReply, BookingWithdrawn, CertificateAnswer,
-        CertificateQuery, CreditNotification, Crossings, DailyReport, Decision, Enquiry, Enrolment, GroupFiling, GuestEntry, GuestLeft,
-        GuideBooking, Inventory, LicenceAnswer, LicenceQuery, MovementFile, NoticeAnswer, NoticeReceived,
-        PassageBooking, PassengerList, PaymentFile, PaymentNotice, PaymentReversal, PermitRequest, PilgrimNotice,
-        PolicyRegistration, PrintList, PrintOutcomes, Received, ReferenceEnquiry, ReferenceReply, ReferenceRequest,
-        RefundOrder, RefundStatuses, Reservation, Roster, RosterOutcome, SettlementFile, Statement, StayNotice, Trip,
-        TripManifest, TripNotice, TripReply, TripStatuses, VisaNotice,
+        CertificateQuery, CreditNotification, Crossings, DailyReport, Decision, Enquiry, Enrolment, GroupFiling,
+        GuestEntry, GuestLeft, GuideBooking, Inventory, LicenceAnswer, LicenceQuery, MovementFile, NoticeAnswer,
+        NoticeReceived, PassageBooking, PassengerList, PaymentFile, PaymentNotice, PaymentReversal, PermitRequest,
+        PilgrimNotice, PolicyRegistration, PrintList, PrintOutcomes, Received, ReferenceEnquiry, ReferenceReply,
+        ReferenceRequest, RefundOrder, RefundStatuses, Reservation, Roster, RosterOutcome, SettlementFile, Statement,
+        StayNotice, Trip, TripManifest, TripNotice, TripReply, TripStatuses, VisaNotice,
     )
 }  # fmt: skip

@@ -59,7 +59,7 @@ class RefundStatus:
     bill_no: str = text(13, pattern=BILL, path="voucher.bill_no")
     outcome: str = text(8, one_of=("settled", "pending", "rejected"), path="payment.outcome")
     reason: str | None = text(4, path="payment.reason", default=None)
-    bank_ref: str | None = text(30, path="payment.reference", default=None)
+    bank_ref: str = text(30, path="payment.reference")
     amount: Decimal = decimal(14, 2, path="payment.amount")
     currency: str = text(3, pattern=CURRENCY, path="payment.amount")
     happened: datetime | None = plain(path="payment.at", default=None)

@@ -13,7 +13,7 @@ STANDINGS = ("printed", "refused", "inside", "exited", "overstayed", "reported",
 class ReportRow:
     """A pilgrim as the report has it.  Yesterday's rows come again: a row told before and unchanged changes nothing."""
 
-    pilgrim_no: str = text(20, path="report.pilgrim")
+    pilgrim_no: int = integer(1, 999_999_999_999, path="report.pilgrim")
     agent_no: str | None = text(20, path="agent.code", default=None)
     group_no: str | None = text(20, path="group.no", default=None)
     full_name_ar: str | None = text(120, path="person.name_ar", personal=True, default=None)
