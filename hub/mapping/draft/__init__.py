@@ -16,8 +16,9 @@ from lxml import etree
 
 from hub.canonical.messages import MESSAGES
 from hub.mapping import xsd as declared
-from hub.mapping.draft import guess, openapi, sample, wsdl, write, xsd
+from hub.mapping.draft import guess, openapi, sample, write, wsdl, xsd
 from hub.mapping.draft.wire import Refused, Wire
+from hub.mapping.grammar import closest
 from hub.security import xml
 
 __all__ = ["Draft", "Offered", "Part", "Refused", "draft", "kind", "operations"]
@@ -114,7 +115,7 @@ def draft(
     """
     wire = _wire(contract, operation, part)
     if message is not None and message not in messages:
-        raise Refused(f"message '{message}'", f"we have none{guess_closest(message, messages)}")
+        raise Refused(f"message '{message}'", f"we have none{closest(message, messages)}")
     near: list[str] = []
     chosen = message
     if chosen is None:
@@ -138,18 +139,10 @@ def draft(
     return Draft(text, chosen, message is None, wire.format, wire.schemas if schema else {})
 
 
-def guess_closest(name: str, messages: Mapping[str, type[Any]]) -> str:
-    from hub.mapping.grammar import closest
-
-    return closest(name, messages)
-
-
 def _lacking(one: "guess.Guess | None") -> list[str]:
     if one is None:
         return []
-    return one.missing() + [
-        f"{name}.{field}" for name, inner in one.lists.values() for field in _lacking(inner)
-    ]
+    return one.missing() + [f"{name}.{field}" for name, inner in one.lists.values() for field in _lacking(inner)]
 
 
 def _wire(contract: Path, operation: str | None, part: Part) -> Wire:

@@ -74,17 +74,16 @@ def likeness(names: Iterable[str], ours: str) -> float:
     for depth, name in enumerate(names):
         if not name:
             continue
-        discount = 0.02 * depth
         if name in known:
-            # A spelling that stands early in the list is meant more often.
-            best = max(best, 1.0 - 0.01 * known.index(name) - discount)
+            # What agrees together with what it stands in says more; a spelling early in the list is meant more often.
+            best = max(best, 1.0 - 0.01 * known.index(name) + 0.1 * depth)
             continue
         close = difflib.get_close_matches(name, known, 1, 0.85)
         if close and min(len(name), len(close[0])) > 4:
-            best = max(best, 0.6 + 0.3 * difflib.SequenceMatcher(None, name, close[0]).ratio() - 0.1 - discount)
+            best = max(best, 0.5 + 0.3 * difflib.SequenceMatcher(None, name, close[0]).ratio())
         for word in known:
             if len(word) > 5 and (name.endswith(word) or name.startswith(word)):
-                best = max(best, 0.62 + 0.2 * len(word) / len(name) - discount)
+                best = max(best, 0.62 + 0.2 * len(word) / len(name))
     return best
 
 
@@ -111,18 +110,15 @@ def code(theirs: str, allowed: Iterable[str]) -> str | None:
     """The one of our codes that *theirs* seems to mean; None where none or several may be meant."""
     text = _squeezed(theirs) or fold(theirs)
     ours = list(allowed)
-    for test in (
-        lambda one: _squeezed(one) == text,
-        lambda one: text in _codes().get(one, ()),
-        lambda one: len(text) > 2 and (_squeezed(one).startswith(text) or text.startswith(_squeezed(one))),
-        lambda one: len(text) <= 2 and text.isalpha() and _squeezed(one).startswith(text),
-        lambda one: len(text) == 3 and _bones(one)[:3] == text,
+    for tried in (
+        [one for one in ours if _squeezed(one) == text],
+        [one for one in ours if text in _codes().get(one, ())],
+        [one for one in ours if len(text) > 2 and (_squeezed(one).startswith(text) or text.startswith(_squeezed(one)))],
+        [one for one in ours if len(text) <= 2 and text.isalpha() and _squeezed(one).startswith(text)],
+        [one for one in ours if len(text) == 3 and _bones(one)[:3] == text],
     ):
-        found = [one for one in ours if test(one)]
-        if len(found) == 1:
-            return found[0]
-        if found:
-            return None
+        if tried:
+            return tried[0] if len(tried) == 1 else None
     return None
 
 
@@ -172,8 +168,7 @@ def scope(cls: type, places: list[Place], format: str) -> Guess:
         options = [
             (inner.score + 0.5 * likeness(leaf.names, name), leaf.place, inner)
             for leaf in lists
-            if id(leaf.place) not in guess.lists
-            and (inner := scope(shape.part, leaf.place.children, format)).score > 0
+            if id(leaf.place) not in guess.lists and (inner := scope(shape.part, leaf.place.children, format)).score > 0
         ]
         if options:
             score, place, inner = max(options, key=lambda option: option[0])
@@ -196,7 +191,9 @@ def _gathered(places: list[Place], outer: tuple[str, ...] = ()) -> tuple[list[_L
     for place in places:
         name = place.name.removeprefix("@")
         way = (*outer, name)
-        names = tuple(_squeezed("".join(f"{step} " for step in way[-depth:])) for depth in (1, 2, 3) if depth <= len(way))
+        names = tuple(
+            _squeezed("".join(f"{step} " for step in way[-depth:])) for depth in (1, 2, 3) if depth <= len(way)
+        )
         # What its column is called may be said in two languages.
         spelled = tuple(_squeezed(part) for part in name.split(" / ")) if " / " in name else ()
         entry = _Leaf(place, (*spelled, *names))

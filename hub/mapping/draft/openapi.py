@@ -9,6 +9,7 @@ from typing import Any
 import yaml
 
 from hub.canonical.declare import Kind
+from hub.mapping.draft.sample import looks
 from hub.mapping.draft.wire import MOST_DEEP, MOST_PLACES, Place, Refused, Wire
 from hub.mapping.draft.wsdl import Part
 from hub.mapping.draft.xsd import within
@@ -184,7 +185,9 @@ class OpenApi:
             if choices:
                 _merge(place, self.place(place.name, choices[0], at, part, stack))
                 if len(choices) > 1:
-                    place.note = _also(place.note, f"{word} of {len(choices)}: this is the first, {_called(choices[0])}")
+                    place.note = _also(
+                        place.note, f"{word} of {len(choices)}: this is the first, {_called(choices[0])}"
+                    )
         said = node.get("type")
         kinds = [k for k in said if k != "null"] if isinstance(said, list) else [said] if said else []
         kind = kinds[0] if kinds else None
@@ -257,6 +260,10 @@ class OpenApi:
         longest = node.get("maxLength")
         if isinstance(longest, int) and not isinstance(longest, bool):
             place.longest = longest
+        shown = node.get("example", next(iter(_list(node.get("examples"))), None))
+        if isinstance(shown, str) and place.kind in ("text", "date", "datetime") and not values:
+            kind, place.pattern = looks([shown])
+            place.kind = kind if place.pattern else place.kind
         if node.get("format") in ("byte", "binary"):
             place.note = _also(place.note, f"{node['format']}")
 

@@ -205,13 +205,14 @@ def _in_order(lists: Iterable[list[str]]) -> list[str]:
 
 def _as_texts(place: Place, values: list[str]) -> None:
     """What the texts that stood in *place* tell of it."""
-    place.kind, place.pattern = _looks(values)
+    place.kind, place.pattern = looks(values)
     distinct = tuple(dict.fromkeys(values))
     if place.kind == "text" and 0 < len(distinct) <= 12 and all(len(v) <= 12 and " " not in v for v in distinct):
         place.values, place.seen = distinct, True
 
 
-def _looks(values: Iterable[str]) -> tuple[Kind, str | None]:
+def looks(values: Iterable[str]) -> tuple[Kind, str | None]:
+    """What kind of value all of the texts look like, and the form of a date that they are spelled in."""
     texts = [western_digits(value.strip()) for value in values if value.strip()]
     if not texts:
         return "text", None
@@ -235,7 +236,9 @@ def _separated(text: str, lines: list[str], path: Path) -> Wire | None:
     best: tuple[int, str, list[list[str]]] | None = None
     for delimiter in _DELIMITERS:
         try:
-            rows = [row for row in csv.reader(io.StringIO(text, newline=""), delimiter=delimiter, strict=True) if any(row)]
+            rows = [
+                row for row in csv.reader(io.StringIO(text, newline=""), delimiter=delimiter, strict=True) if any(row)
+            ]
         except csv.Error:
             continue
         if rows and len(rows[0]) > 1 and (best is None or len(rows[0]) > len(best[2][0])):
@@ -301,6 +304,10 @@ def _columns(lines: list[str], path: Path) -> Wire:
     if lengths[0] < 8 or len(lines) > 1_000_000:
         raise Refused("sample", f"nothing in {path.name} tells where its columns are")
     wire = Wire(format="fixed", said=f"sample {path.name}", length=lengths[0])
+    filled = [line for line in lines if len(set(line)) == 1]
+    if filled and len(filled) < len(lines):
+        wire.notes.append(f"lines of nothing but '{filled[0][0]}' fill up a block: they are no records of this map")
+        lines = [line for line in lines if len(set(line)) > 1]
     kinds = _kinds(lines[:5000])
     wire.notes.append("columns are guessed from how the lines look: hold them against the partner's record layout")
     if len(lines) < 4:

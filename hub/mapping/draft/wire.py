@@ -11,7 +11,7 @@ MOST_DEEP = 24
 
 
 class Refused(Exception):
-    """No map can be drafted.  ``construct`` is what stands in the way, as the contract calls it; ``todo`` what helps."""
+    """No map can be drafted: ``construct`` stands in the way, by the contract's own name; ``todo`` is what helps."""
 
     def __init__(self, construct: str, text: str, todo: str = "") -> None:
         super().__init__(f"{construct}: {text}" + (f". {todo}" if todo else ""))

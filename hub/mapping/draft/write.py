@@ -1,4 +1,4 @@
-"""A draft as YAML that a person goes on with: what is known as rules, what is not as ``todo`` with what is known of it."""
+"""A draft as YAML that a person goes on with: rules for what is known, ``todo`` and what is known of it for the rest."""
 
 import json
 import re
@@ -13,8 +13,10 @@ from hub.mapping.draft.wire import Place, Refused, Wire
 from hub.mapping.model import Form
 
 _WIDTH = 116
-_PLAIN = re.compile(r"[^\W\d_](?:[\w ./()-]*[\w./()-])?|[0-9]+-[0-9]+")
+_PLAIN = re.compile(r"[^\W\d_](?:[\w ./()@-]*[\w./()-])?|[0-9]+-[0-9]+")
 _WORDS = {"null", "true", "false", "yes", "no", "on", "off", "y", "n", "todo", "~"}
+_COUNTING = {"count", "number", "total", "nb", "nof", "num", "of", "quantity", "qty", "عدد"}
+_ITEMS = ("transactions", "records", "lines", "rows", "items", "entries", "details")
 _ISO = "YYYY-MM-DDThh:mm:ssZ"
 
 
@@ -57,7 +59,9 @@ class _Draft:
         seen: set[str] = set()
         for place in places:
             if place.name in seen:
-                self.lines.append(_Line(depth, "", comment=f"{way}{place.name} stands again here: one map names it once"))
+                self.lines.append(
+                    _Line(depth, "", comment=f"{way}{place.name} stands again here: one map names it once")
+                )
                 continue
             seen.add(place.name)
             forced = self.forced(place, places, guess)
@@ -122,7 +126,7 @@ class _Draft:
         if place.namespace is None:
             raise Refused(
                 f"unqualified element '{full}'",
-                "its schema says elementFormDefault=\"unqualified\" (or nothing of it), and a map's elements have one "
+                'its schema says elementFormDefault="unqualified" (or nothing of it), and a map\'s elements have one '
                 "namespace",
             )
         raise Refused(
@@ -138,11 +142,32 @@ class _Draft:
             self.add(depth, full, f"= '{quoted}'", _said(place.note, either))
             return
         found = guess.leaves.get(id(place)) if guess is not None else None
-        rule = self.pair(place, *found) if found is not None else None
+        rule = self.pair(place, *found) if found is not None else self.counted(place, guess)
         if rule is None:
             self.add(depth, full, "todo", _said(_about(place), either))
         else:
             self.add(depth, full, rule[0], _said(rule[1], place.note, either))
+
+    def counted(self, place: Place, guess: Guess | None) -> tuple[str, str] | None:
+        """``= count(LIST)`` where the scope has one list and *place* is called the number of something."""
+        if (
+            guess is None
+            or len(guess.lists) != 1
+            or place.values
+            or self.wire.lines
+            or (place.kind or "") not in ("integer", "text")
+        ):
+            return None
+        said = set(guessing.words(place.name.replace("Nb", "Number").replace("Tx", "Transaction")))
+        if not said & _COUNTING or said & {"id", "code", "type", "reference", "ref", "phone"}:
+            return None
+        ((name, _),) = guess.lists.values()
+        if not said - _COUNTING or any(
+            word[:4] == other[:4] for word in said - _COUNTING for other in [*guessing.words(name), *_ITEMS]
+        ):
+            text = self.wire.format == "json" and not place.number
+            return f"= count({name}){' | text' if text else ''}", "as its name says"
+        return None
 
     def pair(self, place: Place, name: str, shape: Shape) -> tuple[str, str] | None:
         """The rule for *place* as our field *name*, and what is to be said of it; None where no form carries it."""
@@ -217,7 +242,10 @@ def written(
     else:
         draft.scope(wire.places, fields[0], 1)
     if not any(line.key for line in draft.lines):
-        raise Refused(wire.said, "nothing in it is required and nothing is recognised: there is nothing to draft")
+        # A contract that requires nothing of a message says nothing by it: then all that it names is to be decided on.
+        draft.lines.clear()
+        _insist(wire.places)
+        draft.scope(wire.places, fields[0], 1)
     out = [
         "# A draft. Decide every `todo`, delete the line `draft:`, put an example pair into examples/, and let",
         "# `hub map check` and `hub map try` say what is still wrong.",
@@ -227,7 +255,11 @@ def written(
         out += _wrapped([f"note: no schema: line, {unusable}"])
     if lacking:
         out += _wrapped([f"of ours still without a place: {', '.join(lacking)}"])
-    remark = "guessed from names" + (f"; near to it: {', '.join(near)}" if near else "") if guessed else ""
+    remark = ""
+    if guessed:
+        alike = any(one is not None and one.score for one in fields)
+        remark = "guessed from names" if alike else "nothing tells which of ours this is: name it with --message"
+        remark += f"; near to it: {', '.join(near)}" if near and alike else ""
     out.append(_commented(f"message: {cls.__name__}", remark))
     out.append(f"format: {wire.format}")
     out.append(f"draft: {json.dumps(wire.said, ensure_ascii=False)}")
@@ -246,9 +278,19 @@ def written(
         out += ["", "tables:                         # theirs: ours"]
         for name, codes in draft.tables.items():
             out += _table(name, codes, draft.comments.get(name, ""))
-    out += ["", "records:" if wire.lines else "fields:                         # theirs: ours | form, in the order of the wire"]
+    out += [
+        "",
+        "records:" if wire.lines else "fields:                         # theirs: ours | form, in the order of the wire",
+    ]
     out += _aligned(draft.lines)
     return "\n".join(out) + "\n"
+
+
+def _insist(places: list[Place]) -> None:
+    for place in places:
+        place.required, place.note = True, _said("optional" if not place.required else "", place.note)
+        if not any(child.required for child in place.children):
+            _insist(place.children)
 
 
 def _table(name: str, codes: list[tuple[str, str]], comment: str) -> Iterator[str]:
@@ -297,9 +339,9 @@ def _wrapped(notes: list[str], start: str = "") -> Iterator[str]:
 
 
 def _value(text: str) -> str:
-    if text == "todo" or re.fullmatch(r"[\w.]+(?: \| [\w .:/-]+)?", text) and ": " not in text:
+    if text == "todo" or (re.fullmatch(r"[\w.]+(?: \| [\w .:/-]+)?", text) and ": " not in text):
         return text
-    if re.fullmatch(r"= '[\w ./-]*'", text):
+    if re.fullmatch(r"= (?:'[\w ./-]*'|count\([\w.]+\)(?: \| \w+)?)", text):
         return text
     return json.dumps(text, ensure_ascii=False)
 
@@ -351,7 +393,8 @@ def _about(place: Place) -> str:
         kind += f", at most {place.longest}"
     return _said(
         kind if place.required else f"{kind}, optional" if kind else "optional",
-        f"{'seen: ' if place.seen else ''}{_few(place.values)}" if place.values else "",
+        # What stood in a sample may be somebody's.
+        _few(place.values) if place.values and not place.seen else "",
         place.note,
     )
 

@@ -4,6 +4,7 @@ Unlike :mod:`hub.mapping.xsd`, which holds a finished map to one schema, this re
 namespaces, schemas inside a WSDL, what is imported from somewhere out of reach.
 """
 
+import re
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -127,7 +128,7 @@ class Schemas:
         if where is not None:
             return Refused(
                 f"import of {where}",
-                f"{kind} '{name}' of namespace '{namespace or ''}' is declared there, which is not in the contract's folder",
+                f"{kind} '{name}' of namespace '{namespace or ''}' is declared there, outside the contract's folder",
                 "Put the file beside the contract, name it in schemaLocation, and draft again",
             )
         return Refused(f"{kind} '{name}'", f"it is declared nowhere in namespace '{namespace or ''}'")
@@ -376,14 +377,25 @@ def of_element(root: Place, said: str) -> Wire:
 def parsed(data: bytes, name: str) -> Any:
     """The root of an XML contract.  Raises Refused for what cannot be parsed."""
     try:
-        return xml.parse(data, _SIZE)
+        return xml.parse(data.lstrip(), _SIZE)
     except xml.XmlRefused as error:
         if error.code == "xml_doctype":
             raise Refused("document type", f"{name} has a DOCTYPE, which is never read") from None
         if error.code == "xml_too_large":
             raise Refused("size", f"{name} is larger than {_SIZE} bytes") from None
         line = error.where.get("line", 1)
-        raise Refused("XML", f"{name} is not well formed at line {line}, or uses a prefix it never declares") from None
+        unknown = _undeclared(data)
+        if unknown:
+            raise Refused(f"prefix '{unknown}'", f"{name} uses it at line {line} and declares it nowhere") from None
+        raise Refused("XML", f"{name} is not well formed at line {line}") from None
+
+
+def _undeclared(data: bytes) -> str | None:
+    """A namespace prefix that is used for a name and declared nowhere."""
+    text = data.decode("utf-8", "replace")
+    declared = {"xml", "xmlns", *re.findall(r"xmlns:([\w.-]+)\s*=", text)}
+    used = re.findall(r"<([\w.-]+):[\w.-]+|\s([\w.-]+):[\w.-]+\s*=\s*[\"']", text)
+    return next((name for pair in used for name in pair if name and name not in declared), None)
 
 
 def within(location: str, folder: Path, limit: Path) -> Path | None:

@@ -1,0 +1,63 @@
+"""The bytes that have crossed the wire, read out of the store of a hub that may be running."""
+
+import sqlite3
+from collections.abc import Iterator
+from dataclasses import dataclass
+from datetime import datetime
+from pathlib import Path
+from typing import Literal
+
+from sqlalchemy import bindparam, select
+
+from hub.security.sealing import Sealer
+from hub.store.database import Statement, as_uuid
+from hub.store.encoding import micros, moment
+from hub.store.tables import exchange, payload
+
+_recorded = Statement(
+    select(
+        exchange.c.partner, exchange.c.direction, exchange.c.business_at,
+        payload.c.id, payload.c.wrapped, payload.c.sealed,
+    )
+    .join(payload, payload.c.exchange_id == exchange.c.id)
+    .where(
+        exchange.c.operation == bindparam("operation"),
+        exchange.c.business_at >= bindparam("since"),
+        payload.c.kind == bindparam("kind"),
+    )
+    .order_by(payload.c.id)
+)  # fmt: skip
+
+
+@dataclass(frozen=True, slots=True)
+class Recorded:
+    """One message as it stood on the wire.  ``body`` may identify people: it goes into no log and no report."""
+
+    partner: str
+    written: bool
+    at: datetime
+    body: bytes
+
+
+def recorded(
+    path: Path, sealer: Sealer, *, operation: str, kind: Literal["request", "reply"], since: datetime
+) -> Iterator[Recorded]:
+    """The recorded messages of *operation* since *since* (business time), the oldest first; nothing is disturbed.
+
+    ``written`` says that the hub wrote it: requests of outgoing exchanges, replies to incoming ones.  Raises
+    sqlite3.Error where *path* is no store.
+    """
+    connection = sqlite3.connect(f"file:{path}?mode=ro", uri=True)
+    connection.row_factory = sqlite3.Row
+    try:
+        given = {**_recorded.defaults, "operation": operation, "since": micros(since), "kind": kind}
+        for row in connection.execute(_recorded.sql, given):
+            key = sealer.unwrap(row["wrapped"])
+            yield Recorded(
+                partner=row["partner"],
+                written=(row["direction"] == "out") == (kind == "request"),
+                at=moment(row["business_at"]),
+                body=sealer.open(key, row["sealed"], as_uuid(row["id"]).bytes),
+            )
+    finally:
+        connection.close()
