@@ -127,18 +127,20 @@ def adapter_list(settings_file: Path | None, json_file: Path | None) -> None:
     register = the_register(settings_file)
     found: list[dict[str, Any]] = [
         {
-            "id": one.id, "name": one.name, "channel": one.channel, "purpose": one.purpose, "draft": one.draft,
+            "id": one.id, "name": one.name, "channel": one.channel, "purpose": one.purpose, "draft": False,
             "operations": list(one.operations), "from": one.path,
             "partners": [p.id for p in register.speaking(one.id)],
             "enabled": sum(p.enabled for p in register.speaking(one.id)),
         }
-        for one in (*register.adapters.values(), *register.drafts.values())
+        for one in register.adapters.values()
     ]  # fmt: skip
     rows = [
         (
             one["id"], one["name"]["en"], one["channel"], one["purpose"], str(len(one["operations"])),
-            "draft" if one["draft"] else f"{one['enabled']} of {len(one['partners'])}",
+            f"{one['enabled']} of {len(one['partners'])}",
         )
         for one in found
     ]  # fmt: skip
+    found += [{"id": id, "draft": True, "from": path} for id, path in register.drafts.items()]
+    rows += [(id, "a draft", "", "", "", "") for id in register.drafts]
     report(found, json_file, ("adapter", "name", "channel", "purpose", "operations", "partners on"), rows)

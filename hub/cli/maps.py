@@ -196,7 +196,11 @@ def map_replay(
     told = _Radius()
     for message in messages:
         row = register.partners.get(message.partner)
-        if row is None or row.adapter.name != key or (partner is not None and message.partner != partner):
+        if (
+            row is None
+            or all(each.id != key for each in row.adapters)
+            or (partner is not None and message.partner != partner)
+        ):
             continue
         order = row.agent.date_order if row.agent is not None else None
         told.take(before, new, message.partner, message.body, message.written, order)

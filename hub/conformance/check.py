@@ -64,7 +64,10 @@ def check(settings: Settings, adapter: str, *, laws: int = 50, rules: Sequence[R
     verdicts = []
     for rule in rules:
         claim, why = claims.get(rule.name, ("todo", ""))
-        findings = tuple(dict.fromkeys(rule.broken(subject)))
+        if subject.adapter is None and not rule.before:
+            findings: tuple[Finding, ...] = (subject.told("cannot be looked at before the manifest loads"),)
+        else:
+            findings = tuple(dict.fromkeys(rule.broken(subject)))
         if findings and claim == "exempt":
             state: State = "exempt"
         else:
@@ -101,16 +104,12 @@ def recorded(report: Report) -> str:
 
 def quality_file(settings: Settings, adapter: str) -> Path:
     """Where *adapter* makes its claims.  Raises KeyError for an adapter that there is not."""
-    for one in sources(settings, []):
-        folder = one.folder / "adapters" / adapter
-        if (folder / "adapter.yaml").is_file():
-            return folder / FILE
-    raise KeyError(adapter)
+    return Subject.of(settings, adapter, 0).folder / FILE
 
 
 def _claims(subject: Subject, rules: Sequence[Rule]) -> tuple[dict[str, tuple[str, str]], list[Finding]]:
     """What quality.yaml says of each rule, and what is wrong with how it says it."""
-    path = quality_file(subject.settings, subject.id)
+    path = subject.folder / FILE
     shown = f"{subject.manifest.rpartition('/')[0]}/{FILE}"
     if not path.is_file():
         return {}, [Finding(shown, 0, "is not there: `hub adapter check --record` writes it")]

@@ -11,6 +11,7 @@ from hub import mapping
 from hub.canonical.schema import undump
 from hub.mapping import Map, MapFaults
 from hub.partners import Adapter, Fault, Operation, Register, alone
+from hub.partners.sources import sources
 from hub.settings import Settings
 
 
@@ -73,9 +74,7 @@ class Subject:
     @cached_property
     def maps(self) -> tuple[MapFile, ...]:
         """Every map file of the adapter, drafts and old versions too."""
-        if self.adapter is None:
-            return ()
-        home = self.adapter.home
+        home = self.folder.parents[2]
         found = []
         for path in sorted((home / "mappings" / self.id).glob("*/*.yaml")):
             shown, side = path.relative_to(home).as_posix(), path.name.partition(".")[0]
@@ -112,6 +111,12 @@ class Subject:
     def told(self, text: str) -> Finding:
         """A finding about the manifest as a whole."""
         return Finding(self.manifest, 1, text)
+
+    @cached_property
+    def folder(self) -> Path:
+        """Where the adapter lies."""
+        places = (one.folder / "adapters" / self.id for one in sources(self.settings, []))
+        return next(place for place in places if (place / "adapter.yaml").is_file())
 
     @property
     def manifest(self) -> str:

@@ -21,22 +21,37 @@ T = TypeVar("T")
 Sources = tuple[Source, ...]
 
 
-def adapters(sources: Sources, faults: list[Fault]) -> dict[str, Adapter]:
-    """Every adapter, drafts among them."""
+def adapters(sources: Sources, faults: list[Fault]) -> tuple[dict[str, Adapter], dict[str, str]]:
+    """Every adapter that may be used, and of the drafts where each is."""
     found: dict[str, Adapter] = {}
+    drafts: dict[str, str] = {}
     for path, document in _documents(sources, "adapters/*/*/adapter.yaml", faults):
+        if manifest.is_draft(document):
+            drafts[f"{path.parent.parent.name}/{path.parent.name}"] = document.path
+            continue
         adapter = manifest.adapter(document, path.parent, faults)
         if adapter is not None:
             _put(found, adapter.id, adapter, f"the adapter '{adapter.id}'", document.fault(["adapter"], ""), faults)
-    return found
+    return found, drafts
+
+
+def adapter(source: Source, id: str, faults: list[Fault]) -> Adapter | None:
+    """One adapter, a draft or not; None if a fault forbids to go on with it."""
+    path = source.folder / "adapters" / id / "adapter.yaml"
+    document = documents.read(path, source.path(path), faults)
+    return None if document is None else manifest.adapter(document, path.parent, faults)
 
 
 def partners(
-    sources: Sources, settings: Settings, known: Mapping[str, Adapter], faults: list[Fault]
+    sources: Sources,
+    settings: Settings,
+    known: Mapping[str, Adapter],
+    drafts: Collection[str],
+    faults: list[Fault],
 ) -> dict[str, Partner]:
     found: dict[str, Partner] = {}
     for _, document in _documents(sources, "adapters/*/partners.yaml", faults):
-        for one in partner.rows(document, known, settings, faults):
+        for one in partner.rows(document, known, settings, faults, drafts=drafts):
             put_partner(found, one, faults)
     return found
 
@@ -50,17 +65,14 @@ def put_partner(found: dict[str, Partner], one: Partner, faults: list[Fault]) ->
 
 
 def maps(
-    sources: Sources, known: Mapping[str, Adapter], faults: list[Fault], *, only: Collection[str] = ()
+    sources: Sources, known: Mapping[str, Adapter], drafts: Collection[str], faults: list[Fault]
 ) -> dict[tuple[str, str, Side], Map]:
-    """The highest active version of every map; those of no operation are faults.
-
-    Those of drafts are left alone.  *only* names the adapters whose maps are wanted, if not all.
-    """
+    """The highest active version of every map; those of no operation are faults, those of drafts are left alone."""
     found: dict[tuple[str, str, Side], tuple[int, Map]] = {}
     for source in sources:
         for path in sorted(source.folder.glob("mappings/*/*/*/*.yaml")):
             adapter, operation = f"{path.parts[-4]}/{path.parts[-3]}", path.parts[-2]
-            if (only and adapter not in only) or (not only and adapter in known and known[adapter].draft):
+            if adapter in drafts:
                 continue
             shown = source.path(path)
             named = _MAP_FILE.fullmatch(path.name)

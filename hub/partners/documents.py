@@ -15,6 +15,8 @@ import yaml
 from marshmallow import EXCLUDE, Schema, ValidationError, fields, validates_schema
 
 LONGEST = 1_000_000
+#: How many words a fault lists of those that may stand in a place.
+MOST_LISTED = 20
 Where = tuple[str | int, ...]
 
 
@@ -148,7 +150,9 @@ class _Text(fields.String):
         if not value.strip():
             raise ValidationError(f"{name}is empty; give a value or leave the key out")
         if self.one_of is not None and value not in self.one_of:
-            wanted = did_you_mean(value, self.one_of) or f": it is one of {listed(self.one_of)}"
+            many = f": it is one of {len(tuple(self.one_of))}, which docs/manifests.md lists"
+            short = f": it is one of {listed(self.one_of)}" if len(tuple(self.one_of)) <= MOST_LISTED else many
+            wanted = did_you_mean(value, self.one_of) or short
             raise ValidationError(f"{name}cannot be '{value}'{wanted}")
         if self.pattern is not None and not re.fullmatch(self.pattern, value):
             raise ValidationError(f"{name}must look like {self.pattern}")

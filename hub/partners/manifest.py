@@ -132,8 +132,7 @@ class Operation:
 class Adapter:
     """How one kind of partner interface is spoken.  ``folder`` holds its manifest and its contract.
 
-    A ``draft`` is being written: the hub leaves it alone.  ``published`` is where a partner shows the contract that it
-    keeps now, below its endpoint.
+    ``published`` is where a partner shows the contract that it keeps now, below its endpoint.
     """
 
     id: str
@@ -144,8 +143,6 @@ class Adapter:
     operations: Mapping[str, Operation]
     folder: Path
     path: str
-    home: Path
-    draft: bool = False
     published: str | None = None
 
 
@@ -252,6 +249,11 @@ class _Adapter(Strict):
     operations = fields.Dict(required=True, keys=text(pattern=NAME), values=fields.Nested(_Operation))
 
 
+def is_draft(document: Document) -> bool:
+    """Whether *document* says that it is being written: the hub leaves such an adapter alone, whatever it lacks."""
+    return isinstance(document.data, dict) and document.data.get("draft") == "true"
+
+
 def _within(number: int, low: int, high: int) -> None:
     if not low <= number <= high:
         raise ValidationError(f"must be from {low} to {high}")
@@ -300,8 +302,6 @@ def adapter(document: Document, folder: Path, faults: list[Fault]) -> Adapter | 
         operations=operations,
         folder=folder,
         path=document.path,
-        home=folder.parents[2],
-        draft=data.get("draft", False),
         published=data.get("published") or ("?wsdl" if data["channel"] == "soap" else None),
     )
     for operation in operations.values():

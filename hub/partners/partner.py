@@ -1,7 +1,7 @@
 """A partner: one row of ``adapters/<family>/partners.yaml``, or one added live, with where and how to reach it."""
 
 import re
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass, field, replace
 from functools import cached_property
 from pathlib import Path
@@ -257,6 +257,7 @@ def rows(
     settings: Settings,
     faults: list[Fault],
     *,
+    drafts: Collection[str] = (),
     added: bool = False,
 ) -> list[Partner]:
     """The partners of *document*; each row's faults are added to *faults*, and a faulty row is left out."""
@@ -270,7 +271,7 @@ def rows(
         data = check(_Row(), document, (index,), given, faults)
         if data is None:
             continue
-        if any(name in adapters and adapters[name].draft for name in data["adapter"]):
+        if any(name in drafts for name in data["adapter"]):
             if data.get("enabled", True):
                 said = "its adapter is a draft: take 'draft: true' out of the manifest, or say 'enabled: false' here"
                 faults.append(document.fault((index, "adapter"), said))

@@ -50,6 +50,7 @@ class Filed:
 
     settings: Settings
     adapters: Mapping[str, Adapter]
+    drafts: Mapping[str, str]
     partners: Mapping[str, Partner]
     maps: Maps
     purposes: Mapping[str, Purpose]
@@ -59,14 +60,13 @@ class Filed:
 class Register:
     """What is known of partners.  Built by :func:`load`; every question to it is answered from a dictionary.
 
-    ``adapters`` are those that may be used, ``drafts`` those that are being written; ``enabled`` are the partners with
-    whom anything is exchanged.
+    ``adapters`` are those that may be used, ``drafts`` where those lie that are being written; ``enabled`` are the
+    partners with whom anything is exchanged.
     """
 
     def __init__(self, filed: Filed, partners: Mapping[str, Partner]) -> None:
         self._filed = filed
-        self.adapters = {one.id: one for one in filed.adapters.values() if not one.draft}
-        self.drafts = {one.id: one for one in filed.adapters.values() if one.draft}
+        self.adapters, self.drafts = dict(filed.adapters), filed.drafts
         self.partners, self.maps, self.purposes = partners, filed.maps, filed.purposes
         self.schedules = {name: replace(one, partner=partners[one.partner.id]) for name, one in filed.schedules.items()}
         self.enabled: tuple[Partner, ...] = tuple(one for one in partners.values() if one.enabled)
@@ -146,8 +146,8 @@ def load(settings: Settings, over: Iterable[Overlaid] = ()) -> Register:
     """
     faults: list[Fault] = []
     filed = _filed(settings, faults)
-    fit.agree(_usable(filed), filed.maps, filed.purposes, faults)
-    fit.served(settings.home, _usable(filed), filed.partners, (), faults)
+    fit.agree(filed.adapters, filed.maps, filed.purposes, faults)
+    fit.served(settings.home, filed.adapters, filed.partners, (), faults)
     fit.know_each_other(filed.partners, filed.schedules, faults)
     if faults:
         raise RegisterFaults(faults)
@@ -161,20 +161,21 @@ def alone(settings: Settings, adapter: str) -> tuple[Register, tuple[Fault, ...]
     Raises KeyError for an adapter that no source holds.
     """
     elsewhere: list[Fault] = []
-    found = sources(settings, elsewhere)
-    folders = [one for one in found if (one.folder / "adapters" / adapter / "adapter.yaml").is_file()]
-    if not folders:
-        raise KeyError(adapter)
     faults: list[Fault] = []
-    every = disk.adapters(found, elsewhere)
-    faults += [one for one in elsewhere if f"adapters/{adapter}/" in one.path]
-    known = {adapter: replace(every[adapter], draft=False)} if adapter in every else {}
+    every = sources(settings, elsewhere)
+    source = next((one for one in every if (one.folder / "adapters" / adapter / "adapter.yaml").is_file()), None)
+    if source is None:
+        raise KeyError(adapter)
+    one = disk.adapter(source, adapter, faults)
+    known = {} if one is None else {adapter: one}
+    others = {f"{p.parent.parent.name}/{p.parent.name}" for p in source.folder.glob("mappings/*/*/*")} - {adapter}
     filed = Filed(
         settings=settings,
         adapters=known,
+        drafts={},
         partners={},
-        maps=disk.maps(found, known, faults, only=[adapter]) if known else {},
-        purposes=disk.purposes(found, elsewhere),
+        maps=disk.maps((source,), known, others, faults) if known else {},
+        purposes=disk.purposes(every, elsewhere),
         schedules={},
     )
     fit.agree(known, filed.maps, filed.purposes, faults)
@@ -183,20 +184,17 @@ def alone(settings: Settings, adapter: str) -> tuple[Register, tuple[Fault, ...]
 
 def _filed(settings: Settings, faults: list[Fault]) -> Filed:
     found = sources(settings, faults)
-    known = disk.adapters(found, faults)
-    partners = disk.partners(found, settings, known, faults)
+    known, drafts = disk.adapters(found, faults)
+    partners = disk.partners(found, settings, known, drafts, faults)
     return Filed(
         settings=settings,
         adapters=known,
+        drafts=drafts,
         partners=partners,
-        maps=disk.maps(found, known, faults),
+        maps=disk.maps(found, known, drafts, faults),
         purposes=disk.purposes(found, faults),
         schedules=disk.timetable(found, partners, faults),
     )
-
-
-def _usable(filed: Filed) -> dict[str, Adapter]:
-    return {one.id: one for one in filed.adapters.values() if not one.draft}
 
 
 def _under(filed: Filed, over: Iterable[Overlaid]) -> Register:
@@ -207,7 +205,9 @@ def _under(filed: Filed, over: Iterable[Overlaid]) -> Register:
     for one in over:
         if one.row is not None:
             document = Document(one.origin, [one.row], {(0,): one.line})
-            for added in partner.rows(document, filed.adapters, filed.settings, faults, added=True):
+            for added in partner.rows(
+                document, filed.adapters, filed.settings, faults, drafts=filed.drafts, added=True
+            ):
                 disk.put_partner(found, added, faults)
     paused = set()
     for one in over:
@@ -215,7 +215,7 @@ def _under(filed: Filed, over: Iterable[Overlaid]) -> Register:
             found[one.id] = found[one.id].switched(one)
             if one.enabled is False:
                 paused.add(one.id)
-    fit.served(filed.settings.home, _usable(filed), found, paused, faults)
+    fit.served(filed.settings.home, filed.adapters, found, paused, faults)
     fit.know_each_other(found, filed.schedules, faults)
     if faults:
         raise RegisterFaults(faults)
