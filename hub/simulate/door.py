@@ -219,7 +219,7 @@ class _Handler(BaseHTTPRequestHandler):
             self.close_connection = True
             self._send(200, kind, reply[: len(reply) // 2], length=len(reply))
         elif fault == "namespace":
-            self._send(200, kind, re.sub(rb'(xmlns(?::\w+)?="http://[^"]*?)/v1"', rb'\1/v0"', reply))
+            self._send(200, kind, re.sub(rb'(xmlns(?!:e=)(?::\w+)?="[^"]+)"', rb'\1/v0"', reply))
         elif fault == "bomb":
             self._send(200, kind, _BOMB + reply.partition(b"?>")[2])
         elif fault == "fault":

@@ -67,7 +67,9 @@ def _xml(effect: Effect, contract: Path) -> Pairs:
 
     def text(path: etree.XPath, node: etree._Element) -> str:
         found: Any = path(node)
-        return found if isinstance(found, str) else "".join(found[0].itertext()).strip()
+        if not isinstance(found, str):
+            found = found[0] if isinstance(found[0], str) else "".join(found[0].itertext())  # an attribute, an element
+        return str(found).strip()
 
     def read(raw: bytes) -> Iterable[tuple[str, str]]:
         nodes: Any = each(xml.parse(raw))
