@@ -327,7 +327,7 @@ def _collected(subject: Subject, op: Operation) -> Iterator[Finding]:
 def _file_name(op: Operation, number: int, suffix: str) -> str:
     patterns = op.wire["name"].split()
     pattern = next((one for one in patterns if one.endswith(suffix)), patterns[0])
-    return re.sub(r"\*", "sample", pattern).format(partner=PLAYED, sequence=number)
+    return re.sub(r"\*", f"sample{number}", pattern).format(partner=PLAYED, sequence=number)
 
 
 def _called(subject: Subject, op: Operation) -> Iterator[Finding]:

@@ -128,8 +128,8 @@ MISTAKES = {
         ("  folders: ${FILES_ROOT}/bank_haramayn\n", "", "id: bank_haramayn", "is reached by files too"),
     ],
     AGENTS: [
-        ("company: company_4, quota: 20000}", "company: company_9, quota: 20000}", None,
-         "'company_9' is no partner with"),
+        ("company: company_4, quota: 20000}", "company: company_99, quota: 20000}", None,
+         "'company_99' is no partner with"),
         ("  role: company\n", "  role: compny\n", "role: compny", "did you mean 'company'?"),
         ("role: health", "role: agent", "id: health_authority", "'role: agent' and 'agent:' go together"),
         ("date_order: DMY", "date_order: YDM", "date_order: YDM", "'date_order' cannot be 'YDM'"),
@@ -208,9 +208,9 @@ def test_a_map_may_carry_only_what_its_purpose_allows(home):
 
 def test_every_path_that_a_purpose_lacks_is_told(home):
     plant(
-        home, PURPOSES, "document.number, document.issuing_state, person.name]\n\nborder", "document.number]\n\nborder"
+        home, PURPOSES, "person.name, exchange.notice, exchange.outcome]\n\n# Who crosses", "exchange.notice]\n\n# Who"
     )
-    assert {fault.text.split("'")[1] for fault in faults(home)} == {"document.issuing_state", "person.name"}
+    assert {fault.text.split("'")[1] for fault in faults(home)} == {"exchange.outcome", "person.name"}
 
 
 def test_a_map_without_an_example_is_a_draft_and_does_not_count(home):
