@@ -8,7 +8,7 @@ import sys
 import click
 
 from hub.canonical.errors import HubError
-from hub.cli import adapters, looking, maps, partners, running
+from hub.cli import adapters, bench, looking, maps, partners, running
 from hub.settings import ConfigError
 
 
@@ -40,6 +40,6 @@ def main() -> None:
 for _command in (
     running.serve, running.simulate, running.demo, running.keys,
     looking.doctor, looking.promises, looking.schedule, partners.partner, adapters.adapter,
-    maps.map_,
+    maps.map_, bench.bench,
 ):  # fmt: skip
     hub.add_command(_command)

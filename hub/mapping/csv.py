@@ -10,11 +10,11 @@ from itertools import chain, islice
 from operator import itemgetter
 from typing import Any
 
-from python_calamine import CalamineError, CalamineWorkbook
+from python_calamine import CalamineWorkbook
 
 from hub.canonical.names import fold
 from hub.mapping.cells import FORMULA, guard
-from hub.mapping.errors import Bad
+from hub.mapping.errors import Bad, MapError
 from hub.mapping.files import BATCH, Bytes, Locate, encoded, pieces
 from hub.mapping.forms import Bind
 from hub.mapping.model import MISSING, Always, Pair, Record, Rule, Spec, Todo, rules_for
@@ -390,8 +390,12 @@ def _sheet(data: bytes, fail: Locate) -> Iterator[tuple[int, list[Any]]]:
     try:
         sheet = CalamineWorkbook.from_filelike(io.BytesIO(data)).get_sheet_by_index(0)
         rows = sheet.to_python(skip_empty_area=False)
-    except (CalamineError, ValueError, IndexError, OSError):
-        raise fail("map_spreadsheet", text="the spreadsheet cannot be read") from None
+    except (KeyboardInterrupt, SystemExit):
+        raise
+    except BaseException:  # a reader in another language that gives up does so in its own way
+        rows = None
+    if rows is None:
+        raise fail("map_spreadsheet", text="the spreadsheet cannot be read")
     for number, row in enumerate(rows, 1):
         yield number, [_cell(value) for value in row]
 
@@ -423,5 +427,9 @@ def _check_zip(data: bytes, fail: Locate) -> None:
                         left -= len(chunk)
                         if left < 0:
                             raise fail("map_spreadsheet", text="the spreadsheet unpacks to far more than it says")
-    except (zipfile.BadZipFile, RuntimeError, NotImplementedError, OSError, EOFError):
-        raise fail("map_spreadsheet", text="the spreadsheet cannot be read") from None
+        return
+    except MapError:
+        raise
+    except Exception:  # what a damaged archive makes of its reader is not to be foretold
+        bad = fail("map_spreadsheet", text="the spreadsheet cannot be read")
+    raise bad

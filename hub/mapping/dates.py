@@ -18,6 +18,8 @@ from hub.mapping.model import Form, Format
 # Dates repeat all through a file; their texts are kept so that most are made and read once.
 _KEPT = 4096
 TOKEN = re.compile(r"YYYY|YY|MM|DD|hh|mm|ss")
+#: Formats in which a moment comes in any spelling that XSD allows, or in that of :meth:`datetime.isoformat`.
+_XSD_TOO = ("xml", "json", "mt940", "mt942")
 _WIDTH = {"YYYY": 4, "YY": 2, "MM": 2, "DD": 2, "hh": 2, "mm": 2, "ss": 2}
 _PART = {"YYYY": "year", "YY": "year", "MM": "month", "DD": "day", "hh": "hour", "mm": "minute", "ss": "second"}
 
@@ -72,14 +74,16 @@ def moment_reader(form: Form, format: Format) -> Callable[[str], Any]:
     tokens = TOKEN.findall(form.argument)
     places = [_PART[token] for token in tokens]
     pieces = TOKEN.split(form.argument)
+    # In edifact the same field has a century from one sender and none from another.
+    year = "([0-9]{4}|[0-9]{2})" if format == "edifact" else None
     written = "".join(
-        re.escape(piece) + (f"([0-9]{{{_WIDTH[token]}}})" if token else "")
+        re.escape(piece) + ((year if year and token[:1] == "Y" else f"([0-9]{{{_WIDTH[token]}}})") if token else "")
         for piece, token in zip(pieces, [*tokens, ""], strict=True)
     )
     matches = re.compile(written).fullmatch
-    short = "YY" in tokens
+    at_year = next((number for number, token in enumerate(tokens, 1) if token[0] == "Y"), 0)
     zone: tzinfo = form.zone or UTC
-    iso = form.name == "datetime" and format in ("xml", "json") and form.argument == "YYYY-MM-DDThh:mm:ssZ"
+    iso = form.name == "datetime" and format in _XSD_TOO and form.argument == "YYYY-MM-DDThh:mm:ssZ"
 
     def read(text: str) -> Any:
         text = text.strip()
@@ -88,21 +92,64 @@ def moment_reader(form: Form, format: Format) -> Callable[[str], Any]:
             if iso:
                 return _any_iso(text)
             raise Bad("invalid_value", f"{{}} is not written as {form.argument}", text)
+        if iso:
+            return _any_iso(text)
         given = dict(zip(places, map(int, match.groups()), strict=True))
-        if short:
+        if short := at_year > 0 and len(match[at_year]) == 2:
             given["year"] += 1900 if given["year"] > 68 else 2000
         year, month, day = given.get("year", 1), given.get("month", 1), given.get("day", 1)
         if form.name == "hijri":
             return _hijri(hijri.from_hijri, year, month, day)
         try:
             if form.name == "date":
-                return date(year, month, day)
+                found = date(year, month, day)
+                return _past(found) if short and form.past else found
             at = time(given.get("hour", 0), given.get("minute", 0), given.get("second", 0), tzinfo=zone)
             return datetime.combine(date(year, month, day), at).astimezone(UTC)
         except (ValueError, OverflowError):
             raise Bad("invalid_value", "{} is no day of the calendar", text) from None
 
-    return read if form.name == "datetime" else lru_cache(_KEPT)(read)
+    if form.name == "datetime" or form.past:
+        return read
+    return _iso_first(form, lru_cache(_KEPT)(read)) if form.argument in _ISO_PATTERNS else lru_cache(_KEPT)(read)
+
+
+def _past(day: date) -> date:
+    """The latest day of the same two-digit year that is not after today."""
+    today = date.today()
+    century = today.year // 100 * 100
+    for year in (century + day.year % 100, century - 100 + day.year % 100):
+        if (found := day.replace(year=year)) <= today:
+            return found
+    raise ValueError("no day of two centuries")
+
+
+_ISO_PATTERNS = {"YYYYMMDD": 8, "YYYY-MM-DD": 10}
+
+
+def _iso_first(form: Form, slow: Callable[[str], Any]) -> Callable[[str], Any]:
+    """Dates as the standard library reads them are read by it; all others go the slow way, which says what is wrong."""
+    if form.name != "date":
+        return slow
+    iso = date.fromisoformat
+
+    def basic(text: str) -> Any:
+        if len(text) == 8 and text.isdigit() and text.isascii():
+            try:
+                return iso(text)
+            except ValueError:
+                pass
+        return slow(text)
+
+    def extended(text: str) -> Any:
+        if len(text) == 10 and text[4:8:3] == "--" and text.isascii():
+            try:
+                return iso(text)
+            except ValueError:
+                pass
+        return slow(text)
+
+    return basic if form.argument == "YYYYMMDD" else extended
 
 
 def _any_iso(text: str) -> datetime:

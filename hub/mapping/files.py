@@ -268,11 +268,7 @@ class Rows:
         """The rows of lists; what stands once is read on the way, and the whole is judged at the end."""
         read: Callable[[Any, str | None], Any] = self.module.names["r0"]
         tell, order, counts = self.layout.tell, self.order, self._counts
-        here, read, sums = (
-            -1,
-            self._fields,
-            list[Any](),
-        )  # the list whose plain rows are coming in, and how they are read
+        here, sums = -1, list[Any]()  # the list whose plain rows are coming in
         for number, raw in self.lines:
             kind = tell(raw)
             if kind != here:

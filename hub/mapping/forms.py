@@ -10,7 +10,7 @@ from typing import Any
 
 from hub.canonical import names
 from hub.canonical.declare import Shape
-from hub.mapping import cells, dates, values
+from hub.mapping import cells, dates, quick, values
 from hub.mapping.model import Form, Format
 
 Bind = Callable[[Any], str]
@@ -30,6 +30,7 @@ _PLAIN = {
     "json": ("text", "date", "integer", "boolean"),
     "fixed": ("text",),
     "csv": ("text",),
+    **dict.fromkeys(("edifact", "mt940", "mt942"), ("text", "date", "decimal", "integer", "boolean")),
 }
 
 
@@ -105,6 +106,10 @@ def writer(bind: Bind, shape: Shape, form: Form | None, format: Format, width: i
     if name == "table":
         table = codes(form)
         return lambda v: f"{table}[{v}]"
+    if name == "date" and form is not None and form.argument in ("YYYY-MM-DD", "declared"):
+        return "{}.isoformat()".format
+    if name == "date" and form is not None and form.argument == "YYYYMMDD":
+        return "{}.isoformat().replace('-', '')".format
     if name in ("date", "hijri", "datetime"):
         assert form is not None
         return _call(bind, dates.moment_text(form))
@@ -129,7 +134,7 @@ def writer(bind: Bind, shape: Shape, form: Form | None, format: Format, width: i
         case "date":
             return "{}.isoformat()".format
         case "decimal":
-            return _call(bind, values.decimal_text)
+            return "f'{{{}:f}}'".format
         case "integer":
             return "'%d' % {}".format
         case _:
@@ -149,13 +154,13 @@ def reader(bind: Bind, shape: Shape, form: Form | None, format: Format, width: i
         return f"{table}[{{}}.strip()]".format
     if name == "date" and form is not None and form.argument == "declared":
         return f"{bind(cells.date_cell(dates.declared) if format == 'csv' else dates.declared)}({{}}, o)".format
-    function = _read_function(shape, form, format, width)
+    function = slow = _read_function(shape, form, format, width)
     if format == "csv":
         if shape.kind == "datetime":
-            function = cells.moment_cell(function, form.zone if form else None)
+            slow = cells.moment_cell(function, form.zone if form else None)
         else:
-            function = cells.date_cell(function) if shape.kind == "date" else cells.cell(shape, function)
-    return _call(bind, function)
+            slow = cells.date_cell(function) if shape.kind == "date" else cells.cell(shape, function)
+    return quick.reader(bind, shape, form, format, width, function, slow) or _call(bind, slow)
 
 
 def _read_function(shape: Shape, form: Form | None, format: Format, width: int | None) -> Callable[[Any], Any]:

@@ -12,10 +12,6 @@ from hub.mapping.errors import Bad
 # --- writing ------------------------------------------------------------------------------------------------------
 
 
-def decimal_text(value: Decimal) -> str:
-    return f"{value:f}"
-
-
 def places_text(places: int) -> Callable[[Decimal], str]:
     step = Decimal(1).scaleb(-places)
 
@@ -172,13 +168,4 @@ def implied(shape: Shape, places: int, width: int) -> Callable[[str], Decimal]:
             raise Bad("invalid_range", f"{{}} may have {shape.digits} digits, {shape.places} of them decimals", text)
         return value
 
-    if not 0 < places == shape.places or width > (shape.digits or 0):
-        return read
-
-    def quick(text: str) -> Decimal:
-        # No text of so few digits is out of range, and putting the point in is cheaper than arithmetic.
-        if text.isdigit() and text.isascii():
-            return Decimal(f"{text[:-places]}.{text[-places:]}")
-        return read(text)
-
-    return quick
+    return read

@@ -77,11 +77,15 @@ def _open(at: Element, step: str, rule: Rule, report: Report | None) -> Element:
 _ESCAPES = str.maketrans(
     {"&": "&amp;", "<": "&lt;", ">": "&gt;", '"': "&quot;", "\r": "&#13;", "\n": "&#10;", "\t": "&#9;"}
 )
+_SPECIAL = re.compile("[^ !#-%'-;=?-~\u00a1-\ud7ff]")
 _NEVER = re.compile("[^\t\n\r\u0020-\ud7ff\ue000-\ufffd\U00010000-\U0010ffff]")
 
 
+_special = _SPECIAL.search
+
+
 def escape(text: str) -> str:
-    if text.isalnum():
+    if not _special(text):
         return text
     if _NEVER.search(text):
         raise Bad("invalid_characters", "{} holds a character that XML cannot carry", text)
@@ -174,7 +178,9 @@ class _Writer:
         if pair.otherwise is not None:
             forms.add(pair.otherwise[1].name if pair.otherwise[1] else "text")
         free = pair.field.shape.kind == "text" and not forms <= {"table", "digits"}
-        return f"{self.source.bind(escape)}({value})" if free else value
+        if not free:
+            return value
+        return f"(y if (y := {value}).isalnum() else {self.source.bind(escape)}(y))"
 
     def element(self, element: Element, ours: Ours, declared: Declared | None) -> Piece:
         name = element.name
