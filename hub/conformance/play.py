@@ -17,6 +17,7 @@ from typing import Any
 from urllib.parse import urlsplit
 
 from hub.canonical.declare import faults as wrong_values
+from hub.canonical.declare import shapes
 from hub.canonical.errors import HubError
 from hub.channels import Answered, Inbox, OutcomeUnknown, Outgoing, Target, Throttled, Unavailable, open_channel
 from hub.conformance.subject import Example, Finding, Subject
@@ -173,6 +174,10 @@ def _sent(subject: Subject, op: Operation, outcome: str | None) -> Iterator[Find
                 keys = [line.key for line in reader(op.effect, adapter.contract)(body)]
             except Unreadable:
                 yield _of(subject, op, f"'effect:' finds nothing in what the map writes of {example.sample.name}")
+                continue
+            ours = _keys(op, example.message)
+            if ours and set(keys) != ours:
+                yield _of(subject, op, f"'effect: key:' is not our key in what the map writes of {example.sample.name}")
                 continue
             answer = play.send(changed, body, keys[0] if op.keyed else None, number)
             if not isinstance(answer, Answered):
@@ -415,6 +420,15 @@ def _stand_in(adapter: Adapter) -> Partner:
         limits=Limits(), serves={}, agent=None, endpoint=None, folders=None, signed_with=None, ca=None, cert=None,
         path="", line=1, _settings=None,  # type: ignore[arg-type]
     )  # fmt: skip
+
+
+def _keys(op: Operation, message: Any) -> set[str]:
+    """Our keys in *message*: of its lines, or its own."""
+    field = op.keyed or "key"
+    if hasattr(message, field):
+        return {getattr(message, field)}
+    lists = (getattr(message, name) for name, shape in shapes(type(message)).items() if shape.many and shape.part)
+    return {getattr(line, field) for lines in lists for line in lines if hasattr(line, field)}
 
 
 def _lines(op: Operation, message: Any) -> list[Any]:

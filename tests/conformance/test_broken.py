@@ -57,7 +57,8 @@ MISTAKES: dict[str, list[tuple[str, Callable[[Path], None], str]]] = {
     "contract": [
         (HOUSING, swap(MANIFEST.format(HOUSING), "path: /bookings,", "path: /reservations,"),
          "has no POST /reservations"),
-        (VISA, swap(f"adapters/{VISA}/visa_reference.wsdl", "SubmitApplications", "SubmitForms"), "hash"),
+        (VISA, swap(f"adapters/{VISA}/visa_reference.wsdl", "SubmitApplications", "SubmitForms"),
+         "is not the file that was pinned"),
         (VISA, swap(MANIFEST.format(VISA), "port: VisaReferencePort", "port: VisaPort"), "port"),
         (MISSIONS, write(f"adapters/{MISSIONS}/missions.xsd", "<xs:schema"), ""),
         (HOUSING, write(f"adapters/{HOUSING}/bookings.openapi.yaml", ""), "is empty"),
@@ -85,16 +86,16 @@ MISTAKES: dict[str, list[tuple[str, Callable[[Path], None], str]]] = {
          "breaks a law of maps"),
     ],
     "purpose": [
-        (HOUSING, swap("mappings/purposes.yaml", "stay.room", "stay.at"), "carries 'stay.room'"),
+        (HOUSING, swap("mappings/purposes.yaml", "stay.room", "visa.number"), "carries 'stay.room'"),
         (HOUSING, swap(MANIFEST.format(HOUSING), "purpose: housing", "purpose: howsing"), "no purpose 'howsing'"),
     ],
     "round_trip": [
         (HOUSING, swap(MANIFEST.format(HOUSING), "effect: {key: /reference,", "effect: {key: /group,"),
-         "the answer is not about our key"),
+         "is not our key"),
         (HOUSING, swap(MANIFEST.format(HOUSING), "    effect: {key: /reference, of: /reference}\n", ""),
          "nobody can play its partner"),
         (VISA, swap(MANIFEST.format(VISA), 'each: "//v:Application"', 'each: "//v:Person"'), "finds nothing"),
-        (MISSIONS, swap(MANIFEST.format(MISSIONS), "OUTCOME-{partner}", "OUTCOME-of-{partner}"), ""),
+        (MISSIONS, swap(MANIFEST.format(MISSIONS), 'key: "p:Key"', 'key: "p:PassportNo"'), "is not our key"),
     ],
     "faults": [
         (HOUSING, write(f"adapters/{HOUSING}/simulate.py", _CARELESS), "it was done"),
