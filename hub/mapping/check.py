@@ -6,7 +6,7 @@ from collections.abc import Iterable
 
 from hub.canonical.declare import Shape, shapes
 from hub.canonical.names import fold
-from hub.mapping import contract, csv, fixed, forms, json, tables
+from hub.mapping import contract, csv, edifact, fixed, forms, json, mt, tables
 from hub.mapping.grammar import closest
 from hub.mapping.model import MISSING, Always, Each, Form, Group, Pair, Report, Rule, Spec, Todo, every_rule, rules_for
 from hub.mapping.source import sum_start
@@ -32,6 +32,10 @@ def check(spec: Spec, declared: Declared | None, report: Report, warn: Report) -
         for rules in _scopes_of(spec.rules):
             json.tree(rules_for(rules, "write"), report)
             json.tree(rules_for(rules, "read"), report)
+    elif spec.format == "edifact":
+        edifact.check(spec, report)
+    elif spec.format in mt.FORMATS:
+        mt.check(spec, report)
     elif spec.format == "fixed":
         checks.fixed()
     elif spec.format == "csv":
@@ -57,7 +61,7 @@ class _Checks:
 
     def scopes(self) -> None:
         spec = self.spec
-        if spec.format in ("xml", "json"):
+        if spec.format not in ("fixed", "csv"):
             self.scope(spec.message, spec.rules, spec.message_line)
             return
         self.records(spec.message, -1, [], spec.message_line)

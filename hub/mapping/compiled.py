@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Any, BinaryIO
 
 from hub.mapping import csv as commas
-from hub.mapping import files, fixed, json, xml
+from hub.mapping import edifact, files, fixed, json, mt, xml
 from hub.mapping.cells import guard
 from hub.mapping.document import Document
 from hub.mapping.errors import Bad, Fault, MapError
@@ -16,6 +16,9 @@ from hub.mapping.source import Module
 from hub.mapping.tables import tables_at
 from hub.mapping.xsd import Declared
 from hub.security.redaction import mask
+
+#: Formats whose bytes become a tree first, of which the map's places are the members.
+_TREES: Mapping[str, Any] = {"edifact": edifact, "mt940": mt, "mt942": mt}
 
 
 class Map:
@@ -49,7 +52,7 @@ class Map:
         if spec.format == "xml":
             self._document = Document(spec)
             self._write, self._read = xml.write_source(spec, declared).module(), xml.read_source(spec).module()
-        elif spec.format == "json":
+        elif spec.format == "json" or spec.format in _TREES:
             self._write, self._read = json.write_source(spec).module(), json.read_source(spec).module()
         else:
             spec.totals = files.totals(spec)
@@ -78,25 +81,37 @@ class Map:
             return data
         if self.spec.format == "json":
             return json.dumps(self._run(self._write, "write", message, doing="write"))
+        if self.spec.format in _TREES:
+            tree = self._run(self._write, "write", message, doing="write")
+            data = _TREES[self.spec.format].write(self.spec, tree, self._failing("write"))
+            assert isinstance(data, bytes)
+            return data
         parts: list[bytes] = []
         self._write_file(message, None, parts.append)
         return b"".join(parts)
 
-    def read(self, data: bytes, *, date_order: str | None = None, on: date | None = None) -> Any:
+    def read(
+        self, data: bytes, *, date_order: str | None = None, counts: str | None = None, on: date | None = None
+    ) -> Any:
         """The message that *data* is.  XML may come in a SOAP 1.1 or 1.2 envelope or bare.
 
         ``date_order`` (``DMY``, ``MDY``, ``YMD``) is what the partner declares for fields with ``date declared``.
-        *on* is the day whose code tables hold, today where none is given.
+        ``counts`` (``strict``, ``warn``) says what becomes of untrue counts and sums in edifact, mt940 and mt942, where
+        it is not what the map says.  *on* is the day whose code tables hold, today where none is given.
         Raises :class:`MapError`; ``XmlRefused`` or ``HubError`` (``json_…``) for what is no XML or JSON at all;
         :class:`SoapFault` where the envelope holds a fault.
         """
         self._ready("read")
         if self._dated:
-            return self.at(on).read(data, date_order=date_order)
+            return self.at(on).read(data, date_order=date_order, counts=counts)
         if self.spec.format == "xml":
             return self._run(self._read, "read", self._document.scope(data, self._failing("read")), date_order)
         if self.spec.format == "json":
             return self._run(self._read, "read", json.loads(data), date_order)
+        if self.spec.format in _TREES:
+            trees = _TREES[self.spec.format]
+            tree = trees.read(self.spec, data, counts or self.spec.counts, self._failing("read"))
+            return self._run(self._read, "read", tree, date_order)
         return self.open_rows(data, date_order=date_order).message()
 
     def open_rows(self, data: files.Bytes, *, date_order: str | None = None, on: date | None = None) -> files.Rows:
@@ -147,6 +162,16 @@ class Map:
             )  # fmt: skip
         return self._periods[start]
 
+    def settled(self, message: Any) -> Any:
+        """*message*, or what is nearest to it that a file of the format can say: sums that agree, one currency.
+
+        For the laws, whose messages are made at random.
+        """
+        if self.spec.format not in mt.FORMATS:
+            return message
+        tree = mt.settled(self.spec, self._run(self._write, "write", message, doing="write"))
+        return self._run(self._read, "read", tree, None)
+
     def source(self) -> str:
         """The generated Python of both directions, for whoever wants to see what a map does."""
         return f"{self._write.text}\n\n{self._read.text}\n"
@@ -186,14 +211,21 @@ class Map:
 
     def _failing(self, doing: Any) -> Any:
         def fail(
-            code: str, *, text: str, place: str | None = None, line: int | None = None, row: int | None = None
+            code: str,
+            *,
+            text: str,
+            place: str | None = None,
+            line: int | None = None,
+            row: int | None = None,
+            **where: Any,
         ) -> MapError:
             rule = self._rule_at(place) if line is None else None
             at = line or (rule.line if rule else self.spec.fields_line)
             field = str(rule.field) if isinstance(rule, Pair) else None
             return MapError(
-                code, path=self.spec.shown, line=at, doing=doing, place=place, field=field, row=row, text=text
-            )
+                code, path=self.spec.shown, line=at, doing=doing, place=place, field=field, row=row, text=text,
+                **where,
+            )  # fmt: skip
 
         return fail
 

@@ -14,15 +14,18 @@ from typing import Any
 from zoneinfo import ZoneInfo
 
 from hub.canonical.declare import Shape, shapes
-from hub.mapping import tables
+from hub.mapping import edifact, tables
 from hub.mapping.loader import Branch, Item, Node, Text
 from hub.mapping.model import MISSING, Always, Each, Field, Form, Group, Pair, Record, Report, Rule, Spec, Todo, When
 
-FORMATS = ("xml", "json", "fixed", "csv")
+FORMATS = ("xml", "json", "fixed", "csv", "edifact", "mt940", "mt942")
 FORMS = ("table", "date", "hijri", "datetime", "decimal", "digits", "text", "number", "arabic")
 _KEYS = {
     "xml": {"namespace", "root", "schema", "fields"},
     "json": {"fields"},
+    "edifact": {"una", "newline", "counts", "fields"},
+    "mt940": {"encoding", "newline", "counts", "fields"},
+    "mt942": {"encoding", "newline", "counts", "fields"},
     "fixed": {"encoding", "length", "newline", "order", "continuation", "filler", "block", "records"},
     "csv": {
         "encoding",
@@ -42,9 +45,12 @@ _COMMON = {"message", "format", "draft", "tables", "unknown"}
 #: Keys that hold one text; each has its ``key_…`` below.
 _SIMPLE = (
     "namespace", "root", "schema", "encoding", "length", "newline", "delimiter", "quote", "heading", "skip", "footer",
-    "order", "continuation", "terminator", "filler", "block", "unknown",
+    "una", "counts", "order", "continuation", "terminator", "filler", "block", "unknown",
 )  # fmt: skip
-_NEEDED = {"xml": ("root", "fields"), "json": ("fields",), "fixed": ("length", "records"), "csv": ("records",)}
+_NEEDED = {
+    "xml": ("root", "fields"), "json": ("fields",), "fixed": ("length", "records"), "csv": ("records",),
+    "edifact": ("fields",), "mt940": ("fields",), "mt942": ("fields",),
+}  # fmt: skip
 _RECORD = ("each", "group", "fields", "records", "length")
 _LONG = {"field", "form", "default", "else", "only", "lossy"}
 _ALWAYS = re.compile(
@@ -66,6 +72,9 @@ _PLACES = {
     "json": re.compile(r"[^/\s](?:[^/]*[^/\s])?(?:/[^/\s](?:[^/]*[^/\s])?)*"),
     "fixed": re.compile(r"[1-9][0-9]*-[1-9][0-9]*"),
     "csv": re.compile(r".+", re.DOTALL),
+    "edifact": edifact.PLACE,
+    "mt940": re.compile(r".+", re.DOTALL),
+    "mt942": re.compile(r".+", re.DOTALL),
 }
 
 
@@ -95,6 +104,7 @@ class _Grammar:
         if not head:
             return False
         spec = self.spec
+        spec.newline = {"edifact": "", "mt940": "\r\n", "mt942": "\r\n"}.get(spec.format, "\n")
         for key, item in given.items():
             spec.lines[key] = item.line
             if key not in _KEYS[spec.format] | _COMMON:
@@ -186,6 +196,19 @@ class _Grammar:
         if text not in ("crlf", "lf", "none") or (text == "none" and self.spec.format != "fixed"):
             self.report(line, "a newline is crlf or lf")
         self.spec.newline = {"crlf": "\r\n", "none": ""}.get(text, "\n")
+
+    def key_una(self, text: str, line: int) -> None:
+        signs = text.removeprefix("UNA")
+        if len(signs) != 6 or any(c.isalnum() for c in signs) or len({*signs[:2], *signs[3:]} - {" "}) < 4:
+            self.report(line, 'una is the six service characters, such as ":+.? \'"')
+        else:
+            self.spec.una = signs
+
+    def key_counts(self, text: str, line: int) -> None:
+        if text not in ("strict", "warn"):
+            self.report(line, "counts is strict (what is not true is refused) or warn (it is told and read)")
+        else:
+            self.spec.counts = text  # type: ignore[assignment]
 
     def key_delimiter(self, text: str, line: int) -> None:
         text = "\t" if text == "tab" else text
@@ -502,7 +525,11 @@ class _Grammar:
         if name == "table" and argument not in self.spec.tables:
             self.report(line, f"no table '{argument}'{closest(argument, self.spec.tables)}")
             return None
-        zone = None
+        zone, past = None, False
+        if name == "date" and argument.endswith(" past"):
+            argument, past = argument.removesuffix(" past").strip(), True
+            if "YY" not in argument or "YYYY" in argument:
+                self.report(line, "'past' is for years of two digits")
         if name == "datetime":
             pattern, _, last = argument.rpartition(" ")
             if pattern and (last == "UTC" or "/" in last):
@@ -512,7 +539,7 @@ class _Grammar:
                 except (KeyError, ValueError, OSError):
                     self.report(line, f"there is no time zone '{last}'")
                     return None
-        return Form(name, argument, zone)
+        return Form(name, argument, zone, past)
 
     def condition(self, item: Item, cls: type) -> When | None:
         text = self.text(item.node)

@@ -32,13 +32,14 @@ class Node:
         return member.first() if isinstance(member, Node) else member
 
 
-def tree(rules: list[Rule], report: Report | None = None) -> Node:
+def tree(rules: list[Rule], report: Report | None = None, sign: str = "/") -> Node:
+    """*sign* sets the steps of a place apart; where there is none, a place is one member."""
     root = Node()
     for rule in rules:
         if not rule.place:
             continue
         at = root
-        *outer, last = rule.place.split("/")
+        *outer, last = rule.place.split("/") if sign else [rule.place]
         for step in outer:
             inner = at.members.setdefault(step, Node())
             if not isinstance(inner, Node):
@@ -51,6 +52,10 @@ def tree(rules: list[Rule], report: Report | None = None) -> Node:
                 report(rule.line, f"'{last}' holds other places already and cannot be a value")
             at.members[last] = rule
     return root
+
+
+def _sign(spec: Spec) -> str:
+    return "/" if spec.format == "json" else ""
 
 
 # --- writing ------------------------------------------------------------------------------------------------------
@@ -71,7 +76,7 @@ class _Writer:
     def scope(self, function: str, rules: list[Rule]) -> None:
         ours = Ours(self.source, self.codes)
         body: Lines = []
-        name = self.object(tree(rules_for(rules, "write")), ours, body)
+        name = self.object(tree(rules_for(rules, "write"), sign=_sign(self.source.spec)), ours, body)
         self.source.add(f"def {function}(m):")
         self.source.extend(ours.prelude, 1)
         self.source.extend(body, 1)
@@ -132,7 +137,7 @@ class _Reader:
 
     def scope(self, function: str, cls: type, rules: list[Rule]) -> None:
         theirs = Theirs(self.source, cls, codes=self.codes)
-        root = tree(rules_for(rules, "read"))
+        root = tree(rules_for(rules, "read"), sign=_sign(self.source.spec))
         theirs.prelude.append((f"{self.source.bind(_object)}(m)", root.first() if root.members else None))
         self.object(theirs, root, "m", (), counted(rules))
         self.source.add(f"def {function}(m, o):")

@@ -26,6 +26,7 @@ from hub.canonical.declare import Shape, faults, wrong_value
 from hub.canonical.errors import HubError
 from hub.canonical.names import western_digits
 from hub.canonical.schema import undump
+from hub.mapping import edifact, mt
 from hub.mapping.cells import unguard
 from hub.mapping.compiled import Map
 from hub.mapping.files import assembled
@@ -37,6 +38,7 @@ if TYPE_CHECKING:
 
 _HIJRI = date(1924, 8, 1), date(2077, 11, 16)
 _DATES = date(1900, 1, 1), date(2199, 12, 31)
+_MT_DATES = date(2000, 1, 1), date(2099, 12, 31)
 
 
 def hold(map_: Map, examples: int = 100) -> None:
@@ -142,6 +144,8 @@ def _same_wire(map_: Map, one: bytes, other: bytes) -> bool:
         return _plain_xml(one) == _plain_xml(other)
     if map_.format == "json":
         return bool(json.loads(one, parse_float=Decimal) == json.loads(other, parse_float=Decimal))
+    if map_.format == "edifact":
+        return edifact.same(one, other)
     texts = [data.decode(map_.spec.encoding).removeprefix("\ufeff").replace("\r\n", "\n") for data in (one, other)]
     if map_.format == "csv":
         rows = [csv.reader(io.StringIO(text, newline=""), delimiter=map_.spec.delimiter) for text in texts]
@@ -224,7 +228,7 @@ def _only_inbound(spec: Spec) -> bool:
 
 def messages(map_: Map) -> "SearchStrategy[Any]":
     """Messages that *map_* can carry."""
-    return _objects(map_.spec, map_.message, _scope(map_.spec))
+    return _objects(map_.spec, map_.message, _scope(map_.spec)).map(map_.settled)
 
 
 def _objects(spec: Spec, cls: type, rules: list[Rule]) -> "SearchStrategy[Any]":
@@ -296,26 +300,27 @@ def _values(
                 [int(form.argument) for form, _ in uses if form and form.name == "decimal"] + [shape.places or 0]
             )
             spare = 1 + bool(shape.signed)  # a point and a sign take room too
-            room = [width - (0 if "decimal" in names else spare) for width in widths]
+            room = [width - (0 if "decimal" in names else spare) for width in widths] + [limit - 1 for limit in limits]
             digits = min([*room, shape.digits or 18]) - (shape.places or 0)
             top = 10 ** (digits + places) - 1
             low = -top if shape.signed and not ("decimal" in names and widths) else 0
             step = Decimal(1).scaleb(-(shape.places or 0))
             return st.integers(low, top).map(lambda n: Decimal(n).scaleb(-places).quantize(step))
         case "date":
-            return st.dates(*(_HIJRI if "hijri" in names else _DATES))
+            return st.dates(*(_HIJRI if "hijri" in names else _MT_DATES if spec.format in mt.FORMATS else _DATES))
         case "datetime":
-            return _moments(uses)
+            return _moments(spec, uses)
         case _:
             return st.booleans()
 
 
-def _moments(uses: list[tuple[Form | None, int | None]]) -> "SearchStrategy[Any]":
+def _moments(spec: Spec, uses: list[tuple[Form | None, int | None]]) -> "SearchStrategy[Any]":
     from hypothesis import strategies as st
 
     zones = [form.zone for form, _ in uses if form is not None and form.zone is not None]
     start = datetime(1970, 1, 1, tzinfo=UTC)
-    moments = st.integers(0, 4_102_444_800).map(lambda s: start + timedelta(seconds=s))
+    first = 946_684_800 if spec.format in mt.FORMATS else 0
+    moments = st.integers(first, 4_102_444_799).map(lambda s: start + timedelta(seconds=s))
     # The hour that a clock shows twice in autumn cannot be told apart on the wire.
     return moments.filter(lambda m: all(not m.astimezone(zone).fold for zone in zones))
 
@@ -324,7 +329,10 @@ def _texts(spec: Spec, shape: Shape, longest: int) -> "SearchStrategy[str]":
     from hypothesis import strategies as st
 
     codec = spec.encoding if spec.format in ("fixed", "csv") else "utf-8"
-    alphabet = st.characters(codec=codec, exclude_categories=("Cc", "Cs", "Co", "Cn"))
+    if spec.format == "edifact":
+        codec = edifact.codec(spec)
+    signs = mt.LETTERS if spec.format in mt.FORMATS else edifact.letters(spec) if spec.format == "edifact" else None
+    alphabet = signs or st.characters(codec=codec, exclude_categories=("Cc", "Cs", "Co", "Cn"))
     numeric = spec.format == "csv" and shape.pattern is not None
 
     def fits(text: str) -> bool:
@@ -338,7 +346,7 @@ def _texts(spec: Spec, shape: Shape, longest: int) -> "SearchStrategy[str]":
     made: SearchStrategy[str]
     if shape.pattern is not None:
         # A pattern may name a control character (the line feed between the lines of an MRZ): `fits` decides.
-        letters = st.characters(codec=codec, exclude_categories=("Cs", "Co", "Cn"))
+        letters = signs or st.characters(codec=codec, exclude_categories=("Cs", "Co", "Cn"))
         made = st.from_regex(shape.pattern, fullmatch=True, alphabet=letters)
     else:
         made = st.text(alphabet, min_size=shape.shortest, max_size=longest)

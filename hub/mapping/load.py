@@ -14,7 +14,11 @@ from hub.mapping.model import Pair, Spec, decided, every_rule
 from hub.security import xml
 
 _FILE = re.compile(r"(?P<stem>[A-Za-z_][\w-]*)(?:\.v(?P<version>[1-9][0-9]*))?\.yaml")
-SAMPLES = {"xml": (".xml",), "json": (".json",), "fixed": (".txt",), "csv": (".csv", ".xlsx")}
+SAMPLES = {
+    "xml": (".xml",), "json": (".json",), "fixed": (".txt",), "csv": (".csv", ".xlsx"), "edifact": (".edi", ".txt"),
+    "mt940": (".sta", ".txt"), "mt942": (".sta", ".txt"),
+}  # fmt: skip
+_SAMPLES = frozenset(suffix for kinds in SAMPLES.values() for suffix in kinds)
 
 
 def load(path: Path | str, *, home: Path | None = None, messages: Mapping[str, type] = MESSAGES) -> Map:
@@ -108,7 +112,7 @@ def examples(path: Path) -> tuple[Path, ...]:
         found += [
             sample
             for sample in sorted(canonical.parent.glob(f"{stem}.*"))
-            if sample.name == stem + sample.suffix and sample.suffix in (".xml", ".json", ".txt", ".csv", ".xlsx")
+            if sample.name == stem + sample.suffix and sample.suffix in _SAMPLES
         ]
     return tuple(found)
 

@@ -18,7 +18,7 @@ log = logging.getLogger(__name__)
 _NOTICED = 100
 _PLAIN_NAME = re.compile(r"[^\W\d][\w .:/@-]{0,79}")
 
-Format = Literal["xml", "json", "fixed", "csv"]
+Format = Literal["xml", "json", "fixed", "csv", "edifact", "mt940", "mt942"]
 Direction = Literal["write", "read"]
 Unknown = Literal["refuse", "ignore", "warn"]
 #: What a count or a sum is of: the list, and the summed field or None for a count.
@@ -48,12 +48,15 @@ class Field:
 
 @dataclass(frozen=True, slots=True)
 class Form:
+    """``past``: a year of two digits is the latest that lies not after today."""
+
     name: str
     argument: str = ""
     zone: ZoneInfo | None = None
+    past: bool = False
 
     def __str__(self) -> str:
-        return f"{self.name} {self.argument}".strip()
+        return f"{self.name} {self.argument}{' past' if self.past else ''}".strip()
 
 
 @dataclass(frozen=True, slots=True)
@@ -200,6 +203,10 @@ class Spec:
     fields_line: int = 1
     #: On which line each key of the file's head stands.
     lines: dict[str, int] = field(default_factory=dict)
+    #: Edifact: the service characters that are written, with ``UNA``; None for the standard's, without.
+    una: str | None = None
+    #: Edifact, mt940, mt942: what becomes of a file whose own counts and sums are not true.
+    counts: Literal["strict", "warn"] = "strict"
     tables: dict[str, Table] = field(default_factory=dict)
     rules: list[Rule] = field(default_factory=list)
     records: list[Record] = field(default_factory=list)

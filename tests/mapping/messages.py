@@ -4,6 +4,7 @@ from datetime import date, datetime
 from decimal import Decimal
 
 from hub.canonical.declare import canonical, decimal, integer, plain, text
+from hub.canonical.messages import Statement
 
 Day = date
 
@@ -178,4 +179,60 @@ class Vehicle:
     total: Decimal = decimal(8, 2, path="vehicle.total")
 
 
-MESSAGES: dict[str, type] = {cls.__name__: cls for cls in (VisaRequest, SettlementFile, HotelBooking, Drivers, Vehicle)}
+@canonical
+class Paper:
+    """A travel document as a carrier lists it."""
+
+    kind: str = text(3, path="document.kind")
+    number: str = text(35, path="document.number", personal=True)
+    expires_on: date | None = plain(path="document.expires_on", personal=True, default=None)
+    issued_by: str | None = text(3, path="document.issuing_state", default=None)
+
+
+@canonical
+class Traveller:
+    family: str = text(35, path="person.name", personal=True)
+    given: str | None = text(35, path="person.name", personal=True, default=None)
+    sex: str | None = text(11, one_of=("male", "female", "unspecified"), path="person.sex", default=None)
+    birth_date: date | None = plain(path="person.birth_date", personal=True, default=None)
+    embarked: str | None = text(5, path="movement.port", default=None)
+    disembarked: str | None = text(5, path="movement.port", default=None)
+    nationality: str | None = text(3, path="person.nationality", default=None)
+    locator: str | None = text(35, path="movement.booking", personal=True, default=None)
+    seat: str | None = text(35, path="movement.seat", personal=True, default=None)
+    papers: list[Paper] = plain(default=[])
+
+
+@canonical
+class Call:
+    """A port on the way.  Its times are those of its own clocks, so they stay the digits that they are."""
+
+    role: str = text(9, one_of=("departure", "arrival", "stop"), path="movement.port")
+    port: str = text(5, path="movement.port")
+    leaves: str | None = text(12, pattern="[0-9]+", path="movement.at", default=None)
+    arrives: str | None = text(12, pattern="[0-9]+", path="movement.at", default=None)
+
+
+@canonical
+class Leg:
+    flight: str = text(17, path="movement.carrier")
+    carrier: str | None = text(17, path="movement.carrier", default=None)
+    calls: list[Call] = plain(default=[])
+
+
+@canonical
+class PassengerManifest:
+    sender: str = text(35, path="exchange.partner")
+    recipient: str = text(35, path="exchange.partner")
+    sent_at: datetime = plain(path="exchange.at")
+    interchange: str = text(35, path="exchange.key")
+    message: str = text(35, path="exchange.key")
+    kind: str = text(10, one_of=("passengers", "crew"), path="movement.kind")
+    legs: list[Leg] = plain(default=[])
+    travellers: list[Traveller] = plain(default=[])
+
+
+MESSAGES: dict[str, type] = {
+    cls.__name__: cls
+    for cls in (VisaRequest, SettlementFile, HotelBooking, Drivers, Vehicle, PassengerManifest, Statement)
+}
