@@ -63,3 +63,20 @@ def test_json_without_the_places_is_unreadable(contract: Path, body: bytes) -> N
 def test_csv_without_the_places_is_unreadable(contract: Path, body: bytes) -> None:
     with pytest.raises(Unreadable):
         reader(Effect(each="rows", key="trip", of="trip"), contract)(body)
+
+
+def test_an_attribute_may_be_a_key(contract: Path) -> None:
+    read = reader(Effect(each="//q:One", key="@ref", of="q:No/@n"), contract)
+    body = b'<a xmlns="http://q.example/v1"><One ref="k1"><No n="7"/></One><One ref="k2"><No n="8"/></One></a>'
+    assert read(body) == [Line("k1", "7"), Line("k2", "8")]
+
+
+def test_columns_of_the_lines_of_one_kind(contract: Path) -> None:
+    read = reader(Effect(each="BD", key="3-6", of="7-9"), contract)
+    assert read(b"BH0000000\r\nBDk1  001\r\nBDk2  002\r\nBT0000002\r\n") == [Line("k1", "001"), Line("k2", "002")]
+
+
+@pytest.mark.parametrize("body", [b"", b"BH0000000\r\n", b"BD\r\n", b"BD\xff\xff\xff\xff001\r\n"])
+def test_a_fixed_file_without_the_places_is_unreadable(contract: Path, body: bytes) -> None:
+    with pytest.raises(Unreadable):
+        reader(Effect(each="BD", key="3-6", of="7-9"), contract)(body)
