@@ -317,7 +317,7 @@ def _show_diff(lines: Sequence[str]) -> None:
         click.secho("written back, every place is as in the sample", fg="green")
     for line in lines:
         colour = {"+": "green", "-": "red", "@": "cyan"}.get(line[:1])
-        click.secho(line, fg=colour, bold=line.startswith(("+++", "---")))
+        click.secho(line, fg=colour, bold=line.startswith(("+++", "---")) or None)
 
 
 def _place_draft(target: Path, text: str, schemas: Any) -> list[Path]:

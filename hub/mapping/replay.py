@@ -84,4 +84,4 @@ def _judged(
 
 def unnumbered(place: str) -> str:
     """*place* without the numbers of its lists and lines, so that the same place of every message counts as one."""
-    return re.sub(r"\[[0-9]+\]|^(?:row|line) [0-9]+: ?", "", place) or "line"
+    return re.sub(r"\[[0-9]+\]|^(?:row|line) [0-9]+(?:: |$)", "", place) or "line"

@@ -9,9 +9,12 @@ from typing import Any
 from lxml import etree
 
 from hub.canonical.declare import Shape, shapes
+from hub.canonical.names import fold
 from hub.canonical.schema import dump
+from hub.mapping.cells import unguard
 from hub.mapping.compiled import Map
-from hub.mapping.model import Always, Pair, Record, Spec, every_rule
+from hub.mapping.csv import spellings
+from hub.mapping.model import Always, Pair, Record, Rule, Spec, every_rule
 from hub.security import xml
 from hub.security.redaction import mask
 
@@ -129,11 +132,18 @@ def _members(value: Any, where: str) -> Iterator[Seen]:
 def _cells(spec: Spec, data: bytes) -> Iterator[Seen]:
     text = data.decode("utf-8-sig" if data[:3] == b"\xef\xbb\xbf" else spec.encoding, "replace")
     rows = csv.reader(io.StringIO(text, newline=""), delimiter=spec.delimiter)
-    heading = next(rows, [])
+    # The file may spell a column otherwise than we write it: it is the same place.
+    known = {fold(name): record.place for record in _column_rules(spec) for name in spellings(record.place)}
+    heading = [known.get(fold(name.strip()), name.strip()) for name in next(rows, [])]
     for number, row in enumerate(rows, 2):
         for name, cell in zip(heading, row, strict=False):
             if cell.strip():
-                yield f"row {number}: {name.strip()}", cell.strip()
+                yield f"row {number}: {name}", unguard(cell.strip())
+
+
+def _column_rules(spec: Spec) -> Iterator[Rule]:
+    for record in spec.records:
+        yield from record.rules
 
 
 def _columns(spec: Spec, data: bytes) -> Iterator[Seen]:

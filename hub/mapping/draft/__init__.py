@@ -7,7 +7,7 @@ What cannot be drafted raises :class:`Refused`, which names the construct.  Noth
 
 import re
 import tempfile
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Literal
@@ -24,6 +24,7 @@ from hub.security import xml
 __all__ = ["Draft", "Offered", "Part", "Refused", "draft", "kind", "operations"]
 
 Part = Literal["request", "reply"]
+_BOTH: tuple[Part, ...] = ("request", "reply")
 Kind = Literal["wsdl", "xsd", "openapi", "sample"]
 
 
@@ -73,31 +74,45 @@ def kind(contract: Path) -> Kind:
 
 
 def operations(contract: Path) -> list[Offered]:
-    """What *contract* offers, in its order; a schema's elements, and a sample as itself.  Raises Refused."""
+    """What *contract* offers, in its order; a schema's elements, and a sample as itself.
+
+    ``parts`` are those that can be drafted; where none can, the request, so that :func:`draft` tells why.  Raises
+    Refused for a contract that cannot be read.
+    """
     match kind(contract):
         case "wsdl":
+            described = wsdl.Wsdl(contract)
             return [
-                Offered(
-                    bound.name,
-                    tuple(part for part in ("request", "reply") if bound.has(part)),
-                    "soap",
-                    {"service": bound.service, "port": bound.port, "operation": bound.name},
-                )
-                for bound in wsdl.Wsdl(contract).operations()
+                Offered(bound.name, _parts(described.wire, bound), "soap", bound.said)
+                for bound in described.operations()
             ]
         case "openapi":
+            api = openapi.OpenApi(contract)
             return [
                 Offered(
-                    str(operation), ("request", "reply"), "rest",
+                    str(operation),
+                    _parts(api.wire, operation),
+                    "rest",
                     {"method": operation.method.upper(), "path": operation.path},
                 )
-                for operation in openapi.OpenApi(contract).operations()
-            ]  # fmt: skip
+                for operation in api.operations()
+            ]
         case "xsd":
             schemas = xsd.Schemas(contract.parent)
             schemas.add_file(contract)
             return [Offered(name, ("request",), "files") for _, name in schemas.roots()[1]]
     return [Offered(contract.stem, ("request",), "files")]
+
+
+def _parts(wire: Callable[[Any, Part], Wire], operation: Any) -> tuple[Part, ...]:
+    found: list[Part] = []
+    for part in _BOTH:
+        try:
+            wire(operation, part)
+        except Refused:
+            continue
+        found.append(part)
+    return tuple(found) or ("request",)
 
 
 def draft(

@@ -10,7 +10,7 @@ import yaml
 
 from hub.canonical.declare import Kind
 from hub.mapping.draft.sample import looks
-from hub.mapping.draft.wire import MOST_DEEP, MOST_PLACES, Place, Refused, Wire
+from hub.mapping.draft.wire import MOST_DEEP, MOST_PLACES, Place, Refused, Wire, spelled
 from hub.mapping.draft.wsdl import Part
 from hub.mapping.draft.xsd import within
 
@@ -222,14 +222,14 @@ class OpenApi:
 
     def _object(self, place: Place, node: dict[str, Any], at: Path, part: Part, stack: tuple[int, ...]) -> None:
         place.kind = None
-        wanted = {str(name) for name in _list(node.get("required"))}
+        place.wants |= {str(name) for name in _list(node.get("required"))}
         known = {child.name: child for child in place.children}
         for name, schema in _table(node.get("properties")).items():
             inner = self.place(str(name), schema, at, part, stack)
             ruled, _ = self._soft(schema, at)
             if ruled.get("readOnly" if part == "request" else "writeOnly") is True:
                 continue
-            inner.required = str(name) in wanted
+            inner.required = str(name) in place.wants
             if "/" in inner.name or inner.name != inner.name.strip() or not inner.name:
                 inner.blocked = "a name that no place can spell"
             if str(name) in known:
@@ -237,7 +237,7 @@ class OpenApi:
             else:
                 place.children.append(inner)
         for child in place.children:
-            child.required = child.required or child.name in wanted
+            child.required = child.required or child.name in place.wants
         if not place.children and not place.blocked:
             free = node.get("additionalProperties") not in (None, False)
             place.blocked = "an object of free members" if free else "an object that says nothing of its members"
@@ -264,6 +264,9 @@ class OpenApi:
         if isinstance(shown, str) and place.kind in ("text", "date", "datetime") and not values:
             kind, place.pattern = looks([shown])
             place.kind = kind if place.pattern else place.kind
+        rule = spelled(node["pattern"]) if isinstance(node.get("pattern"), str) and place.kind == "text" else None
+        if rule is not None:
+            place.kind, place.pattern = rule
         if node.get("format") in ("byte", "binary"):
             place.note = _also(place.note, f"{node['format']}")
 
@@ -311,11 +314,15 @@ _Loader.yaml_implicit_resolvers = {
 def _merge(place: Place, other: Place) -> None:
     """What ``allOf`` and the first of ``oneOf`` bring to *place*."""
     known = {child.name: child for child in place.children}
+    place.wants |= other.wants
     for child in other.children:
+        child.required = child.required or child.name in place.wants
         if child.name in known:
             known[child.name].required = known[child.name].required or child.required
         else:
             place.children.append(child)
+    for child in place.children:
+        child.required = child.required or child.name in place.wants
     if other.children or other.kind is None:
         place.kind = None
     elif not place.children:

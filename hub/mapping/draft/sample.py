@@ -4,6 +4,7 @@ import csv
 import io
 import re
 from collections.abc import Iterable, Sequence
+from decimal import Decimal
 from pathlib import Path
 from typing import Any
 
@@ -129,7 +130,7 @@ def _member(name: str, values: list[Any]) -> Place:
     plain = [value for value in values if value is not None]
     if plain and all(isinstance(value, bool) for value in plain):
         place.kind = "boolean"
-    elif plain and all(isinstance(value, int | float) and not isinstance(value, bool) for value in plain):
+    elif plain and all(isinstance(value, int | float | Decimal) and not isinstance(value, bool) for value in plain):
         place.kind, place.number = "integer" if all(isinstance(v, int) for v in plain) else "decimal", True
     else:
         _as_texts(place, [str(value) for value in plain])

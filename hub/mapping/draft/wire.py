@@ -1,5 +1,6 @@
 """What a contract or a sample says of one message, in terms that every format shares."""
 
+import re
 from dataclasses import dataclass, field
 
 from hub.canonical.declare import Kind
@@ -24,7 +25,8 @@ class Place:
 
     ``kind`` is None where it holds other places.  ``pattern`` is how a date is spelled, ``values`` the codes that are
     allowed (or were seen, where ``seen``), ``always`` a text that never varies, ``blocked`` why no rule can fill it,
-    ``either`` the names of those of which one must stand there, itself among them.
+    ``either`` the names of those of which one must stand there, itself among them, ``wants`` the names required inside
+    it, declared yet or not.
     """
 
     name: str
@@ -41,6 +43,7 @@ class Place:
     blocked: str = ""
     namespace: str | None = None
     either: tuple[str, ...] = ()
+    wants: set[str] = field(default_factory=set)
     children: list["Place"] = field(default_factory=list)
 
     @property
@@ -77,3 +80,17 @@ class Wire:
     length: int = 0
     notes: list[str] = field(default_factory=list)
     schemas: dict[str, bytes] = field(default_factory=dict)
+
+
+def spelled(rule: str) -> tuple[Kind, str] | None:
+    """The kind and form of date that a regular expression asks for, where it is one of those that everybody writes."""
+    plain = re.sub(r"\\d|\[0-9\]|\[\d-\d\]", "9", rule.strip("^$()")).replace("\\", "")
+    plain = re.sub(r"9\{(\d)\}", lambda m: "9" * int(m[1]), plain)
+    return {
+        "99/99/9999": ("date", "date DD/MM/YYYY"),
+        "99-99-9999": ("date", "date DD-MM-YYYY"),
+        "99.99.9999": ("date", "date DD.MM.YYYY"),
+        "9999-99-99": ("date", "date YYYY-MM-DD"),
+        "9999/99/99": ("date", "date YYYY/MM/DD"),
+        "9999-99-99T99:99:99Z": ("datetime", "datetime YYYY-MM-DDThh:mm:ssZ"),
+    }.get(plain)  # type: ignore[return-value]

@@ -1,4 +1,4 @@
-"""A draft as YAML that a person goes on with: rules for what is known, ``todo`` and what is known of it for the rest."""
+"""A draft as YAML that a person goes on with: rules for what is known, ``todo`` with what is known for the rest."""
 
 import json
 import re
@@ -97,6 +97,8 @@ class _Draft:
         else:
             before = len(self.lines)
             inner = [child for child in place.children if child.name.startswith("@") or place.kind is None]
+            if place.note and place.kind is None:
+                self.lines.append(_Line(depth, "", comment=f"{full}: {place.note}"))
             if place.kind is not None:
                 self.leaf(place, guess, depth, full, either)
             elif not inner:
@@ -111,7 +113,7 @@ class _Draft:
         if name is None and not any(child.required or child.either for child in place.children):
             self.add(depth, full, "todo", _said(f"stands many times; holds {_names(place.children)}", either))
             return
-        self.add(depth, full, "", either)
+        self.add(depth, full, "", _said(place.note, either))
         self.add(depth + 1, "each", name or "todo", "" if name else "a list of ours, if there is one")
         self.add(depth + 1, "fields", "")
         before = len(self.lines)

@@ -27,13 +27,13 @@ class Bound:
     style: str
     soap: str | None
     binding: str
-    action: str = ""
     service: str = ""
     port: str = ""
-    address: str = ""
 
-    def has(self, part: Part) -> bool:
-        return self.node.find(f"{{{_WSDL}}}{_SIDES[part]}") is not None
+    @property
+    def said(self) -> dict[str, str]:
+        """What a manifest's ``soap:`` says of it."""
+        return {"service": self.service, "port": self.port, "operation": self.name}
 
 
 class Wsdl:
@@ -102,9 +102,6 @@ class Wsdl:
             if head is not None and soap is None and etree.QName(head).namespace == _WSDL:
                 soap = "1.1"  # written without the prefix of SOAP, as some hands do
             service, port = ports.get(binding.get("name"), ("", None))
-            address = (
-                next((n.get("location") or "" for n in port if _local(n) == "address"), "") if port is not None else ""
-            )
             for operation in binding.iterchildren(f"{{{_WSDL}}}operation"):
                 name = operation.get("name")
                 node = _child(kind, name) if kind is not None else None
@@ -115,10 +112,9 @@ class Wsdl:
                 style = (inner.get("style") if inner is not None else None) or (
                     head.get("style", "document") if head is not None else "document"
                 )
-                action = inner.get("soapAction") or "" if inner is not None else ""
                 yield Bound(
-                    name, node, operation, style, soap, binding.get("name"), action, service,
-                    port.get("name") or "" if port is not None else "", address,
+                    name, node, operation, style, soap, binding.get("name"), service,
+                    port.get("name") or "" if port is not None else "",
                 )  # fmt: skip
         for kind in self.of_kind("portType"):
             for node in kind.iterchildren(f"{{{_WSDL}}}operation"):

@@ -13,7 +13,7 @@ from typing import Any
 from lxml import etree
 
 from hub.canonical.declare import Kind
-from hub.mapping.draft.wire import MOST_DEEP, MOST_PLACES, Place, Refused, Wire
+from hub.mapping.draft.wire import MOST_DEEP, MOST_PLACES, Place, Refused, Wire, spelled
 from hub.security import xml
 
 XS = "http://www.w3.org/2001/XMLSchema"
@@ -318,6 +318,10 @@ class Schemas:
         values = tuple(v.get("value") or "" for v in node.iterfind(f"{{{XS}}}enumeration"))
         if values:
             place.values = values
+        rule = node.find(f"{{{XS}}}pattern")
+        told = spelled(rule.get("value") or "") if rule is not None and place.kind == "text" else None
+        if told is not None:
+            place.kind, place.pattern = told
         for limit in node.iterchildren(f"{{{XS}}}maxLength", f"{{{XS}}}length"):
             if (limit.get("value") or "").isdigit():
                 place.longest = int(limit.get("value"))
