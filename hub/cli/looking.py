@@ -60,13 +60,13 @@ def schedule_list(settings_file: Path | None, json_file: Path | None) -> None:
     schedules = the_register(settings_file).schedules.values()
     found = [
         {
-            "name": s.name, "partner": s.partner.id, "operation": s.operation.name, "cron": s.cron, "zone": s.zone.key,
+            "name": s.name, "partner": s.partner.id, "operation": s.what, "cron": s.cron, "zone": s.zone.key,
             "late_after_s": s.late_after, "controls": s.controls,
         }
         for s in schedules
     ]  # fmt: skip
     rows = [
-        (s.name, s.partner.id, s.operation.name, s.cron, s.zone.key, f"{s.late_after / 60:g} min", words(s.controls))
+        (s.name, s.partner.id, s.what, s.cron, s.zone.key, f"{s.late_after / 60:g} min", words(s.controls))
         for s in schedules
     ]
     report(found, json_file, ("schedule", "partner", "operation", "cron", "zone", "late after", "controls"), rows)

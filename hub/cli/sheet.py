@@ -27,7 +27,7 @@ def sheet(register: Register, one: Partner, settings: Settings) -> dict[str, Any
         "signing": "HMAC-SHA256 over time, nonce and body" if any(op.wire.get("signed") for op in operations) else None,
         "calendar": [
             {
-                "schedule": s.name, "what": s.operation.name, "cron": s.cron, "zone": s.zone.key,
+                "schedule": s.name, "what": s.what, "cron": s.cron, "zone": s.zone.key,
                 "late_after_s": s.late_after, "controls": s.controls,
             }
             for s in register.schedules.values()

@@ -427,7 +427,8 @@ def _keys(op: Operation, message: Any) -> set[str]:
     field = op.keyed or "key"
     if hasattr(message, field):
         return {getattr(message, field)}
-    lists = (getattr(message, name) for name, shape in shapes(type(message)).items() if shape.many and shape.part)
+    cls: Any = type(message)
+    lists = (getattr(message, name) for name, shape in shapes(cls).items() if shape.many and shape.part)
     return {getattr(line, field) for lines in lists for line in lines if hasattr(line, field)}
 
 

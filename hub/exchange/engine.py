@@ -16,8 +16,9 @@ from hub.exchange.intake import Intake
 from hub.exchange.outbox import Outbox
 from hub.exchange.receive import Once, Receipt, Receiver, Said
 from hub.exchange.roster import Rosters
+from hub.exchange.watch import Watch
 from hub.journey import Rules
-from hub.partners import Overlaid, Register, load
+from hub.partners import Overlaid, Register, Schedule, load
 from hub.partners.partner import Partner
 from hub.security.keys import Keys
 from hub.security.sealing import Sealer
@@ -93,6 +94,7 @@ class Engine:
         rosters = Rosters(self.database, self._cases, self._ledger, self.register, receiver, intake, self._wake)
         self.exchange = Exchange(self.register, receiver, intake, rosters)
         self._collector = Collector(self.register, self.exchange.receive)
+        self._watch = Watch(self.database, self._ledger, self.now)
         self._control = Control(settings, self.change_partners, self._follow)
         self.reading = Reading(self.database, sealer, self.clock.now, self._busy)
         self._follow()
@@ -107,6 +109,7 @@ class Engine:
         self._control.stop()
         self._collector.stop()
         self.dispatcher.stop()
+        self._watch.close()
         self.database.close()
         self._lock.close()
 
@@ -116,6 +119,10 @@ class Engine:
     def collect(self, partner: Partner) -> Collected:
         """Receive what *partner* has left in its folder."""
         return self._collector.collect(partner)
+
+    def run(self, schedule: Schedule) -> Collected:
+        """Do what *schedule* is for: receive what its partner has left, or look at the contract it shows."""
+        return self._watch.look(schedule.partner) if schedule.check else self.collect(schedule.partner)
 
     def happen(self, tx: Transaction, group: UUID, event: Event) -> bool:
         """Tell a case something inside a unit of work that is at hand; answers whether it moved."""

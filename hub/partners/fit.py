@@ -91,7 +91,7 @@ def _lacking(op: Operation, request: Map | None, reply: Map | None) -> Iterator[
 
 def know_each_other(partners: Mapping[str, Partner], schedules: Mapping[str, Schedule], faults: list[Fault]) -> None:
     """Agents name their company; what is scheduled only is collected from everybody."""
-    collected = {(schedule.partner.id, schedule.operation.name) for schedule in schedules.values()}
+    collected = {(one.partner.id, one.operation.name) for one in schedules.values() if one.operation}
     for one in partners.values():
         company = partners.get(one.agent.company) if one.agent else None
         if one.agent and (company is None or company.role != "company"):

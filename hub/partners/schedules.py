@@ -14,22 +14,30 @@ from hub.partners.documents import Document, Duration, Fault, Strict, Words, che
 from hub.partners.manifest import Operation
 from hub.partners.partner import Partner
 
+#: What a schedule may look at instead of collecting files: whether the partner still keeps the contract we know.
+CHECKS = ("contract",)
 #: What a run may be checked by: no number missing, the trailer's count, its totals.
 CONTROLS = ("sequence", "count", "total")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Schedule:
-    """One scheduled operation of one partner: ``cron`` (five fields) read in ``zone``; a run that is not done
-    ``late_after`` seconds after its due time is late."""
+    """One scheduled operation of one partner, or a ``check`` of it: ``cron`` (five fields) read in ``zone``; a run that
+    is not done ``late_after`` seconds after its due time is late."""
 
     name: str
     partner: Partner
-    operation: Operation
+    operation: Operation | None
     cron: str
     zone: ZoneInfo
     late_after: float
     controls: tuple[str, ...] = ()
+    check: str | None = None
+
+    @property
+    def what(self) -> str:
+        """What is done: the operation's name, or what is checked."""
+        return self.operation.name if self.operation else f"check {self.check}"
 
     def next_after(self, moment: datetime) -> datetime | None:
         """The first due time after *moment*; None for a calendar that has no more days."""
@@ -70,7 +78,8 @@ def _cron(value: str) -> None:
 
 class _Schedule(Strict):
     partner = text(required=True)
-    operation = text(required=True)
+    operation = text()
+    check = text(one_of=CHECKS)
     cron = fields.String(required=True, validate=_cron)
     zone = _Zone(required=True)
     late_after = Duration(required=True)
@@ -92,6 +101,15 @@ def schedules(document: Document, partners: Mapping[str, Partner], faults: list[
         if partner is None:
             said = f"no partner '{data['partner']}'{did_you_mean(data['partner'], partners)}"
             faults.append(document.fault((name, "partner"), said))
+            continue
+        if ("operation" in data) == ("check" in data):
+            faults.append(document.fault((name,), "says either 'operation:' or 'check:'"))
+            continue
+        if "check" in data:
+            if not any(adapter.published for adapter in partner.adapters):
+                said = f"no adapter of {partner.id} says where its contract is shown: give it 'published:'"
+                faults.append(document.fault((name, "check"), said))
+            found.append(Schedule(name=name, **(data | {"partner": partner, "operation": None})))
             continue
         operation = partner.operations.get(data["operation"])
         if operation is None:

@@ -143,7 +143,7 @@ class Timetable:
 
         if not self._engine.database.unit(begin):
             return
-        found = self._engine.collect(schedule.partner)
+        found = self._engine.run(schedule)
         self._engine.database.unit(
             lambda tx: self._runs.end(
                 tx, schedule.name, due, micros(self._clock.wall()), found.files, found.lines, found.code
