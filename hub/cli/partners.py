@@ -100,7 +100,7 @@ def _columns(command: Callable[..., Any]) -> Callable[..., Any]:
     told = {
         "adapter": "How the partner is spoken to; two apart by a blank.",
         "like": "Take everything that is not given from this partner.",
-        "serves": "Whose messages it gets: mission=TUN, or hotel_code=MKH-1,MKH-2.",
+        "serves": "Whose messages it gets: mission=LIL, or hotel_code=MKH-1,MKH-2.",
         "name_en": "Its name in English.",
         "name_ar": "Its name in Arabic.",
         "role": "agent, company, health or body; body if not given.",
@@ -139,7 +139,7 @@ def partner_add(id: str, disabled: bool, settings_file: Path | None, **given: An
     """Add partner ID, live: no file is edited, and a hub at work follows within a second.
 
     The row is checked as one of partners.yaml is; who added it is in the audit. A new embassy of a kind that the hub
-    knows already is one such line: hub partner add mission_tunis --like mission_cairo --serves mission=TUN …
+    knows already is one such line: hub partner add mission_lilliput --like mission_cairo --serves mission=LIL …
     """
     from hub.partners import Fault, flat
 

@@ -1,7 +1,7 @@
 """A partner on one line: what ``hub partner add`` is told, and a row of the CSV that ``hub partner import`` reads.
 
 The columns are those of :data:`COLUMNS`; only ``id`` and what the partner's adapter needs must be there.  ``serves`` is
-written ``mission=TUN`` or ``hotel_code=MKH-1 MKH-2; company=company_1``.  With ``like`` everything that is not given is
+written ``mission=LIL`` or ``hotel_code=MKH-1 MKH-2; company=company_1``.  With ``like`` everything that is not given is
 taken from that partner, its id in addresses and names of secrets changed for the new one.
 """
 
@@ -39,7 +39,7 @@ def overlaid(
             wrong.append(f"'{name}' cannot be '{given[name]}': it is one of {listed(allowed)}")
     serves = _serves(given.get("serves", ""))
     if serves is None:
-        wrong.append("'serves' must look like mission=TUN, or hotel_code=MKH-1 MKH-2; company=company_1")
+        wrong.append("'serves' must look like mission=LIL, or hotel_code=MKH-1 MKH-2; company=company_1")
     faults += [Fault(origin, line, said) for said in wrong]
     if wrong:
         return None

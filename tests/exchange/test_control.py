@@ -17,15 +17,15 @@ from hub.partners import Overlaid, RegisterFaults, load
 from hub.store import overlay
 from tests.exchange.exchanging import MISSION, Hub
 
-TUNIS = {
-    "id": "mission_tunis", "adapter": ["mofa/missions"], "name": {"en": "Mission in Tunis", "ar": "الممثلية في تونس"},
-    "serves": {"mission": ["TUN"]}, "endpoint": "${FILES_ROOT}/mission_tunis", "zone": "riyadh",
+LILLIPUT = {
+    "id": "mission_lilliput", "adapter": ["mofa/missions"], "name": {"en": "Mission in Lilliput", "ar": "الممثلية في ليليبت"},
+    "serves": {"mission": ["LIL"]}, "endpoint": "${FILES_ROOT}/mission_lilliput", "zone": "riyadh",
     "contact": {"desk": "Visa section", "phone": "+999 10 000 0990"},
 }  # fmt: skip
 
 
-def tunis(**changed):
-    return Overlaid(id="mission_tunis", row={**TUNIS, **changed}, origin="new.csv", line=2)
+def lilliput(**changed):
+    return Overlaid(id="mission_lilliput", row={**LILLIPUT, **changed}, origin="new.csv", line=2)
 
 
 @pytest.fixture
@@ -40,22 +40,24 @@ def audit(hub: Hub):
 
 
 def test_a_partner_is_added_beside_a_hub_at_work(working):
-    version = control.change(working.settings, [tunis()])
+    version = control.change(working.settings, [lilliput()])
     assert version == 1
-    assert working.engine.register.partners["mission_tunis"].added
-    assert audit(working) == [("partner.add", "mission_tunis")]
+    assert working.engine.register.partners["mission_lilliput"].added
+    assert audit(working) == [("partner.add", "mission_lilliput")]
     ((who,),) = working.rows("SELECT changed_by FROM partner_overlay")
     assert who == control._name(os.getuid())
-    control.change(working.settings, [Overlaid(id="mission_tunis", mode="test"), Overlaid(id=MISSION, enabled=False)])
-    assert working.engine.register.partners["mission_tunis"].mode == "test"
+    control.change(
+        working.settings, [Overlaid(id="mission_lilliput", mode="test"), Overlaid(id=MISSION, enabled=False)]
+    )
+    assert working.engine.register.partners["mission_lilliput"].mode == "test"
     assert not working.engine.register.partners[MISSION].enabled
-    assert audit(working)[1:] == [("partner.disable", MISSION), ("partner.test", "mission_tunis")]
+    assert audit(working)[1:] == [("partner.disable", MISSION), ("partner.test", "mission_lilliput")]
 
 
 def test_all_or_none(working):
     before = working.engine.register.partners
     with pytest.raises(RegisterFaults) as wrong:
-        control.change(working.settings, [Overlaid(id=MISSION, enabled=False), tunis(adapter=["mofa/mission"])])
+        control.change(working.settings, [Overlaid(id=MISSION, enabled=False), lilliput(adapter=["mofa/mission"])])
     assert [(fault.path, fault.line) for fault in wrong.value.faults] == [("new.csv", 2)]
     with pytest.raises(HubError) as unknown:
         control.change(working.settings, [Overlaid(id=MISSION, enabled=False), Overlaid(id="nobody", mode="test")])
@@ -67,25 +69,25 @@ def test_all_or_none(working):
 
 def test_the_same_is_done_where_no_hub_is_at_work(working):
     working.engine.stop()
-    assert control.change(working.settings, [tunis()]) == 1
-    assert control.change(working.settings, [Overlaid(id="mission_tunis", enabled=False)]) == 2
+    assert control.change(working.settings, [lilliput()]) == 1
+    assert control.change(working.settings, [Overlaid(id="mission_lilliput", enabled=False)]) == 2
     with pytest.raises(RegisterFaults):
-        control.change(working.settings, [tunis()])
+        control.change(working.settings, [lilliput()])
     working.restart()
-    assert not working.engine.register.partners["mission_tunis"].enabled
-    assert [one.id for one in overlay.stored(working.settings.var / "hub.db")] == ["mission_tunis"]
+    assert not working.engine.register.partners["mission_lilliput"].enabled
+    assert [one.id for one in overlay.stored(working.settings.var / "hub.db")] == ["mission_lilliput"]
 
 
 def test_a_hub_follows_what_another_process_wrote(working):
     """As workers of one store will: the version tells that something changed."""
     with working.engine.database.reading() as tx:
         assert overlay.version(tx) == 0
-    working.engine.database.unit(lambda tx: overlay.put(tx, 1, [], [tunis()], "another"))
+    working.engine.database.unit(lambda tx: overlay.put(tx, 1, [], [lilliput()], "another"))
     for _ in range(400):
-        if "mission_tunis" in working.engine.register.partners:
+        if "mission_lilliput" in working.engine.register.partners:
             break
         time.sleep(0.02)
-    assert "mission_tunis" in working.engine.register.partners
+    assert "mission_lilliput" in working.engine.register.partners
 
 
 def test_only_who_runs_the_hub_may_ask(working):
@@ -102,13 +104,13 @@ def test_who_talks_nonsense_gets_no_answer_and_harms_nobody(working, said):
         caller.sendall(said)
         caller.shutdown(socket.SHUT_WR)
         assert caller.recv(100) == b""
-    assert control.change(working.settings, [tunis()]) == 1
+    assert control.change(working.settings, [lilliput()]) == 1
 
 
 def test_a_hub_that_does_not_answer_is_said_to_be_silent(hub):
     # It holds the lock and has not opened its socket.
     with pytest.raises(HubError) as silent:
-        control.change(hub.settings, [tunis()])
+        control.change(hub.settings, [lilliput()])
     assert silent.value.code == "hub_silent"
 
 
@@ -139,22 +141,22 @@ def test_the_commands_do_it(working, tmp_path, monkeypatch):
         assert done.exit_code == code, done.output + repr(done.exception)
         return done.output
 
-    said = run("add", "mission_tunis", "--like", "mission_cairo", "--serves", "mission=TUN", "--name-en", "Tunis",
-               "--name-ar", "تونس")  # fmt: skip
-    assert said == "mission_tunis: live\n"
-    assert "mission_tunis" in working.engine.register.partners
-    assert "mission_tunis: test; needs SIMULATED_ROOT" in run("mode", "test", "mission_tunis")
-    assert run("disable", "mission_tunis", MISSION) == f"mission_tunis: off\n{MISSION}: off\n"
+    said = run("add", "mission_lilliput", "--like", "mission_cairo", "--serves", "mission=LIL", "--name-en", "Lilliput",
+               "--name-ar", "ليليبت")  # fmt: skip
+    assert said == "mission_lilliput: live\n"
+    assert "mission_lilliput" in working.engine.register.partners
+    assert "mission_lilliput: test; needs SIMULATED_ROOT" in run("mode", "test", "mission_lilliput")
+    assert run("disable", "mission_lilliput", MISSION) == f"mission_lilliput: off\n{MISSION}: off\n"
     assert run("enable", MISSION) == f"{MISSION}: live\n"
-    assert "serves mission 'TUN'" not in run("show", "mission_tunis")
+    assert "serves mission 'LIL'" not in run("show", "mission_lilliput")
     rows = tmp_path / "more.csv"
-    rows.write_text("id,like,name_en,name_ar,serves\nmission_rome,mission_cairo,Rome,روما,mission=CAI\n")
+    rows.write_text("id,like,name_en,name_ar,serves\nmission_blefuscu,mission_cairo,Blefuscu,بليفوسكو,mission=CAI\n")
     told = json.loads(run("import", str(rows), "--json", "-", code=1).partition("\nNothing")[0])
     assert told["faults"][0]["file"] == "more.csv" and "'CAI'" in told["faults"][0]["text"]
-    rows.write_text("id,like,name_en,name_ar,serves\nmission_rome,mission_cairo,Rome,روما,mission=ROM\n")
-    assert "mission_rome\tlive" in run("import", str(rows))
-    assert working.engine.register.partners["mission_rome"].line == 2
-    assert "no partner" in run("show", "mission_romee", code=2)
+    rows.write_text("id,like,name_en,name_ar,serves\nmission_blefuscu,mission_cairo,Blefuscu,بليفوسكو,mission=BLE\n")
+    assert "mission_blefuscu\tlive" in run("import", str(rows))
+    assert working.engine.register.partners["mission_blefuscu"].line == 2
+    assert "no partner" in run("show", "mission_blefuscuu", code=2)
     page = run("sheet", "bank_haramayn")
     for part in ("endpoints", "keys", "limits", "contact", "contracts", "error codes"):
         assert f"\n{part}\t" in page
@@ -162,7 +164,10 @@ def test_the_commands_do_it(working, tmp_path, monkeypatch):
 
 
 def test_a_register_that_no_longer_fits_its_overlay_is_told(hub, tmp_path):
-    hub.engine.change_partners([tunis()], "test")
+    hub.engine.change_partners([lilliput()], "test")
     over = overlay.stored(hub.settings.var / "hub.db")
     with pytest.raises(RegisterFaults):
-        load(hub.settings, [*over, dataclasses.replace(tunis(), id="mission_two", row={**TUNIS, "id": "mission_two"})])
+        load(
+            hub.settings,
+            [*over, dataclasses.replace(lilliput(), id="mission_two", row={**LILLIPUT, "id": "mission_two"})],
+        )

@@ -14,8 +14,8 @@ def register():
 
 def line(**given):
     return {
-        "id": "mission_tunis", "like": "mission_cairo", "name_en": "Mission in Tunis", "name_ar": "الممثلية في تونس",
-        "serves": "mission=TUN", "phone": "+999 10 000 0990", **given,
+        "id": "mission_lilliput", "like": "mission_cairo", "name_en": "Mission in Lilliput", "name_ar": "الممثلية في ليليبت",
+        "serves": "mission=LIL", "phone": "+999 10 000 0990", **given,
     }  # fmt: skip
 
 
@@ -34,26 +34,26 @@ def refused(register, *over):
 
 def test_a_new_embassy_is_one_line(register):
     after = register.overlaid([made(register)])
-    tunis = after.partners["mission_tunis"]
-    assert tunis.added and tunis.enabled and tunis.mode == "live"
-    assert tunis.endpoint == "${FILES_ROOT}/mission_tunis"
-    assert tunis.contact["desk"] == register.partners["mission_cairo"].contact["desk"]
-    assert tunis.contact["phone"] == "+999 10 000 0990"
+    lilliput = after.partners["mission_lilliput"]
+    assert lilliput.added and lilliput.enabled and lilliput.mode == "live"
+    assert lilliput.endpoint == "${FILES_ROOT}/mission_lilliput"
+    assert lilliput.contact["desk"] == register.partners["mission_cairo"].contact["desk"]
+    assert lilliput.contact["phone"] == "+999 10 000 0990"
     print_list = after.operation("mofa/missions", "send_print_list")
-    assert after.choose(print_list, case(mission="TUN"), "any") is tunis
-    assert register.choose(print_list, case(mission="TUN"), "any") is None
-    assert "mission_tunis" not in register.partners
+    assert after.choose(print_list, case(mission="LIL"), "any") is lilliput
+    assert register.choose(print_list, case(mission="LIL"), "any") is None
+    assert "mission_lilliput" not in register.partners
 
 
 def test_a_line_is_checked_as_a_row_of_a_file_is(register):
     assert refused(register, made(register, serves="mission=CAI")) == [
-        "embassies.csv:7: mission_tunis: serves mission 'CAI', which mission_cairo serves already"
+        "embassies.csv:7: mission_lilliput: serves mission 'CAI', which mission_cairo serves already"
     ]
     assert "the id 'mission_cairo' is taken (by adapters/mofa/partners.yaml:" in "".join(
         refused(register, made(register, id="mission_cairo"))
     )
     assert "did you mean 'mofa/missions'?" in refused(register, made(register, adapter="mofa/mission"))[0]
-    assert "'endpoint' must look like" in refused(register, made(register, endpoint="https://tunis.example"))[0]
+    assert "'endpoint' must look like" in refused(register, made(register, endpoint="https://lilliput.example"))[0]
     assert "'phone' must look like" in refused(register, made(register, phone="call us"))[0]
 
 
@@ -62,7 +62,7 @@ def test_a_line_is_checked_as_a_row_of_a_file_is(register):
     [
         ({"id": ""}, "'id' is missing; it is required"),
         ({"like": "mission_kairo"}, "like: no partner 'mission_kairo'; did you mean 'mission_cairo'?"),
-        ({"serves": "TUN"}, "'serves' must look like mission=TUN"),
+        ({"serves": "LIL"}, "'serves' must look like mission=LIL"),
         ({"enabled": "maybe"}, "'enabled' cannot be 'maybe': it is one of false, true"),
         ({"mode": "dry"}, "'mode' cannot be 'dry': it is one of live, test"),
         ({"phne": "1"}, "no column 'phne'; did you mean 'phone'?"),
@@ -78,18 +78,18 @@ def test_a_line_that_is_none_says_why(register, given, says):
 def test_every_fault_of_every_row_of_a_file_is_told(register):
     text = (
         "id,like,name_en,name_ar,serves\n"
-        "mission_tunis,mission_cairo,Tunis,تونس,mission=TUN\n"
+        "mission_lilliput,mission_cairo,Lilliput,ليليبت,mission=LIL\n"
         "mission_oslo,mission_kairo,Oslo,أوسلو,mission=OSL\n"
-        "mission_rome,mission_cairo,Rome\n"
+        "mission_blefuscu,mission_cairo,Blefuscu\n"
         ",mission_cairo,Lima,ليما,LIM\n"
     )
     found, faults = flat.read(text.encode(), register.partners, "new.csv")
-    assert [one.id for one in found] == ["mission_tunis"]
+    assert [one.id for one in found] == ["mission_lilliput"]
     assert [(fault.line, fault.text.split(";")[0]) for fault in faults] == [
         (3, "like: no partner 'mission_kairo'"),
         (4, "has not the heading's 5 cells"),
         (5, "'id' is missing"),
-        (5, "'serves' must look like mission=TUN, or hotel_code=MKH-1 MKH-2"),
+        (5, "'serves' must look like mission=LIL, or hotel_code=MKH-1 MKH-2"),
     ]
 
 
@@ -174,6 +174,6 @@ def test_a_schedule_follows_its_partner(register):
 def test_whoever_holds_a_register_holds_what_it_becomes(register):
     held = partners.load(settings.load(env={}))
     held.become(held.overlaid([made(register)]))
-    assert "mission_tunis" in held.partners
+    assert "mission_lilliput" in held.partners
     held.become(held.overlaid([]))
-    assert "mission_tunis" not in held.partners
+    assert "mission_lilliput" not in held.partners
