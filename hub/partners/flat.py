@@ -45,7 +45,7 @@ def overlaid(
         return None
     row = _row(given, serves or {})
     if like is not None:
-        row = _like(like, given["id"]) | row
+        row = _over(_like(like, given["id"]), row)
     mode: Any = given.get("mode")
     enabled = given["enabled"] == "true" if "enabled" in given else None
     return Overlaid(id=given["id"], row=row, enabled=enabled, mode=mode, origin=origin, line=line)
@@ -109,6 +109,16 @@ def _serves(text: str) -> dict[str, list[str]] | None:
             return None
         found.setdefault(word.strip(), []).extend(split)
     return found
+
+
+def _over(under: Mapping[str, Any], row: Mapping[str, Any]) -> dict[str, Any]:
+    """*row* over *under*, part by part; whom one serves is its own."""
+    return {
+        name: {**under.get(name, {}), **row[name]}
+        if isinstance(row.get(name), dict) and name != "serves"
+        else row.get(name, under.get(name))
+        for name in {**under, **row}
+    }
 
 
 def _like(one: Partner, id: str) -> dict[str, Any]:
