@@ -51,7 +51,7 @@ def test_a_partner_is_added_beside_a_hub_at_work(working):
     )
     assert working.engine.register.partners["mission_lilliput"].mode == "test"
     assert not working.engine.register.partners[MISSION].enabled
-    assert audit(working)[1:] == [("partner.disable", MISSION), ("partner.test", "mission_lilliput")]
+    assert audit(working)[1:] == [("partner.test", "mission_lilliput"), ("partner.disable", MISSION)]
 
 
 def test_all_or_none(working):
@@ -146,7 +146,7 @@ def test_the_commands_do_it(working, tmp_path, monkeypatch):
     assert said == "mission_lilliput: live\n"
     assert "mission_lilliput" in working.engine.register.partners
     assert "mission_lilliput: test; needs SIMULATED_ROOT" in run("mode", "test", "mission_lilliput")
-    assert run("disable", "mission_lilliput", MISSION) == f"mission_lilliput: off\n{MISSION}: off\n"
+    assert run("disable", "mission_lilliput", MISSION) == f"mission_lilliput: off; needs SIMULATED_ROOT\n{MISSION}: off\n"
     assert run("enable", MISSION) == f"{MISSION}: live\n"
     assert "serves mission 'LIL'" not in run("show", "mission_lilliput")
     rows = tmp_path / "more.csv"
