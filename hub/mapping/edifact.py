@@ -268,10 +268,11 @@ def _text(data: bytes) -> str:
     raise AssertionError("every byte is a character of ISO 8859-1")
 
 
+_SIGN = r"[^\w \t\n]"  # a control character is one too
 #: UNA's fifth sign is kept for later in most versions, and lost on the way where it was a blank.
-_UNA = re.compile(r"UNA([^\w\s])([^\w\s])(.)(\W)(\W?)([^\w\s])\s*(?=UNB\2)")
-_UNA_LINES = re.compile(r"UNA([^\w\s])([^\w\s])(.)([^\w\n])([ *])\n(?=UNB\2)")
-_UNB = re.compile(r"UNB([^\w\s])(?:UNO[A-Z]|IAT[A-Z]|KECA)(?:(?!\1)([^\w\s])([0-9]))?")
+_UNA = re.compile(rf"UNA({_SIGN})({_SIGN})(.)(\W)(\W?)({_SIGN})[ \t]*(?=UNB\2)")
+_UNA_LINES = re.compile(rf"UNA({_SIGN})({_SIGN})(.)([^\w\n])([ *])\n(?=UNB\2)")
+_UNB = re.compile(rf"UNB({_SIGN})(?:UNO[A-Z]|IAT[A-Z]|KECA)(?:(?!\1)({_SIGN})([0-9]))?")
 
 
 def _found(text: str, fail: Fail) -> tuple[Signs, str]:
@@ -366,7 +367,7 @@ def _walk(root: Scope, values: dict[str, Any], segments: list[Segment], fail: Fa
     for segment in segments:
         if segment.tag in _SERVICE_ENDS:
             continue
-        depth = len(opened)
+        depth, kind = len(opened), None
         while depth:
             depth -= 1
             kind = opened[depth].scope.kind(segment)
@@ -376,6 +377,9 @@ def _walk(root: Scope, values: dict[str, Any], segments: list[Segment], fail: Fa
                 break
             if segment.tag == opened[depth].tag:
                 del opened[depth:]
+        else:
+            if segment.tag == "UNH" and kind is None:
+                raise fail("map_root", place="UNH", text="a message is of a kind that the map does not know")
 
 
 def _take(opened: list[_Open], kind: _Kind, segment: Segment, fail: Fail) -> None:
