@@ -148,10 +148,11 @@ def test_whoever_checks_the_hub_shares_nothing_with_it():
     assert sharing == []
 
 
-def _requirements() -> dict[str, Requirement]:
+def _requirements(extra: str | None = None) -> dict[str, Requirement]:
+    """What the core asks for, or what an extra adds to it."""
     setup = configparser.ConfigParser()
     setup.read(ROOT / "setup.cfg", "utf-8")
-    lines = setup["options"]["install_requires"].split("\n")
+    lines = (setup["options.extras_require"][extra] if extra else setup["options"]["install_requires"]).split("\n")
     return {r.name: r for r in (Requirement(line) for line in lines if line.strip())}
 
 
@@ -168,16 +169,17 @@ def test_apscheduler_stays_below_the_unfinished_version():
 
 
 #: Distributions whose modules have another name.
-_MODULES = {"pyyaml": "yaml", "python-calamine": "python_calamine"}
+_MODULES = {"pyyaml": "yaml", "python-calamine": "python_calamine", "mt-940": "mt940"}
 
 
 def test_what_the_hub_imports_is_what_it_installs():
     """The core needs nothing of the test extra, and asks for nothing that it does not use."""
     asked = {_MODULES.get(name, name) for name in _requirements()}
+    extra = {_MODULES.get(name, name) for name in _requirements("formats")}
     # The laws are for whoever writes tests of maps, and are not imported by anything else of the hub.
     laws = ROOT / "hub" / "mapping" / "laws.py"
     assert [str(p) for p in HUB if "hub.mapping.laws" in _imports(p)] == []
     used = {i.split(".")[0] for path in HUB if path != laws for i in _imports(path)}
     used -= set(sys.stdlib_module_names) | {"hub"}
-    assert used <= asked
+    assert used <= asked | extra
     assert asked - used <= {"tzdata"}  # which zoneinfo reads where the machine has no zones of its own

@@ -2,7 +2,8 @@
 
 Reading takes UNA or none and whatever separators; lines broken anywhere, in the middle of a word too; a byte order
 mark; the header and footer of an e-mail or a telex; UNG and UNE, or none.  Counts and references that are not true are
-refused under the policy ``strict`` and only told to the log under ``warn``: many senders count wrongly and list rightly.
+refused under the policy ``strict`` and only told to the log under ``warn``: many senders count wrongly and list
+rightly.
 Writing gives the service segments their counts and references, and keeps to the characters of the syntax level.
 """
 

@@ -504,6 +504,7 @@ def settled(spec: Spec, tree: Tree) -> Tree:
             one["balance"] = [opening, closing, *sorted(more, key=lambda b: str(b["tag"]))]
         else:
             one["balance"] = []
+        one |= {kind: figure for kind, figure in (("60", opening), ("62", closing)) if kind in one}
         one["currency"] = currency
         if "13D" in one:
             one["13D"] = datetime.fromisoformat(one["13D"]).astimezone(UTC).replace(second=0).isoformat()

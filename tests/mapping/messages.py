@@ -232,7 +232,24 @@ class PassengerManifest:
     travellers: list[Traveller] = plain(default=[])
 
 
+@canonical
+class Figure:
+    amount: Decimal = decimal(14, 2, path="statement.balance")
+    currency: str = text(3, pattern=r"[A-Z]{3}", path="statement.balance")
+    direction: str = text(6, one_of=("credit", "debit"), path="statement.balance")
+    on: date = plain(path="statement.balance")
+
+
+@canonical
+class Ledger:
+    reference: str = text(16, path="statement.no")
+    account: str = text(35, path="statement.account")
+    number: str = text(5, path="statement.no")
+    opening: Figure = plain()
+    closing: Figure = plain()
+
+
 MESSAGES: dict[str, type] = {
     cls.__name__: cls
-    for cls in (VisaRequest, SettlementFile, HotelBooking, Drivers, Vehicle, PassengerManifest, Statement)
+    for cls in (VisaRequest, SettlementFile, HotelBooking, Drivers, Vehicle, PassengerManifest, Statement, Ledger)
 }
