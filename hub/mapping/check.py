@@ -62,7 +62,7 @@ class _Checks:
     def scopes(self) -> None:
         spec = self.spec
         if spec.format not in ("fixed", "csv"):
-            self.scope(spec.message, spec.rules, spec.message_line)
+            self.scope(spec.message, spec.rules + spec.header, spec.message_line)
             return
         self.records(spec.message, -1, [], spec.message_line)
 

@@ -9,7 +9,7 @@ from typing import Any, BinaryIO
 from hub.mapping import csv as commas
 from hub.mapping import edifact, files, fixed, json, mt, xml
 from hub.mapping.cells import guard
-from hub.mapping.document import Document
+from hub.mapping.document import Document, enveloped
 from hub.mapping.errors import Bad, Fault, MapError
 from hub.mapping.model import Always, Each, Group, Pair, Rule, Spec, every_rule
 from hub.mapping.source import Module
@@ -76,9 +76,11 @@ class Map:
         if self._dated:
             return self.at(on).write(message)
         if self.spec.format == "xml":
-            data = str(self._run(self._write, "write", message, doing="write")).encode()
-            self._document.check(data, self._failing("write"))
-            return data
+            text = str(self._run(self._write, "write", message, doing="write"))
+            self._document.check(text.encode(), self._failing("write"))
+            if self.spec.header:
+                text = enveloped(self._run(self._write, "header", message, doing="write"), text, self.spec.soap)
+            return text.encode()
         if self.spec.format == "json":
             return json.dumps(self._run(self._write, "write", message, doing="write"))
         if self.spec.format in _TREES:
@@ -105,7 +107,8 @@ class Map:
         if self._dated:
             return self.at(on).read(data, date_order=date_order, counts=counts)
         if self.spec.format == "xml":
-            return self._run(self._read, "read", self._document.scope(data, self._failing("read")), date_order)
+            element, header = self._document.scope(data, self._failing("read"))
+            return self._run(self._read, "read", element, date_order, header)
         if self.spec.format == "json":
             return self._run(self._read, "read", json.loads(data), date_order)
         if self.spec.format in _TREES:

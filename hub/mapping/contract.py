@@ -13,13 +13,16 @@ def check(spec: Spec, declared: Declared | None, report: Report, warn: Report) -
     """Report where *spec* and the schema's *declared* elements disagree; without a schema, what no XML could hold."""
     schema = spec.schema.name if spec.schema is not None else ""
     at = declared if spec.root else None
-    if declared is not None and declared.name != (spec.namespace or ""):
-        report(
-            spec.lines.get("namespace", 1),
-            f"namespace is '{spec.namespace or ''}', but that of {schema} is '{declared.name}'",
-        )
+    if declared is not None and at is not None:
+        namespace = spec.tag(spec.root[0])[1:].rpartition("}")[0]
+        if namespace not in {child.tag[1:].rpartition("}")[0] for child in declared.children}:
+            report(
+                spec.lines.get("namespace", 1),
+                f"namespace is '{namespace}', but that of {schema} is '{declared.name}'",
+            )
+            at = None
     for depth, name in enumerate(spec.root):
-        inside = at.child(name) if at is not None else None
+        inside = at.child(spec.tag(name)) if at is not None else None
         if at is not None and inside is None:
             known = closest(name, [child.name for child in at.children])
             report(spec.lines["root"], f"root: '{'/'.join(spec.root[: depth + 1])}' is not in {schema}{known}")
@@ -45,38 +48,42 @@ class _Contract:
             if declared is not None:
                 inner = declared
                 for step in place.place.split("/"):
-                    inner = inner.child(step) if inner is not None else None
+                    inner = inner.child(self.spec.tag(step)) if inner is not None else None
             self.scope(place.rules, inner, place.full + "/", place.line)
 
     def element(self, element: Element, declared: Declared, prefix: str, line: int, *, certain: bool) -> None:
         """*certain*: the element is written even where nothing would stand in it."""
+        if not element.name and element.text is not None:
+            self.own(element.text, declared, prefix + ".", certain=False)
         for name, rule in element.attributes:
             self.attribute(name, rule, declared, prefix, certain)
         self.children(element, declared, prefix, line, certain)
+        written = {name.rpartition(":")[2] for name, _ in element.attributes}
         for name, (required, _) in declared.attributes.items():
-            if required and name not in dict(element.attributes):
+            if required and name not in written:
                 self.missing(f"{prefix}@{name}", line)
 
     def children(self, element: Element, declared: Declared, prefix: str, line: int, certain: bool) -> None:
-        order = {child.name: place for place, child in reversed(list(enumerate(declared.children)))}
-        known = [child for child in element.children if child.name in order]
+        tag = self.spec.tag
+        order = {child.tag: place for place, child in reversed(list(enumerate(declared.children)))}
+        known = [child for child in element.children if tag(child.name) in order]
         for place, child in enumerate(known):
-            later = [other for other in known[place + 1 :] if order[other.name] < order[child.name]]
+            later = [other for other in known[place + 1 :] if order[tag(other.name)] < order[tag(child.name)]]
             if later and not declared.free:
                 after = max(_line(other) for other in later)
                 self.report(_line(child), f"out of order: {self.schema} wants this after line {after}")
         for child in element.children:
-            found = declared.child(child.name)
+            found = declared.child(tag(child.name))
             where = prefix + child.name
             if found is None:
-                near = closest(child.name, order)
+                near = closest(child.name.rpartition(":")[2], [known.name for known in declared.children])
                 for rule in child.rules():
                     self.report(rule.line, f"{rule.full} is not in {self.schema}{near}")
                 continue
             if child.text is None or isinstance(child.text, Pair | Always):
                 self.child(child, found, where, certain)
         for wanted in declared.children:
-            if wanted.required and wanted.name not in {child.name for child in element.children}:
+            if wanted.required and wanted.tag not in {tag(child.name) for child in element.children}:
                 self.missing(prefix + wanted.name, line)
 
     def child(self, child: Element, found: Declared, where: str, certain: bool) -> None:
@@ -88,16 +95,22 @@ class _Contract:
             if certain and found.required and _may_be_absent(child.nested):
                 self.seldom(where, child.nested)
             return
-        if child.text is not None:
-            if found.text is None:
-                self.report(child.text.line, f"{where} holds elements in {self.schema}, not text")
-                return
-            self.text(child.text, found.text, where)
-            if certain and found.required and isinstance(child.text, Pair) and child.text.may_be_empty:
-                self.seldom(where, child.text)
+        if child.text is not None and not self.own(child.text, found, where, certain=certain):
+            return
         self.element(child, found, where + "/", _line(child), certain=found.required or _sure(child))
 
+    def own(self, rule: Rule, found: Declared, where: str, *, certain: bool) -> bool:
+        """Whether *found* holds text at all."""
+        if found.text is None:
+            self.report(rule.line, f"{where} holds elements in {self.schema}, not text")
+            return False
+        self.text(rule, found.text, where)
+        if certain and found.required and isinstance(rule, Pair) and rule.may_be_empty:
+            self.seldom(where, rule)
+        return True
+
     def attribute(self, name: str, rule: Rule, declared: Declared, prefix: str, certain: bool) -> None:
+        name = name.rpartition(":")[2]
         known = declared.attributes.get(name)
         if known is None:
             near = closest(name, declared.attributes)

@@ -21,6 +21,7 @@ class Document:
         self.spec = spec
         self.schema = spec.validator
         self.tags = [spec.tag(name) for name in spec.root]
+        self.ways = [[spec.tag(name) for name in way] for way in (spec.root, *spec.roots)]
         self._lock = threading.Lock()
 
     def check(self, data: bytes, fail: Callable[..., MapError]) -> None:
@@ -28,20 +29,38 @@ class Document:
         if self.schema is not None:
             self.validate(xml.parse(data, limit=len(data)), fail)
 
-    def scope(self, data: bytes, fail: Callable[..., MapError]) -> Any:
-        """The element that the map's places are relative to.  Raises XmlRefused, SoapFault or what *fail* makes."""
-        element = self.body(xml.parse(data), fail)
-        if element.tag != self.tags[0]:
+    def scope(self, data: bytes, fail: Callable[..., MapError]) -> tuple[Any, Any]:
+        """The element that the map's places are relative to, and the header of the envelope that it came in, or None.
+
+        Raises XmlRefused, SoapFault or what *fail* makes.
+        """
+        root = xml.parse(data)
+        element = self.body(root, fail)
+        header = None if element is root else root.find(f"{{{etree.QName(root).namespace}}}Header")
+        own = [way for way in self.ways if way[0] == element.tag]
+        ways = own or self.adopted(element)
+        if not ways:
             found = etree.QName(element)
-            code = "xml_namespace" if found.localname == self.spec.root[0] else "map_root"
+            code = "xml_namespace" if found.localname == self.spec.root[0].rpartition(":")[2] else "map_root"
             raise fail(code, text=f"the body must be {self.tags[0]}")
-        self.validate(element, fail)
-        for tag in self.tags[1:]:
-            inside = element.findall(tag)
+        if own:  # the partner's schema says nothing of other versions
+            self.validate(element, fail)
+        for step in range(1, len(self.tags)):
+            inside = [child for child in element if any(child.tag == way[step] for way in ways)]
             if len(inside) != 1:
-                raise fail("map_root", text=f"there must be one {tag}, there are {len(inside)}")
+                raise fail("map_root", text=f"there must be one {self.tags[step]}, there are {len(inside)}")
             element = inside[0]
-        return element
+        return element, header
+
+    def adopted(self, element: Any) -> list[list[str]]:
+        """The ways to the root once a namespace that is taken for ours has become it, none where it is not taken so."""
+        namespace = etree.QName(element).namespace
+        if not any(_accepts(pattern, namespace) for pattern in self.spec.accepts):
+            return []
+        start = f"{{{namespace}}}" if namespace else ""
+        for node in element.iter(f"{start}*"):
+            node.tag = self.spec.tag(etree.QName(node).localname)
+        return [way for way in self.ways if way[0] == element.tag]
 
     def body(self, root: Any, fail: Callable[..., MapError]) -> Any:
         namespace = etree.QName(root).namespace
@@ -67,6 +86,20 @@ class Document:
         assert self.spec.schema is not None
         text = f"{self.spec.schema.name} does not allow it ({entry.type_name})"
         raise fail("map_schema", place=_blamed(element, entry), text=text)
+
+
+def _accepts(pattern: str, namespace: str | None) -> bool:
+    if pattern == "none" or namespace is None:
+        return pattern == "none" and namespace is None
+    return namespace.startswith(pattern[:-1]) if pattern.endswith("*") else namespace == pattern
+
+
+def enveloped(header: str, body: str, version: str) -> str:
+    """A SOAP envelope around what a map has written."""
+    uri = _SOAP[version == "1.2"]
+    return (
+        f'<SOAP-ENV:Envelope xmlns:SOAP-ENV="{uri}">{header}<SOAP-ENV:Body>{body}</SOAP-ENV:Body></SOAP-ENV:Envelope>'
+    )
 
 
 def _blamed(element: Any, entry: Any) -> str:

@@ -21,7 +21,7 @@ from hub.mapping.model import MISSING, Always, Each, Field, Form, Group, Pair, R
 FORMATS = ("xml", "json", "fixed", "csv", "edifact", "mt940", "mt942")
 FORMS = ("table", "date", "hijri", "datetime", "decimal", "digits", "text", "number", "arabic")
 _KEYS = {
-    "xml": {"namespace", "root", "schema", "fields"},
+    "xml": {"namespace", "namespaces", "accepts", "root", "schema", "soap", "header", "fields"},
     "json": {"fields"},
     "edifact": {"una", "newline", "counts", "fields"},
     "mt940": {"encoding", "newline", "counts", "fields"},
@@ -44,8 +44,8 @@ _KEYS = {
 _COMMON = {"message", "format", "draft", "tables", "unknown"}
 #: Keys that hold one text; each has its ``key_…`` below.
 _SIMPLE = (
-    "namespace", "root", "schema", "encoding", "length", "newline", "delimiter", "quote", "heading", "skip", "footer",
-    "una", "counts", "order", "continuation", "terminator", "filler", "block", "unknown",
+    "namespace", "accepts", "root", "schema", "soap", "encoding", "length", "newline", "delimiter", "quote",
+    "heading", "skip", "footer", "una", "counts", "order", "continuation", "terminator", "filler", "block", "unknown",
 )  # fmt: skip
 _NEEDED = {
     "xml": ("root", "fields"), "json": ("fields",), "fixed": ("length", "records"), "csv": ("records",),
@@ -67,8 +67,9 @@ def is_todo(text: str) -> bool:
 
 
 _NAME = r"@?[A-Za-z_][\w.-]*"
+_STEP = r"(?:[A-Za-z_][\w.-]*:)?[A-Za-z_][\w.-]*"
 _PLACES = {
-    "xml": re.compile(r"(?:[A-Za-z_][\w.-]*)(?:/[A-Za-z_][\w.-]*)*(?:/@[A-Za-z_][\w.-]*)?|@[A-Za-z_][\w.-]*"),
+    "xml": re.compile(rf"\.|{_STEP}(?:/{_STEP})*(?:/@{_STEP})?|@{_STEP}"),
     "json": re.compile(r"[^/\s](?:[^/]*[^/\s])?(?:/[^/\s](?:[^/]*[^/\s])?)*"),
     "fixed": re.compile(r"[1-9][0-9]*-[1-9][0-9]*"),
     "csv": re.compile(r".+", re.DOTALL),
@@ -76,6 +77,10 @@ _PLACES = {
     "mt940": re.compile(r".+", re.DOTALL),
     "mt942": re.compile(r".+", re.DOTALL),
 }
+
+
+def _uri(text: str) -> bool:
+    return bool(text) and not any(c in text for c in "{}<>\"' \t\n")
 
 
 def closest(wrong: str, known: Iterable[str]) -> str:
@@ -113,6 +118,14 @@ class _Grammar:
         for key in _NEEDED[spec.format]:
             if key not in given:
                 self.report(tree.line, f"'{key}' is missing: a map in {spec.format} needs it")
+        if "namespaces" in given and spec.format == "xml":
+            for item in self.table(self.branch(given["namespaces"]), "prefix").values():
+                uri = self.text(item.node) or ""
+                if not re.fullmatch(r"[A-Za-z_][\w.-]*", item.key) or item.key.lower().startswith("xml"):
+                    self.report(item.line, f"'{item.key}' is no prefix")
+                elif not _uri(uri):
+                    self.report(item.line, "a namespace is a URI")
+                spec.namespaces[item.key] = uri
         for key in _SIMPLE:
             if key in given and key in _KEYS[spec.format] | _COMMON:
                 text = self.text(given[key].node)
@@ -127,6 +140,8 @@ class _Grammar:
                 if undecided and spec.draft is not None:
                     table = replace(table, partial=table.partial or "a draft")
                 spec.tables[table.name] = table
+        if "header" in given and spec.format == "xml":
+            spec.header = self.rules(self.branch(given["header"]), spec.message, "")
         if "fields" in given:
             spec.fields_line = given["fields"].line
             spec.rules = self.rules(self.branch(given["fields"]), spec.message, "")
@@ -155,15 +170,39 @@ class _Grammar:
         return whole
 
     def key_namespace(self, text: str, line: int) -> None:
-        if not text or any(c in text for c in "{}<>\"' \t\n"):
+        if not _uri(text):
             self.report(line, "a namespace is a URI")
         self.spec.namespace = text
 
     def key_root(self, text: str, line: int) -> None:
-        if not _PLACES["xml"].fullmatch(text) or "@" in text:
-            self.report(line, f"root '{text}' is no path of elements")
-        else:
-            self.spec.root = tuple(text.split("/"))
+        first, *others = text.split(" / ")
+        for way in (first, *others):
+            if not _PLACES["xml"].fullmatch(way) or "@" in way or way == "." or not self.prefixed(way, line):
+                self.report(line, f"root '{way}' is no path of elements")
+                return
+        self.spec.root = tuple(first.split("/"))
+        self.spec.roots = tuple(tuple(way.split("/")) for way in others)
+        if any(len(way) != len(self.spec.root) for way in self.spec.roots):
+            self.report(line, "the ways of a root are equally long")
+
+    def prefixed(self, place: str, line: int) -> bool:
+        """Whether every prefix of *place* is one of the map's."""
+        for step in re.split("[/@]", place):
+            prefix, colon, _ = step.rpartition(":")
+            if colon and prefix not in self.spec.namespaces:
+                self.report(line, f"no prefix '{prefix}' in 'namespaces'{closest(prefix, self.spec.namespaces)}")
+                return False
+        return True
+
+    def key_accepts(self, text: str, line: int) -> None:
+        self.spec.accepts = tuple(text.split())
+        if not all(one == "none" or _uri(one.removesuffix("*")) for one in self.spec.accepts):
+            self.report(line, "'accepts' holds namespaces with blanks between them; one may end in *, or be none")
+
+    def key_soap(self, text: str, line: int) -> None:
+        if text not in ("1.1", "1.2"):
+            self.report(line, "soap is 1.1 or 1.2")
+        self.spec.soap = text
 
     def key_schema(self, text: str, line: int) -> None:
         path = (self.schemas / text).resolve()
@@ -351,15 +390,26 @@ class _Grammar:
                 self.report(item.line, f"'{item.key}' is no place in {self.spec.format}")
                 found.append(Rule(place="", full="", line=item.line))
                 continue
-            where: dict[str, Any] = {"place": item.key, "full": prefix + item.key, "line": item.line}
+            if self.spec.format == "xml" and not self.prefixed(item.key, item.line):
+                found.append(Rule(place="", full="", line=item.line))
+                continue
+            first, *others = item.key.split(" / ") if self.spec.format == "xml" else [item.key]
+            where: dict[str, Any] = {"place": first, "full": prefix + first, "line": item.line}
             if self.spec.format == "fixed":
                 first, last = item.key.split("-")
                 where["columns"] = int(first), int(last)
             # A rule that was not understood still holds its place, so that nothing else is blamed for the gap.
-            found.append(self.rule(item, cls, where) or Rule(**where))
+            rule = self.rule(item, cls, where) or Rule(**where)
+            if others and isinstance(rule, Pair):
+                rule.others = tuple(others)
+            elif others and not isinstance(rule, Todo) and type(rule) is not Rule:
+                self.report(item.line, "only a pair has several places")
+            found.append(rule)
         return found
 
     def place(self, key: str) -> bool:
+        if self.spec.format == "xml":
+            return all(_PLACES["xml"].fullmatch(way) is not None for way in key.split(" / "))
         if self.spec.format == "csv" and not self.spec.heading:
             return re.fullmatch("[1-9][0-9]{0,2}", key) is not None
         return _PLACES[self.spec.format].fullmatch(key) is not None

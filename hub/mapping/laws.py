@@ -170,7 +170,7 @@ def _plain_xml(data: bytes) -> bytes:
 
 def _scope(spec: Spec) -> list[Rule]:
     """The rules of the message itself; a file's records as lists and parts of it."""
-    return list(spec.rules) + _records(spec, -1)
+    return spec.rules + spec.header + _records(spec, -1)
 
 
 def _records(spec: Spec, parent: int) -> list[Rule]:

@@ -117,6 +117,8 @@ class Todo(Rule):
 @dataclass(slots=True, kw_only=True)
 class Pair(Rule):
     field: Field
+    #: Other places where it may stand when read.
+    others: tuple[str, ...] = ()
     form: Form | None = None
     default: Any = MISSING
     otherwise: tuple[Field, Form | None] | None = None
@@ -193,7 +195,12 @@ class Spec:
     message_line: int
     format: Format
     namespace: str | None = None
+    #: The namespaces of prefixed names, and those whose elements are taken for ours when read.
+    namespaces: dict[str, str] = field(default_factory=dict)
+    accepts: tuple[str, ...] = ()
     root: tuple[str, ...] = ()
+    #: Other ways to the root, for reading.
+    roots: tuple[tuple[str, ...], ...] = ()
     schema: Path | None = None
     validator: etree.XMLSchema | None = None
     encoding: str = "utf-8"
@@ -209,6 +216,9 @@ class Spec:
     counts: Literal["strict", "warn"] = "strict"
     tables: dict[str, Table] = field(default_factory=dict)
     rules: list[Rule] = field(default_factory=list)
+    #: Rules of the same message whose places lie in the header of a SOAP envelope of version ``soap``.
+    header: list[Rule] = field(default_factory=list)
+    soap: str = "1.1"
     records: list[Record] = field(default_factory=list)
     #: All records, each before those that belong to it, and what the totals of each of them start from.
     kinds: list[Record] = field(default_factory=list)
@@ -250,7 +260,13 @@ class Spec:
 
     def tag(self, name: str) -> str:
         """An element's *name* as lxml writes it."""
-        return f"{{{self.namespace}}}{name}" if self.namespace else name
+        prefix, _, local = name.rpartition(":")
+        namespace = self.namespaces.get(prefix) if prefix else self.namespace
+        return f"{{{namespace}}}{local}" if namespace else local
+
+    def attribute(self, name: str) -> str:
+        """An attribute's *name* as lxml writes it: without a prefix it is in no namespace."""
+        return self.tag(name) if ":" in name else name
 
 
 def rules_for(rules: list[Rule], direction: Direction) -> list[Rule]:
@@ -275,6 +291,7 @@ def decided(rules: list[Rule]) -> list[Rule]:
 def every_rule(spec: Spec) -> Iterator[Rule]:
     """All rules, nested ones after the one that holds them."""
     yield from _below(spec.rules)
+    yield from _below(spec.header)
     for record in spec.kinds:
         yield from _below(record.rules)
 

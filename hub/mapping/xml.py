@@ -1,7 +1,7 @@
 """Maps in XML: one ``%`` template a scope to write, one dictionary of children a level to read."""
 
 import re
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
 from operator import attrgetter
 from typing import Any
@@ -40,6 +40,9 @@ def tree(rules: list[Rule], report: Report | None = None) -> Element:
         if not rule.place:
             continue
         at = root
+        if rule.place == ".":
+            root.text = rule
+            continue
         steps = rule.place.split("/")
         attribute = steps.pop()[1:] if steps[-1].startswith("@") else None
         for step in steps:
@@ -120,11 +123,14 @@ class _Writer:
     def root(self, declared: Declared | None) -> None:
         *outer, last = self.spec.root
         namespace = f" xmlns={_quoted(self.spec.namespace)}" if self.spec.namespace else ""
+        namespace += "".join(f" xmlns:{prefix}={_quoted(uri)}" for prefix, uri in self.spec.namespaces.items())
         start = "".join(f"<{name}{namespace if n == 0 else ''}>" for n, name in enumerate(outer))
         end = "".join(f"</{name}>" for name in reversed(outer))
         at = declared
         for name in self.spec.root:
-            at = at and at.child(name)
+            at = at and at.child(self.spec.tag(name))
+        if self.spec.header:
+            self.scope("header", "SOAP-ENV:Header", self.spec.header, None, namespace=namespace)
         self.scope("write", last, self.spec.rules, at, start, end, "" if outer else namespace)
 
     def scope(
@@ -135,6 +141,8 @@ class _Writer:
         root = tree(rules_for(rules, "write"))
         template, arguments = self.attributes(root, ours)
         inner, more, _ = self.contents(root, ours, declared)
+        if root.text is not None:
+            inner, more = self.own_text(root.text, ours)
         text = f"{_percent(start)}<{name}{_percent(namespace)}{template}>{inner}</{name}>{end}"
         self.source.add(f"def {function}(m):")
         self.source.extend(ours.prelude, 1)
@@ -146,7 +154,7 @@ class _Writer:
     def contents(self, element: Element, ours: Ours, declared: Declared | None) -> Piece:
         template, arguments, sure = "", list[Lines](), False
         for child in element.children:
-            text, lines, certain = self.element(child, ours, declared and declared.child(child.name))
+            text, lines, certain = self.element(child, ours, declared and declared.child(self.spec.tag(child.name)))
             template, arguments, sure = template + text, arguments + lines, sure or certain
         return template, arguments, sure
 
@@ -171,6 +179,12 @@ class _Writer:
         if constant:
             return _percent(escape(rule.text or "")), []
         return "%s", [[(value + ",", rule)]]
+
+    def own_text(self, rule: Rule, ours: Ours) -> tuple[str, list[Lines]]:
+        """The template of the text of the scope's own element, which stands there whether or not it is empty."""
+        if not isinstance(rule, Pair):
+            return self.sure_text(rule, ours)
+        return "%s", [[(ours.written(rule, "''", lambda v: self.safe(rule, v)) + ",", rule)]]
 
     def safe(self, pair: Rule, value: str) -> str:
         assert isinstance(pair, Pair)
@@ -233,9 +247,12 @@ def _percent(text: str) -> str:
 
 
 def read_source(spec: Spec) -> Source:
-    """The module whose ``read(m, o)`` gives the message of element *m* under date order *o*."""
+    """The module whose ``read(m, o, h)`` gives the message of element *m* under date order *o*.
+
+    *h* is the header of the envelope that it came in, or None.
+    """
     source = Source(spec)
-    _Reader(source, spec).scope("read", spec.message, spec.rules)
+    _Reader(source, spec).scope("read", spec.message, spec.rules, spec.header)
     return source
 
 
@@ -247,28 +264,43 @@ class _Reader:
     def tag(self, name: str) -> str:
         return repr(self.spec.tag(name))
 
-    def scope(self, function: str, cls: type, rules: list[Rule]) -> None:
+    def scope(self, function: str, cls: type, rules: list[Rule], header: Sequence[Rule] = ()) -> None:
         theirs = Theirs(self.source, cls, codes=self.codes)
-        root = tree(rules_for(rules, "read"))
-        for name, rule in root.attributes:
-            self.leaf(theirs, rule, f"m.attrib[{name!r}]", f"(x := m.get({name!r})) is None")
-        self.level(theirs, root, "m", counted(rules))
-        self.source.add(f"def {function}(m, o):")
+        self.places(theirs, rules, "m")
+        if header:
+            self.places(theirs, list(header), "h")
+        self.source.add(f"def {function}(m, o, h=None):")
         self.source.extend(theirs.build(), 1)
 
-    def level(self, theirs: Theirs, element: Element, holder: str, first: set[tuple[str, ...]]) -> None:
+    def places(self, theirs: Theirs, rules: list[Rule], holder: str) -> None:
+        reading = rules_for(rules, "read")
+        several = [rule for rule in reading if isinstance(rule, Pair) and rule.others]
+        root = tree([rule for rule in reading if rule not in several])
+        for rule in several:
+            # Beside the others only for what is known; found by going all the ways that it may have.
+            find = self.source.bind(_Finder(self.spec, rule))
+            theirs.pair(rule, f"{find}({holder})", f"(x := {find}({holder})) is None")
+        if root.text is not None:
+            self.leaf(theirs, root.text, f"{holder}.text", f"(x := {holder}.text) is None")
+        for name, own in root.attributes:
+            name = self.spec.attribute(name)
+            self.leaf(theirs, own, f"{holder}.attrib[{name!r}]", f"(x := {holder}.get({name!r})) is None")
+        ways = [way for rule in several for way in (rule.place, *rule.others)]
+        self.level(theirs, root, holder, counted(rules), ways)
+
+    def level(
+        self, theirs: Theirs, element: Element, holder: str, first: set[tuple[str, ...]], ways: Sequence[str] = ()
+    ) -> None:
+        """*ways* are the places below *element* that are looked for in another manner."""
+        if self.spec.unknown != "ignore":
+            self.known(theirs, element, holder, ways)
         if not element.children:
             return
         bare = all(child.bare for child in element.children)
-        many = frozenset(self.spec.tag(c.name) for c in element.children if isinstance(c.nested, Each))
+        once = frozenset(self.spec.tag(c.name) for c in element.children if not isinstance(c.nested, Each))
         name = f"c{len(theirs.prelude)}"
-        call = (
-            f"{self.source.bind(texts)}({holder})"
-            if bare
-            else f"{self.source.bind(elements)}({holder}, {self.source.bind(many)})"
-        )
-        rule = next(iter(element.rules()), None)
-        theirs.prelude.append((f"{name} = {call}", rule))
+        call = f"{self.source.bind(texts if bare else elements)}({holder}, {self.source.bind(once)})"
+        theirs.prelude.append((f"{name} = {call}", next(iter(element.rules()), None)))
         for child in element.children:
             tag = self.tag(child.name)
             found = f"(x := {name}.get({tag})) is None"
@@ -283,13 +315,25 @@ class _Reader:
             elif child.text is not None:
                 self.leaf(theirs, child.text, f"{name}[{tag}].text", f"{found} or (x := x.text) is None")
             for attribute, own in child.attributes:
+                attribute = self.spec.attribute(attribute)
                 self.leaf(
                     theirs,
                     own,
                     f"{name}[{tag}].attrib[{attribute!r}]",
                     f"{found} or (x := x.get({attribute!r})) is None",
                 )
-            self.level(theirs, child, f"{name}.get({tag})", first)
+            self.level(theirs, child, f"{name}.get({tag})", first, _below(ways, child.name))
+
+    def known(self, theirs: Theirs, element: Element, holder: str, ways: Sequence[str]) -> None:
+        """The statement that looks for what the map does not know."""
+        tags = {self.spec.tag(child.name): child for child in element.children}
+        elements = frozenset(tags) | {self.spec.tag(way.split("/")[0]) for way in ways if way[0] not in ".@"}
+        attributes = frozenset(self.spec.attribute(name) for name, _ in element.attributes)
+        attributes |= {self.spec.attribute(way[1:]) for way in ways if way[0] == "@"}
+        leaves = frozenset(tag for tag, child in tags.items() if child.bare)
+        rule = next(iter(element.rules()), None)
+        look = self.source.bind(_Strangers(self.spec, elements, attributes, leaves))
+        theirs.prelude.append((f"{look}({holder})", rule))
 
     def leaf(self, theirs: Theirs, rule: Rule, required: str, absent: str) -> None:
         if isinstance(rule, Pair):
@@ -322,32 +366,83 @@ def _sibling(parent: Any, item: Any) -> int:
 _NOTHING: dict[Any, Any] = {}
 
 
-def texts(element: Any) -> dict[str, str | None]:
-    """The texts of an element's children by tag."""
+def texts(element: Any, once: frozenset[str]) -> dict[str, str | None]:
+    """The texts of an element's children by tag; those of *once* may not come twice."""
     if element is None:
         return _NOTHING
     found = {child.tag: child.text for child in element}
     if len(found) != len(element):
-        _twice(element, frozenset())
+        _twice(element, once)
     return found
 
 
-def elements(element: Any, many: frozenset[str]) -> dict[str, Any]:
-    """The children of an element by tag; those in *many* may come more than once."""
+def elements(element: Any, once: frozenset[str]) -> dict[str, Any]:
+    """The children of an element by tag; those of *once* may not come twice."""
     if element is None:
         return _NOTHING
     found = {child.tag: child for child in element}
     if len(found) != len(element):
-        _twice(element, many)
+        _twice(element, once)
     return found
 
 
-def _twice(element: Any, many: frozenset[str]) -> None:
+def _twice(element: Any, once: frozenset[str]) -> None:
     seen = set()
     for child in element:
-        if child.tag in seen and child.tag not in many:
+        if child.tag in seen and child.tag in once:
             raise Bad("map_repeated", "an element beside it stands there twice")
         seen.add(child.tag)
+
+
+class _Finder:
+    """Looks for a text in all the places that it may have, in their order."""
+
+    def __init__(self, spec: Spec, pair: Pair) -> None:
+        self.ways = []
+        for place in (pair.place, *pair.others):
+            steps = [] if place == "." else place.split("/")
+            attribute = spec.attribute(steps.pop()[1:]) if steps and steps[-1].startswith("@") else None
+            self.ways.append(([spec.tag(step) for step in steps], attribute))
+
+    def __call__(self, element: Any) -> str | None:
+        for tags, attribute in self.ways:
+            at = element
+            for tag in tags:
+                at = None if at is None else at.find(tag)
+            found = None if at is None else at.text if attribute is None else at.get(attribute)
+            if found is not None and not found.isspace():
+                return found  # type: ignore[no-any-return]
+        return None
+
+
+class _Strangers:
+    """Looks for elements and attributes that the map does not know, and refuses or notices them."""
+
+    def __init__(
+        self, spec: Spec, elements: frozenset[str], attributes: frozenset[str], leaves: frozenset[str]
+    ) -> None:
+        self.spec, self.elements, self.attributes, self.leaves = spec, elements, attributes, leaves
+
+    def __call__(self, element: Any) -> None:
+        if element is None:
+            return
+        strange = [child.tag for child in element if child.tag not in self.elements]
+        strange += [f"@{name}" for name in element.attrib if name not in self.attributes and not name.startswith(_XSI)]
+        for child in element:
+            if child.tag in self.leaves:
+                strange += [f"@{name}" for name in child.attrib if not name.startswith(_XSI)]
+                strange += [inner.tag for inner in child]
+        for name in strange:
+            if self.spec.unknown == "refuse":
+                raise Bad("map_unknown", "holds, or stands beside, something that the map does not know")
+            self.spec.notice(re.sub(r"\{[^}]*\}", "", name))
+
+
+_XSI = "{http://www.w3.org/2001/XMLSchema-instance}"
+
+
+def _below(ways: Sequence[str], name: str) -> list[str]:
+    return [way[len(name) + 1 :] for way in ways if way.startswith(f"{name}/")]
 
 
 def kids(element: Any, tag: str) -> Any:

@@ -390,9 +390,12 @@ def test_schemas_of_several_files(tmp_path):
     assert licence(tmp_path, outside) == ["5: l.xsd cannot be read: schema_outside (file=l.xsd)"]
 
 
-def test_unqualified_elements_are_not_carried(tmp_path):
-    (found,) = licence(tmp_path, element(f"<xs:sequence>{NO}{UNTIL}</xs:sequence>"), form="")
-    assert "elementFormDefault must be qualified" in found
+def test_unqualified_elements_are_named_without_a_prefix(tmp_path):
+    body = element(f"<xs:sequence>{NO}{UNTIL}</xs:sequence>")
+    assert any("L/No is required" in one or "No is not in l.xsd" in one for one in licence(tmp_path, body, form=""))
+    text = MAP.replace("namespace: urn:x", "namespaces: {l: urn:x}").replace("root: L", "root: l:L")
+    assert text != MAP
+    assert licence(tmp_path, body, text, form="") == []
 
 
 def test_attributes_of_the_scope(tmp_path):
