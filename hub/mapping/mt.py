@@ -175,7 +175,7 @@ def _tree(tags: list[tuple[str, Tree]], number: int, fail: Fail) -> Tree:
                 _put(made, "28C/page", given.get("sequence_number"))
             case "13":
                 if given["date"].tzinfo is not None:
-                    made["13D"] = datetime.isoformat(given["date"])
+                    made["13D"] = _moment(given["date"], number, fail)
             case "34":
                 for name, side in (("d_floor_limit", "34F/debit"), ("c_floor_limit", "34F/credit")):
                     if name in given:
@@ -208,6 +208,14 @@ def _tree(tags: list[tuple[str, Tree]], number: int, fail: Fail) -> Tree:
             entry["currency"] = made["currency"]
     made["90"] = sums
     return made
+
+
+def _moment(value: datetime, number: int, fail: Fail) -> str:
+    try:
+        return datetime.isoformat(value)
+    except ValueError:  # an offset of a day or more
+        pass
+    raise fail("mt_unreadable", place="13D", row=number, text="is not written as the standard has it")
 
 
 def _put(tree: Tree, place: str, text: Any) -> None:

@@ -155,6 +155,14 @@ def test_totals_of_the_interim_report():
         assert map_.read(INTERIM.replace(old, new), counts="warn") == map_.read(INTERIM)
 
 
+def test_the_moment_of_an_interim_report():
+    map_ = design("interim")
+    for wrong in (b"2602142530+0300", b"2602141230+9900", b"260214"):
+        assert refused(map_.read, INTERIM.replace(b"2602141230+0300", wrong)).place == "13D"
+    # Without its offset it is no moment, and nobody is told one.
+    assert map_.read(INTERIM.replace(b"+0300", b"")).accounts[0].created_at is None
+
+
 def test_what_does_not_add_up_is_told_to_the_log(statements, capsys):
     statements.read(EXAMPLE.replace(b"10000,00", b"10000,01"), counts="warn")
     told = capsys.readouterr().out
