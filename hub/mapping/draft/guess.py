@@ -4,7 +4,7 @@ import difflib
 import re
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
-from functools import cache
+from functools import cache, lru_cache
 from pathlib import Path
 
 import yaml
@@ -47,6 +47,7 @@ def words(text: str) -> list[str]:
     return [word for word in re.split(r"[\W_]+", fold(parted)) if word]
 
 
+@lru_cache(maxsize=20_000)
 def _squeezed(text: str) -> str:
     return "".join(words(text))
 
@@ -69,21 +70,36 @@ def _codes() -> Mapping[str, frozenset[str]]:
 def likeness(names: Iterable[str], ours: str) -> float:
     """How much one of *names* (the bare name first, then with what it stands in) is like our field *ours*, 0 to 1."""
     last = ours.rpartition(".")[2]
-    known = _known().get(last, (_squeezed(last),))
+    # What agrees together with what it stands in says more.
+    return max(
+        (_like(name, last) + 0.1 * (depth if _exact(name, last) else 0) for depth, name in enumerate(names)),
+        default=0.0,
+    )
+
+
+def _spellings(ours: str) -> tuple[str, ...]:
+    return _known().get(ours) or (_squeezed(ours),)
+
+
+def _exact(name: str, ours: str) -> bool:
+    return name in _spellings(ours)
+
+
+@lru_cache(maxsize=100_000)
+def _like(name: str, ours: str) -> float:
+    known = _spellings(ours)
+    if not name:
+        return 0.0
+    if name in known:
+        # A spelling that stands early in the list is meant more often.
+        return 1.0 - 0.01 * known.index(name)
     best = 0.0
-    for depth, name in enumerate(names):
-        if not name:
-            continue
-        if name in known:
-            # What agrees together with what it stands in says more; a spelling early in the list is meant more often.
-            best = max(best, 1.0 - 0.01 * known.index(name) + 0.1 * depth)
-            continue
-        close = difflib.get_close_matches(name, known, 1, 0.85)
-        if close and min(len(name), len(close[0])) > 4:
-            best = max(best, 0.5 + 0.3 * difflib.SequenceMatcher(None, name, close[0]).ratio())
-        for word in known:
-            if len(word) > 5 and (name.endswith(word) or name.startswith(word)):
-                best = max(best, 0.62 + 0.2 * len(word) / len(name))
+    close = difflib.get_close_matches(name, known, 1, 0.85)
+    if close and min(len(name), len(close[0])) > 4:
+        best = 0.5 + 0.3 * difflib.SequenceMatcher(None, name, close[0]).ratio()
+    for word in known:
+        if len(word) > 5 and (name.endswith(word) or name.startswith(word)):
+            best = max(best, 0.62 + 0.2 * len(word) / len(name))
     return best
 
 

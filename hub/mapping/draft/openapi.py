@@ -230,8 +230,6 @@ class OpenApi:
             if ruled.get("readOnly" if part == "request" else "writeOnly") is True:
                 continue
             inner.required = str(name) in place.wants
-            if "/" in inner.name or inner.name != inner.name.strip() or not inner.name:
-                inner.blocked = "a name that no place can spell"
             if str(name) in known:
                 _merge(known[str(name)], inner)
             else:

@@ -113,9 +113,6 @@ def _member(name: str, values: list[Any]) -> Place:
         if not all(isinstance(value, dict) for value in values):
             place.blocked = "a list of plain values: maps carry lists of parts"
             return place
-    if "/" in name or name != name.strip() or (not name and values != values[:1]):
-        place.blocked = "a name that no place can spell"
-        return place
     tables = [value for value in values if isinstance(value, dict)]
     if tables:
         place.kind = None

@@ -15,16 +15,27 @@ from hub.mapping.model import Form
 _WIDTH = 116
 _PLAIN = re.compile(r"[^\W\d_](?:[\w ./()@-]*[\w./()-])?|[0-9]+-[0-9]+")
 _WORDS = {"null", "true", "false", "yes", "no", "on", "off", "y", "n", "todo", "~"}
+_NAMES = {"xml": re.compile(r"@?[A-Za-z_][\w.-]*"), "json": re.compile(r"[^/\s](?:[^/]*[^/\s])?")}
 _COUNTING = {"count", "number", "total", "nb", "nof", "num", "of", "quantity", "qty", "عدد"}
 _ITEMS = ("transactions", "records", "lines", "rows", "items", "entries", "details")
 _ISO = "YYYY-MM-DDThh:mm:ssZ"
+
+
+def speakable(name: str, format: str) -> bool:
+    """Whether a place of a map in *format* can be called *name*."""
+    return format not in _NAMES or (_NAMES[format].fullmatch(name) is not None and name.isprintable())
 
 
 def scalar(text: str) -> str:
     """*text* as YAML, quoted where it would be read as something else."""
     if _PLAIN.fullmatch(text) and text.casefold() not in _WORDS:
         return text
-    return json.dumps(text, ensure_ascii=False)
+    return _quoted(text)
+
+
+def _quoted(text: str) -> str:
+    plain = json.dumps(text, ensure_ascii=False)
+    return "".join(sign if sign.isprintable() else f"\\u{ord(sign):04x}" for sign in plain)
 
 
 @dataclass(slots=True)
@@ -88,6 +99,10 @@ class _Draft:
 
     def place(self, place: Place, guess: Guess | None, depth: int, way: str, left: list[str]) -> None:
         full = way + place.name
+        if not speakable(place.name, self.wire.format):
+            # It is not asked again whether it is required: no rule could name it.
+            self.lines.append(_Line(depth, "", comment=f"{full}: a name that no place can spell"))
+            return
         either = f"one of {', '.join(dict.fromkeys(place.either))}" if len(place.either) > 1 else ""
         self.in_reach(place, full)
         if place.blocked:
@@ -238,6 +253,8 @@ def written(
     fields: list[Guess | None],
 ) -> str:  # fmt: skip
     """The draft as YAML.  *lacking* are our required fields that have no place; *fields* the guess of each scope."""
+    if not all(speakable(step, "xml") for step in wire.root.split("/") if step):
+        raise Refused(f"element '{wire.root}'", "a name that no place can spell")
     draft = _Draft(wire, cls)
     if wire.lines:
         draft.records(fields)
@@ -248,6 +265,8 @@ def written(
         draft.lines.clear()
         _insist(wire.places)
         draft.scope(wire.places, fields[0], 1)
+    if not any(line.key for line in draft.lines):
+        raise Refused(wire.said, "it holds no place that a map could name")
     out = [
         "# A draft. Decide every `todo`, delete the line `draft:`, put an example pair into examples/, and let",
         "# `hub map check` and `hub map try` say what is still wrong.",
@@ -264,7 +283,7 @@ def written(
         remark += f"; near to it: {', '.join(near)}" if near and alike else ""
     out.append(_commented(f"message: {cls.__name__}", remark))
     out.append(f"format: {wire.format}")
-    out.append(f"draft: {json.dumps(wire.said, ensure_ascii=False)}")
+    out.append(f"draft: {_quoted(wire.said)}")
     if wire.format == "xml":
         out += [f"namespace: {wire.namespace}"] if wire.namespace else []
         out.append(f"root: {wire.root}")
@@ -322,7 +341,7 @@ def _aligned(lines: list[_Line]) -> Iterator[str]:
 
 
 def _commented(text: str, comment: str) -> str:
-    comment = " ".join(comment.split())
+    comment = "".join(sign for sign in " ".join(comment.split()) if sign.isprintable())
     if not comment:
         return text.rstrip()
     room = max(_WIDTH - len(text) - 4, 40)
@@ -332,7 +351,7 @@ def _commented(text: str, comment: str) -> str:
 def _wrapped(notes: list[str], start: str = "") -> Iterator[str]:
     for note in notes:
         line = ""
-        for word in note.split():
+        for word in "".join(sign if sign.isprintable() else " " for sign in note).split():
             if line and len(start) + len(line) + len(word) > _WIDTH - 4:
                 yield f"{start}# {line}"
                 line = " "
@@ -345,7 +364,7 @@ def _value(text: str) -> str:
         return text
     if re.fullmatch(r"= (?:'[\w ./-]*'|count\([\w.]+\)(?: \| \w+)?)", text):
         return text
-    return json.dumps(text, ensure_ascii=False)
+    return _quoted(text)
 
 
 def _forms(place: Place, shape: Shape, format: str) -> Iterator[tuple[Form | None, str]]:
