@@ -365,7 +365,8 @@ class Receiver:
 
     def _find_request(self, tx: Transaction, partner: Partner, name: str, line: _Line) -> None:
         kind, fields = _LOOKUPS[name]
-        found = self._cases.find(tx, kind, *(getattr(line.value, f) for f in fields))
+        values = [getattr(line.value, f) for f in fields]
+        found = self._cases.find(tx, kind, *values) if None not in values else ()
         if found:
             line.request, line.group, _ = found[0]
 

@@ -5,7 +5,7 @@ from typing import Self
 
 from hub.canonical import codes
 from hub.canonical.case import Case, Subject
-from hub.canonical.declare import canonical, integer, plain, text
+from hub.canonical.declare import canonical, plain, text
 from hub.canonical.entities import STATE
 from hub.canonical.messages.services import KEY
 from hub.canonical.messages.transport import Passenger
@@ -72,24 +72,26 @@ class PassageBooking:
 
 @canonical
 class ListedPassenger:
-    """One person of a carrier's list, as the carrier has them."""
+    """One person of a carrier's list, as the carrier has them: by passport, by visa, or by both."""
 
-    document_no: str = text(12, path="document.number", personal=True)
-    issuing_state: str = text(3, pattern=STATE, path="document.issuing_state")
     family_name: str = text(60, path="person.name", personal=True)
     given_name: str | None = text(60, path="person.name", personal=True, default=None)
     sex: str | None = text(11, one_of=codes.SEX, path="person.sex", personal=True, default=None)
     birth_date: date | None = plain(path="person.birth_date", personal=True, default=None)
     nationality: str | None = text(3, pattern=STATE, path="person.nationality", default=None)
+    document_no: str | None = text(35, path="document.number", personal=True, default=None)
+    issuing_state: str | None = text(3, pattern=STATE, path="document.issuing_state", default=None)
+    visa_no: str | None = text(35, path="visa.number", personal=True, default=None)
 
 
 @canonical
 class PassengerList:
     """Who is on a flight, a ship or a coach into the Kingdom, some hours before it arrives (UN/EDIFACT PAXLST)."""
 
-    list_no: str = text(35, path="exchange.notice")
+    sender: str = text(35, path="exchange.partner")
+    list_no: str = text(14, path="exchange.notice")
+    sent_at: datetime = plain(path="exchange.at")
     carrier: str = text(8, path="movement.carrier")
     port: str = text(5, path="movement.port")
     arrives_at: datetime = plain(path="movement.at")
-    count: int | None = integer(0, 99_999, path="exchange.count", default=None)
     passengers: list[ListedPassenger] = plain(default=[])
