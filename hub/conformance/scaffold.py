@@ -57,6 +57,7 @@ class _Twin:
 
     operation: Operation
     purpose: str
+    reply: str | None
 
 
 def scaffold(
@@ -92,11 +93,14 @@ def scaffold(
     for one in offered:
         name = _name(one.name)
         there = home / "mappings" / id / name
-        drawn[name] = {"offered": one, "twin": None, "messages": {}}
+        drawn[name] = {"offered": one, "twin": None, "messages": {}, "text": ""}
         for part in one.parts:
-            made = drafts.draft(
-                contract, one.name, part=part, message=(messages or {}).get(one.name) if part == "request" else None
-            )
+            ours = (messages or {}).get(one.name if part == "request" else f"{one.name}/reply")
+            if part == "reply" and ours is None and drawn[name]["twin"]:
+                ours = drawn[name]["twin"].reply
+            made = drafts.draft(contract, one.name, part=part, message=ours)
+            if part == "request":
+                drawn[name] |= {"twin": twins.get(made.message), "text": made.text}
             there.mkdir(parents=True, exist_ok=True)
             for file, data in made.schemas.items():
                 if not (folder / file).exists():
@@ -107,7 +111,6 @@ def scaffold(
             path.write_text(made.text, "utf-8")
             written.append(Scaffolded(path, "map", made.todos))
             drawn[name]["messages"][part] = made.message
-        drawn[name]["twin"] = twins.get(drawn[name]["messages"].get("request", ""))
         written += _put_samples(one, contract, samples, there)
     written.append(_pin(folder))
     manifest = _manifest(id, contract, drawn)
@@ -131,16 +134,19 @@ def _name(operation: str) -> str:
 
 
 def _twins(settings: Settings) -> dict[str, _Twin]:
-    """For each message, an operation that carries it; of several the first in the order of their names."""
+    """For each message, an operation that carries it, of an adapter that somebody is reached by where there is one."""
     try:
         register: Register = load(settings)
     except RegisterFaults:
         return {}
+    used = {adapter.id for one in register.enabled for adapter in one.adapters}
     found: dict[str, _Twin] = {}
-    for (adapter, operation, side), one in sorted(register.maps.items(), key=lambda item: item[0]):
-        if side == "request" and adapter in register.adapters:
+    for (adapter, operation, side), one in sorted(register.maps.items(), key=lambda at: (at[0][0] not in used, at[0])):
+        if side == "request":
+            reply = register.maps.get((adapter, operation, "reply"))
             known = register.adapters[adapter]
-            found.setdefault(one.message.__name__, _Twin(known.operations[operation], known.purpose))
+            twin = _Twin(known.operations[operation], known.purpose, reply.message.__name__ if reply else None)
+            found.setdefault(one.message.__name__, twin)
     return found
 
 
@@ -274,7 +280,8 @@ def _operation(
         yield f"{offered.channel}: {{{', '.join(f'{key}: {value}' for key, value in wire.items())}}}"
     yield from _meaning(twin)
     if not enquiry and (twin is None or twin.direction == "out"):
-        yield "effect: {key: todo, of: todo}    # where the raw bytes show our key, and what may be done once only"
+        place = _place(one["text"], twin.keyed or "key" if twin else "key")
+        yield f"effect: {{key: {place}, of: {place}}}    # in the raw bytes: our key, and what may be done once only"
         made = twin.simulate if twin else None
         outcomes = ", ".join(f"{k}: {v}" for k, v in (made.outcomes if made else {}).items()) or "todo: 100"
         make = ", ".join(f"{k}: {v}" for k, v in (made.make if made else {}).items())
@@ -300,6 +307,12 @@ def _meaning(twin: Operation | None) -> Iterator[str]:
         yield "gives: {" + ", ".join(f"{outcome}: {event}" for outcome, event in twin.gives.items()) + "}"
     if twin.answer:
         yield f"answer: {twin.answer}"
+
+
+def _place(text: str, field: str) -> str:
+    """Where the map in *text* has our key, as ``effect:`` writes it; of an XML message only a person can say."""
+    found = re.search(rf"^  ([\w/.-]+): +{field}\b", text, re.MULTILINE)
+    return f"/{found[1]}" if found and "\nformat: json" in text else "todo"
 
 
 def _quality() -> str:
