@@ -118,9 +118,10 @@ def _playing(subject: Subject, adapter: Adapter) -> Iterator[Play]:
 def round_trip(subject: Subject) -> Iterator[Finding]:
     """Every operation once: what we send is taken and answered with each of its outcomes, what comes in is known by
     its name or path and read, and what we answer is read by whoever called."""
-    assert subject.adapter is not None
     for op in subject.operations:
-        if op.direction == "out" and op.channel != "api" and not _is_enquiry(subject, op):
+        if op.channel != "api" and subject.in_use(op, "request") is None:
+            yield _of(subject, op, "cannot be tried without a map that can be used")
+        elif op.direction == "out" and op.channel != "api" and not _is_enquiry(subject, op):
             if op.effect is None or op.simulate is None:
                 yield _of(subject, op, "nobody can play its partner: give 'effect:' and 'simulate:'")
                 continue
@@ -136,7 +137,9 @@ def fault_suite(subject: Subject) -> Iterator[Finding]:
     """Everything that can go wrong on the way: no fault may bring an answer that was not given, nor an error that is
     not a coded one, and however often we ask, the partner has done each thing once."""
     for op in subject.operations:
-        if op.direction == "out" and op.channel in ("soap", "rest") and op.effect and op.simulate:
+        if op.channel != "api" and subject.in_use(op, "request") is None:
+            yield _of(subject, op, "cannot be tried without a map that can be used")
+        elif op.direction == "out" and op.channel in ("soap", "rest") and op.effect and op.simulate:
             yield from _guarded(subject, op, lambda op=op: _spoilt(subject, op))  # type: ignore[misc]
         elif op.direction == "out" and op.channel == "files" and op.effect and op.simulate:
             yield from _guarded(subject, op, lambda op=op: _twice(subject, op))  # type: ignore[misc]

@@ -148,6 +148,9 @@ def examples(subject: Subject) -> Iterator[Finding]:
 def laws(subject: Subject) -> Iterator[Finding]:
     from hub.mapping import laws as the_laws
 
+    for one in subject.maps:
+        if one.map is None or one.map.spec.draft is not None:
+            yield Finding(one.shown, 1, "cannot be tried while it is a draft or does not load")
     for one, map_ in subject.sound:
         try:
             the_laws.hold(map_, examples=subject.laws)
