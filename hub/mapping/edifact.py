@@ -27,11 +27,12 @@ log = structlog.get_logger(__name__)
 Address = tuple[int, int, int]
 _SEGMENT = re.compile(r"[A-Z][A-Z0-9]{2}(?:\+(?:\?.|[^/?])*)?")
 _DATUM = re.compile(
-    rf"(?:(?P<segment>{_SEGMENT.pattern})/)?"
+    rf"(?P<way>(?:{_SEGMENT.pattern}/)*)"
     r"(?P<element>[1-9][0-9]?)(?:\*(?P<repeat>[1-9]))?(?:\.(?P<component>[1-9][0-9]?|\*))?"
 )
+_PART = re.compile(rf"{_SEGMENT.pattern}(?:/{_SEGMENT.pattern})*")
 #: A place of a map: a segment that begins a group or a list, or one datum.
-PLACE = re.compile(rf"{_SEGMENT.pattern}|{_DATUM.pattern}")
+PLACE = re.compile(rf"{_PART.pattern}|{_DATUM.pattern}")
 _TAG = re.compile(r"[A-Z][A-Z0-9]{2}")
 _SERVICE_ENDS = {"UNT": "UNH", "UNE": "UNG", "UNZ": "UNB"}
 _SERVICE = frozenset(_SERVICE_ENDS.values())
@@ -89,13 +90,13 @@ class Signs:
 
 
 @cache
-def address(place: str) -> tuple[str | None, Address]:
-    """The segment that *place* names (None: that which begins the group) and where in it."""
+def address(place: str) -> tuple[tuple[str, ...], Address]:
+    """The segments on the way to *place* (none: that which begins the group) and where in the last of them."""
     match = _DATUM.fullmatch(place)
     assert match is not None
     component = match["component"]
     where = int(match["element"]), int(match["repeat"] or 1), 0 if component == "*" else int(component or 1)
-    return match["segment"], where
+    return tuple(match["way"].split("/")[:-1]), where
 
 
 @cache
@@ -117,8 +118,13 @@ def _split(text: str, sign: str) -> list[str]:
 
 @dataclass(slots=True)
 class _Kind:
-    """A kind of segment of one scope: its data, and the scope that it begins where it begins one."""
+    """A kind of segment of one scope: its data, and the segments that belong to it.
 
+    With a *rule* it begins a part of ours, which ``inner`` is the scope of; without one, what belongs to it is told
+    from others of its kind by following it, and is the same object's as itself.
+    """
+
+    way: str
     segment: str
     data: list[tuple[Rule, Address]] = field(default_factory=list)
     inner: "Scope | None" = None
@@ -127,6 +133,29 @@ class _Kind:
     def matches(self, segment: Segment) -> bool:
         tag, pinned = _pattern(self.segment)
         return segment.tag == tag and all(segment.get(where) == value for where, value in pinned)
+
+    def items(self, values: dict[str, Any]) -> list[dict[str, Any]]:
+        """The parts that begin with it, of those in *values*."""
+        inside = values.get(self.rule.place) if self.rule is not None else None
+        return inside if isinstance(inside, list) else [inside] if inside is not None else []
+
+    def all_data(self) -> Iterator[tuple[Rule, Address]]:
+        """Its data and those of what belongs to it and is no part by itself."""
+        yield from self.data
+        if self.rule is None and self.inner is not None:
+            for kind in self.inner.kinds.values():
+                yield from kind.all_data()
+
+    @property
+    def may_be_absent(self) -> bool:
+        pairs = [rule for rule, _ in self.all_data() if isinstance(rule, Pair)]
+        return bool(pairs) and all(pair.may_be_empty for pair in pairs)
+
+    def there(self, values: dict[str, Any]) -> bool:
+        """Whether something of it is to be written."""
+        if any(isinstance(rule, Pair) and rule.place in values for rule, _ in self.data):
+            return True
+        return self.inner is not None and any(k.items(values) or k.there(values) for k in self.inner.kinds.values())
 
 
 @dataclass(slots=True)
@@ -141,20 +170,26 @@ class Scope:
         found = [kind for kind in self.kinds.values() if kind.matches(segment)]
         return max(found, key=lambda kind: len(_pattern(kind.segment)[1]), default=None)
 
+    def at(self, way: tuple[str, ...]) -> "_Kind":
+        """The kind of segment at the end of *way*, made where it is not there yet."""
+        first, *rest = way
+        kind = self.kinds.setdefault(first, _Kind(first, first))
+        for depth, segment in enumerate(rest, 2):
+            kind.inner = kind.inner or Scope()
+            kind = kind.inner.kinds.setdefault(segment, _Kind("/".join(way[:depth]), segment))
+        return kind
+
 
 def scope(rules: Iterable[Rule], direction: Any) -> Scope:
     """The segments of *rules*, in the order in which they are written."""
     made = Scope()
     for rule in rules_for(list(rules), direction):
         if isinstance(rule, Group | Each):
-            kind = made.kinds.setdefault(rule.place, _Kind(rule.place))
+            kind = made.at(tuple(rule.place.split("/")))
             kind.inner, kind.rule = scope(rule.rules, direction), rule
         elif isinstance(rule, Pair | Always):
-            segment, where = address(rule.place)
-            if segment is None:
-                made.own.append((rule, where))
-            else:
-                made.kinds.setdefault(segment, _Kind(segment)).data.append((rule, where))
+            way, where = address(rule.place)
+            (made.at(way).data if way else made.own).append((rule, where))
             if isinstance(rule, Always) and rule.each is not None and rule.summed is None:
                 made.always.append(rule)
     return made
@@ -173,29 +208,30 @@ def check(spec: Spec, report: Report) -> None:
 
 
 def _check(rules: list[Rule], line: int, report: Report, *, outermost: bool = False) -> None:
-    groups: set[str] = set()
-    where: dict[tuple[str | None, Address], int] = {}
+    parts: set[tuple[str, ...]] = set()
+    where: dict[tuple[tuple[str, ...], Address], int] = {}
     for rule in rules:
         if isinstance(rule, Group | Each):
-            if _SEGMENT.fullmatch(rule.place) is None:
+            if _PART.fullmatch(rule.place) is None:
                 report(rule.line, f"'{rule.place}': a group or a list begins with a segment, such as NAD+FL")
-            groups.add(rule.place)
+            parts.add(tuple(rule.place.split("/")))
             _check(rule.rules, rule.line, report)
         elif isinstance(rule, Pair | Always):
             if _DATUM.fullmatch(rule.place) is None:
                 report(rule.line, f"'{rule.place}' is a segment: say which of its data, such as {rule.place}/1.1")
                 continue
-            segment, at = address(rule.place)
-            if segment is None and outermost:
+            way, at = address(rule.place)
+            if not way and outermost:
                 report(rule.line, f"'{rule.place}' names no segment, and no group begins here")
-            if segment is not None and at in dict(_pattern(segment)[1]):
+            if way and at in dict(_pattern(way[-1])[1]):
                 report(rule.line, f"'{rule.place}' is what tells the segment from others: it is no place besides")
-            if (segment, at) in where:
-                report(rule.line, f"'{rule.place}' is the place of line {where[segment, at]}")
-            where[segment, at] = rule.line
-    for (segment, _), at_line in where.items():
-        if segment in groups:
-            report(at_line, f"'{segment}' begins a group or a list: name its data inside")
+            if (way, at) in where:
+                report(rule.line, f"'{rule.place}' is the place of line {where[way, at]}")
+            where[way, at] = rule.line
+    for (way, _), at_line in where.items():
+        for depth in range(1, len(way) + 1):
+            if way[:depth] in parts:
+                report(at_line, f"'{'/'.join(way[:depth])}' begins a group or a list: name its data inside")
 
 
 # --- reading ------------------------------------------------------------------------------------------------------
@@ -384,15 +420,18 @@ def _walk(root: Scope, values: dict[str, Any], segments: list[Segment], fail: Fa
 
 
 def _take(opened: list[_Open], kind: _Kind, segment: Segment, fail: Fail) -> None:
-    at = opened[-1]
-    if kind.inner is None:
-        if kind.segment in at.values:
-            raise fail("map_repeated", place=at.full + kind.data[0][0].place, text="its segment stands there twice")
-        at.values[kind.segment] = True  # no place is a bare segment, so this is in nobody's way
+    at, rule = opened[-1], kind.rule
+    if rule is None:
+        if kind.way in at.values:
+            place = kind.data[0][0].place if kind.data else kind.way
+            raise fail("map_repeated", place=at.full + place, text="its segment stands there twice")
+        at.values[kind.way] = True  # no place is a bare segment, so this is in nobody's way
         _fill(at.values, kind.data, segment)
+        if kind.inner is not None:
+            opened.append(_Open(kind.inner, at.values, segment.tag, at.full))
         return
-    rule, values = kind.rule, dict[str, Any]()
-    assert rule is not None
+    values: dict[str, Any] = {}
+    assert kind.inner is not None
     _fill(values, kind.inner.own, segment)
     if isinstance(rule, Each):
         at.values.setdefault(rule.place, []).append(values)
@@ -414,35 +453,35 @@ def _fill(values: dict[str, Any], data: list[tuple[Rule, Address]], segment: Seg
 def _complete(scope: Scope, values: dict[str, Any]) -> None:
     """What always stands in a segment that may be absent is not missed where the segment is."""
     for kind in scope.kinds.values():
-        if kind.inner is not None and kind.rule is not None:
-            inside = values.get(kind.rule.place, ())
-            for item in inside if isinstance(inside, list) else [inside] if inside else ():
+        if kind.rule is None and kind.way not in values and (kind.may_be_absent or kind.segment[:3] in _SERVICE):
+            values |= {r.place: r.text for r, _ in kind.all_data() if isinstance(r, Always) and r.text is not None}
+        elif kind.inner is not None:
+            for item in [values] if kind.rule is None else kind.items(values):
                 _complete(kind.inner, item)
-        elif kind.segment not in values and (_may_be_absent(kind) or kind.segment[:3] in _SERVICE):
-            values |= {r.place: r.text for r, _ in kind.data if isinstance(r, Always) and r.text is not None}
-
-
-def _may_be_absent(kind: _Kind) -> bool:
-    pairs = [rule for rule, _ in kind.data if isinstance(rule, Pair)]
-    return bool(pairs) and all(pair.may_be_empty for pair in pairs)
 
 
 def _recount(scope: Scope, values: dict[str, Any]) -> None:
     """Put the true number where a count of the message's own is not true, and say so in the log."""
-    lists = {k.rule.field.names: k.rule.place for k in scope.kinds.values() if isinstance(k.rule, Each)}
+    lists = {r.field.names: r.place for r in _parts(scope) if isinstance(r, Each)}
     for rule in scope.always:
         assert rule.each is not None
         true, said = len(values.get(lists.get(rule.each.names, ""), ())), values.get(rule.place)
         if said is None or not said.isdigit() or int(said) != true:
-            log.warning(
-                "edifact_counts", place=rule.full, expected=said if (said or "").isdigit() else None, found=true
-            )
+            expected = said if (said or "").isdigit() else None
+            log.warning("edifact_counts", place=rule.full, expected=expected, found=true)
             values[rule.place] = str(true)
     for kind in scope.kinds.values():
-        if kind.inner is not None and kind.rule is not None:
-            inside = values.get(kind.rule.place, ())
-            for item in inside if isinstance(inside, list) else [inside] if inside else ():
+        if kind.inner is not None:
+            for item in [values] if kind.rule is None else kind.items(values):
                 _recount(kind.inner, item)
+
+
+def _parts(scope: Scope) -> Iterator[Group | Each]:
+    for kind in scope.kinds.values():
+        if kind.rule is not None:
+            yield kind.rule
+        elif kind.inner is not None:
+            yield from _parts(kind.inner)
 
 
 # --- writing ------------------------------------------------------------------------------------------------------
@@ -498,13 +537,14 @@ def _fitting(spec: Spec) -> Callable[[str], bool]:
 
 def _segments(scope: Scope, values: dict[str, Any], fits: Callable[[str], bool], fail: Fail) -> Iterator[Segment]:
     for kind in scope.kinds.values():
-        if kind.inner is not None and kind.rule is not None:
-            inside = values.get(kind.rule.place, ())
-            for item in inside if isinstance(inside, list) else [inside] if inside else ():
+        if kind.rule is not None and kind.inner is not None:
+            for item in kind.items(values):
                 yield _made(kind.segment, kind.inner.own, item, fits, fail)
                 yield from _segments(kind.inner, item, fits, fail)
-        elif any(isinstance(r, Pair) and r.place in values for r, _ in kind.data) or not _may_be_absent(kind):
+        elif kind.there(values) or not kind.may_be_absent:
             yield _made(kind.segment, kind.data, values, fits, fail)
+            if kind.inner is not None:
+                yield from _segments(kind.inner, values, fits, fail)
 
 
 def _made(segment: str, data: list[tuple[Rule, Address]], values: dict[str, Any], fits: Any, fail: Fail) -> Segment:

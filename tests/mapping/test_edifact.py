@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 from pydifact.segmentcollection import Interchange
 
-from hub.mapping import MapError, edifact, load
+from hub.mapping import MapError, edifact, laws, load
 from tests.mapping.conftest import MAPS, design
 from tests.mapping.messages import MESSAGES, PassengerManifest
 
@@ -246,6 +246,25 @@ def test_counts_are_written_true(passengers, wanted):
 
 
 # --- maps ---------------------------------------------------------------------------------------------------------
+
+
+def test_what_follows_a_segment_is_told_by_it(loaded):
+    """The same segment after the passport and after the visa, without a part of ours for either."""
+    start = MAP.index("      DOC:\n")
+    flat = MAP[:start] + "      DOC+P/2: seat\n      DOC+P/LOC+91/2: embarked\n      DOC+V/2: locator\n"
+    flat += "      DOC+V/LOC+91/2: disembarked\n" + MAP[MAP.index("  CNT+42") :]
+    for line in ("LOC+178/2:   embarked", "LOC+179/2:   disembarked", "RFF+AVF/1.2: locator", "RFF+SEA/1.2: seat"):
+        flat = flat.replace(f"      {line}\n", "")
+    map_ = loaded(flat)
+    both, one = map_.read(ONE_LINE).travellers
+    assert (both.seat, both.embarked, both.locator, both.disembarked) == ("X1234567", "IDN", "6012345678", "SAU")
+    assert (one.seat, one.embarked, one.locator, one.disembarked) == ("A7654321", None, None, None)
+    visa_alone = ONE_LINE.replace(b"DOC+P:110:111+X1234567'DTM+36:291016'LOC+91+IDN'", b"").replace(b"+38+", b"+35+")
+    assert map_.read(visa_alone).travellers[0].embarked is None
+    assert map_.read(visa_alone).travellers[0].disembarked == "SAU"
+    twice = ONE_LINE.replace(b"LOC+91+SAU'", b"LOC+91+SAU'LOC+91+SAU'").replace(b"+38+", b"+39+")
+    assert refused(map_.read, twice).place == "NAD+FL/DOC+V/LOC+91/2"
+    laws.hold(map_, 60)
 
 
 def test_several_messages_of_one_interchange(loaded):
