@@ -12,6 +12,7 @@ from tests.mapping.messages import MESSAGES, PassengerManifest
 
 EXAMPLE = (MAPS / "examples" / "passengers.edi").read_bytes()
 ONE_LINE = EXAMPLE.replace(b"\n", b"")
+HOME = Path(__file__).parents[2]
 MAP = (MAPS / "passengers.yaml").read_text("utf-8")
 
 
@@ -334,6 +335,16 @@ def test_every_published_passenger_list_gives_its_persons(passengers, specimens:
             assert person.birth_date <= date.today() and all(paper.number for paper in person.papers)
         assert read.legs[0].flight and {call.role for call in read.legs[0].calls} == {"departure", "arrival"}
         assert passengers.read(data.replace(b"\n", b"\r\n"), counts="warn") == read
+
+
+@pytest.mark.needs("specimens")
+def test_the_map_of_the_carriers_reads_them_as_they_come(specimens: Path):
+    map_ = load(HOME / "mappings/transport/passenger_lists/receive_list/request.v1.yaml")
+    for file in sorted(specimens.glob("paxlst/**/*.txt")):
+        read = map_.read(file.read_bytes())
+        assert read.passengers and all(person.document_no and person.birth_date for person in read.passengers), (
+            file.name
+        )
 
 
 @pytest.mark.needs("specimens")

@@ -11,11 +11,12 @@ import pytest
 
 from hub.canonical.errors import HubError
 from hub.canonical.messages import Statement
-from hub.mapping import MapError, laws, mt
+from hub.mapping import MapError, laws, load, mt
 from tests.mapping.conftest import MAPS, design
 
 EXAMPLE = (MAPS / "examples" / "statements.sta").read_bytes()
 INTERIM = (MAPS / "examples" / "interim.sta").read_bytes()
+SWIFT = Path(__file__).parents[2] / "mappings/banks/swift_statements"
 MAP = (MAPS / "statements.yaml").read_text("utf-8")
 
 
@@ -322,10 +323,10 @@ def by_the_library(data: bytes) -> "mt940.models.Transactions | None":
 
 
 @pytest.mark.needs("specimens")
-@pytest.mark.parametrize("name", ["statements", "interim"])
+@pytest.mark.parametrize("name", ["statements", "interim", "receive_statement", "receive_interim"])
 def test_every_published_statement_that_adds_up_is_read(name, specimens: Path):
     """… with every entry of it; one that does not add up is refused with both numbers, and read where that is told."""
-    map_ = design(name)
+    map_ = load(SWIFT / name / "request.v1.yaml") if name.startswith("receive") else design(name)
     read, untrue, broken = 0, 0, 0
     for block in (block for file in sorted(specimens.glob(f"{map_.format}/*")) for block in blocks(file)):
         theirs = by_the_library(block)
