@@ -71,6 +71,8 @@ def test_every_report_is_a_table_lines_and_json(path, installation, tmp_path):
     if path == ("demo",):
         return  # runs minutes; tests/demo has its JSON
     more = ["bank_haramayn"] if path in (("partner", "show"), ("partner", "sheet")) else []
+    if path == ("adapter", "check"):
+        more = ["transport/trips", "--laws", "2"]
     if path == ("partner", "import"):
         (tmp_path / "new.csv").write_text(
             "id,like,name_en,name_ar,serves\nbus_tayba,bus_badr,Tayba,طيبة,company_code=BUS-TAYBA\n"
