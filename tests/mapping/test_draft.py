@@ -232,6 +232,51 @@ def test_imports_that_run_in_a_circle_are_read_once(tmp_path: Path) -> None:
     put(tmp_path, made)
 
 
+def test_unqualified_elements_stand_under_a_prefixed_root(tmp_path: Path) -> None:
+    made = draft(wsdl(tmp_path, types=_TYPES.replace('elementFormDefault="qualified" ', "")), message="GuestEntry")
+    assert 'namespaces: {example: "http://t.example/"}\nroot: example:Ask' in made.text
+    assert not re.search("^namespace:", made.text, re.MULTILINE)
+    assert rules(made)["PassportNo"] == "document_no"
+    put(tmp_path, made)
+
+
+def test_rpc_literal_is_the_operation_with_its_parts(tmp_path: Path) -> None:
+    parts = '<message name="In"><part name="passportNo" type="xs:string"/><part name="p" type="t:Node"/></message>'
+    path = wsdl(tmp_path, style="rpc", messages=parts + '<message name="Out"/>')
+    text = path.read_text("utf-8").replace(' parts="p"', ' namespace="urn:rpc"').replace("<s:header ", "<s:other ")
+    path.write_text(text, "utf-8")
+    made = draft(path, message="GuestEntry")
+    assert "root: rpc:Do" in made.text
+    assert rules(made)["passportNo"] == "document_no"
+    assert "p/example:Name" in made.text
+    put(tmp_path, made)
+
+
+def test_a_schema_of_several_namespaces_with_repeated_texts_and_foreign_attributes(tmp_path: Path) -> None:
+    head = '<xs:schema xmlns:xs="http://www.w3.org/2001/XMLSchema" elementFormDefault="qualified" '
+    written(
+        tmp_path, "inner.xsd",
+        head + 'targetNamespace="urn:in"><xs:element name="Passport"><xs:complexType><xs:sequence>'
+        '<xs:element name="Number" type="xs:string"/></xs:sequence></xs:complexType></xs:element>'
+        '<xs:attribute name="lang" type="xs:string"/></xs:schema>',
+    )  # fmt: skip
+    outer = written(
+        tmp_path, "outer.xsd",
+        head + 'targetNamespace="urn:out" xmlns:i="urn:in"><xs:import namespace="urn:in" schemaLocation="inner.xsd"/>'
+        '<xs:element name="Told"><xs:complexType><xs:sequence><xs:element ref="i:Passport"/>'
+        '<xs:element name="Note" maxOccurs="9"><xs:complexType><xs:simpleContent><xs:extension base="xs:string">'
+        '<xs:attribute name="no" type="xs:int" use="required"/></xs:extension></xs:simpleContent></xs:complexType>'
+        '</xs:element></xs:sequence><xs:attribute ref="i:lang" use="required"/></xs:complexType></xs:element>'
+        "</xs:schema>",
+    )  # fmt: skip
+    made = draft(outer, message="GuestEntry")
+    found = rules(made)
+    assert found["in:Passport/in:Number"] == "document_no"
+    assert found["@in:lang"] == "todo"
+    assert (found["."], found["@no"]) == ("todo", "todo")
+    put(tmp_path, made)
+
+
 @pytest.mark.parametrize(
     ("types", "construct"),
     [

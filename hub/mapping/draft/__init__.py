@@ -176,7 +176,7 @@ def _schema(wire: Wire) -> tuple[str | None, str]:
     if wire.format != "xml":
         return None, ""
     if not wire.schemas:
-        return None, "" if wire.said.startswith("sample") else "since part of it lies outside the contract's folder"
+        return None, "" if wire.said.startswith("sample") else "since the contract's schemas do not stand by themselves"
     name = next(iter(wire.schemas))
     with tempfile.TemporaryDirectory() as folder:
         for file, data in wire.schemas.items():

@@ -164,10 +164,8 @@ def _xml_place(nodes: Sequence[Any]) -> Place:
         said = etree.QName(key)
         if said.namespace == "http://www.w3.org/2001/XMLSchema-instance":
             continue
-        inner = Place(name=f"@{said.localname}", required=len(values) == len(nodes))
+        inner = Place(name=f"@{said.localname}", required=len(values) == len(nodes), namespace=said.namespace)
         _as_texts(inner, values)
-        if said.namespace is not None:
-            inner.blocked = "an attribute in a namespace"
         place.children.append(inner)
     texts = [node.text.strip() for node in nodes if (node.text or "").strip()]
     tags = _in_order([child.tag for child in node] for node in nodes)

@@ -15,7 +15,7 @@ from hub.mapping.model import Form
 _WIDTH = 116
 _PLAIN = re.compile(r"[^\W\d_](?:[\w ./()@-]*[\w./()-])?|[0-9]+-[0-9]+")
 _WORDS = {"null", "true", "false", "yes", "no", "on", "off", "y", "n", "todo", "~"}
-_NAMES = {"xml": re.compile(r"@?[A-Za-z_][\w.-]*"), "json": re.compile(r"[^/\s](?:[^/]*[^/\s])?")}
+_NAMES = {"xml": re.compile(r"\.|@?[A-Za-z_][\w.-]*"), "json": re.compile(r"[^/\s](?:[^/]*[^/\s])?")}
 _COUNTING = {"count", "number", "total", "nb", "nof", "num", "of", "quantity", "qty", "عدد"}
 _ITEMS = ("transactions", "records", "lines", "rows", "items", "entries", "details")
 _ISO = "YYYY-MM-DDThh:mm:ssZ"
@@ -54,6 +54,8 @@ class _Draft:
     cls: type
     tables: dict[str, list[tuple[str, str]]] = field(default_factory=dict)
     comments: dict[str, str] = field(default_factory=dict)
+    prefixes: dict[str, str] = field(default_factory=dict)
+    default: str | None = None
     lines: list[_Line] = field(default_factory=list)
 
     # --- scopes ---------------------------------------------------------------------------------------------------
@@ -98,13 +100,12 @@ class _Draft:
         return not place.many and any(self.known(child, guess) for child in place.children)
 
     def place(self, place: Place, guess: Guess | None, depth: int, way: str, left: list[str]) -> None:
-        full = way + place.name
+        full = way + self.named(place) if speakable(place.name, self.wire.format) else way + place.name
         if not speakable(place.name, self.wire.format):
             # It is not asked again whether it is required: no rule could name it.
             self.lines.append(_Line(depth, "", comment=f"{full}: a name that no place can spell"))
             return
         either = f"one of {', '.join(dict.fromkeys(place.either))}" if len(place.either) > 1 else ""
-        self.in_reach(place, full)
         if place.blocked:
             self.add(depth, full, "todo", _said(place.blocked, either))
         elif place.many:
@@ -125,31 +126,49 @@ class _Draft:
 
     def many(self, place: Place, guess: Guess | None, depth: int, full: str, either: str) -> None:
         name, inner = guess.lists.get(id(place), (None, None)) if guess is not None else (None, None)
-        if name is None and not any(child.required or child.either for child in place.children):
+        wanted = place.kind is not None or any(child.required or child.either for child in place.children)
+        if name is None and not wanted:
             self.add(depth, full, "todo", _said(f"stands many times; holds {_names(place.children)}", either))
             return
         self.add(depth, full, "", _said(place.note, either))
         self.add(depth + 1, "each", name or "todo", "" if name else "a list of ours, if there is one")
         self.add(depth + 1, "fields", "")
         before = len(self.lines)
+        if place.kind is not None:
+            self.leaf(place, inner, depth + 2, ".", "")
         self.scope(place.children, inner, depth + 2, known=name is not None)
         if not any(line.key for line in self.lines[before:]):
             del self.lines[before - 3 :]
             self.add(depth, full, "todo", _said(f"stands many times; holds {_names(place.children)}", either))
 
-    def in_reach(self, place: Place, full: str) -> None:
-        if self.wire.format != "xml" or place.name.startswith("@") or place.namespace == self.wire.namespace:
-            return
-        if place.namespace is None:
-            raise Refused(
-                f"unqualified element '{full}'",
-                'its schema says elementFormDefault="unqualified" (or nothing of it), and a map\'s elements have one '
-                "namespace",
-            )
-        raise Refused(
-            f"element '{full}' of namespace '{place.namespace}'",
-            f"the message is in '{self.wire.namespace}', and a map's elements have one namespace",
-        )
+    def named(self, place: Place) -> str:
+        """The place's name with the prefix of its namespace."""
+        mark, name = ("@", place.name[1:]) if place.name.startswith("@") else ("", place.name)
+        if self.wire.format != "xml" or place.name == "." or place.namespace == (None if mark else self.default):
+            return place.name
+        return f"{mark}{self.prefix(place.namespace)}:{name}"
+
+    def prefix(self, namespace: str | None) -> str:
+        assert namespace is not None
+        if namespace not in self.prefixes:
+            words = [word for word in re.findall(r"[a-z][a-z0-9]*", namespace.lower()) if len(word) > 1]
+            called = next((word for word in reversed(words) if not word.startswith("xml")), "ns")[:12]
+            taken = set(self.prefixes.values())
+            number = 1
+            while f"{called}{number if number > 1 else ''}" in taken:
+                number += 1
+            self.prefixes[namespace] = f"{called}{number if number > 1 else ''}"
+        return self.prefixes[namespace]
+
+    def root(self) -> str:
+        """The way to the body, and with it the namespace that names without a prefix are in."""
+        if _unqualified(self.wire.places):
+            # No prefix can stand for no namespace: then it is what a name without a prefix means.
+            self.default = None
+        else:
+            self.default = self.wire.namespace
+        steps = [Place(name=step, namespace=self.wire.namespace) for step in self.wire.root.split("/")]
+        return "/".join(self.named(step) for step in steps)
 
     # --- leaves ---------------------------------------------------------------------------------------------------
 
@@ -214,7 +233,11 @@ class _Draft:
     def table(self, place: Place, name: str, shape: Shape) -> str:
         """The name of the code table of *place*, made where there is none like it."""
         assert shape.one_of is not None
-        codes = [(value, guessing.code(value, shape.one_of) or "todo") for value in place.values if value.strip()]
+        codes = [
+            (value, guessing.code(value, shape.one_of) or "todo")
+            for value in dict.fromkeys(place.values)
+            if value.strip()
+        ]
         missing = [one for one in shape.one_of if one not in {ours for _, ours in codes}]
         if missing and all(ours != "todo" for _, ours in codes):
             codes.append(("partial", f"todo: they have no code for {', '.join(missing)}"))
@@ -256,6 +279,7 @@ def written(
     if not all(speakable(step, "xml") for step in wire.root.split("/") if step):
         raise Refused(f"element '{wire.root}'", "a name that no place can spell")
     draft = _Draft(wire, cls)
+    root = draft.root()
     if wire.lines:
         draft.records(fields)
     else:
@@ -285,8 +309,10 @@ def written(
     out.append(f"format: {wire.format}")
     out.append(f"draft: {_quoted(wire.said)}")
     if wire.format == "xml":
-        out += [f"namespace: {wire.namespace}"] if wire.namespace else []
-        out.append(f"root: {wire.root}")
+        out += [f"namespace: {draft.default}"] if draft.default else []
+        spaces = ", ".join(f"{prefix}: {_quoted(uri)}" for uri, prefix in draft.prefixes.items())
+        out += [f"namespaces: {{{spaces}}}"] if spaces else []
+        out.append(f"root: {root}")
         out += [f"schema: {schema}"] if schema else []
     if wire.format in ("fixed", "csv"):
         out += [f"encoding: {wire.encoding}"] if wire.encoding != "utf-8" else []
@@ -305,6 +331,12 @@ def written(
     ]
     out += _aligned(draft.lines)
     return "\n".join(out) + "\n"
+
+
+def _unqualified(places: list[Place]) -> bool:
+    return any(
+        not place.name.startswith("@") and (place.namespace is None or _unqualified(place.children)) for place in places
+    )
 
 
 def _insist(places: list[Place]) -> None:

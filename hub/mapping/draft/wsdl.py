@@ -198,18 +198,22 @@ class Wsdl:
         return root
 
     def _files(self, root: Place) -> dict[str, bytes]:
-        """The schemas as files of their own, that of *root*'s namespace first; {} where one lies out of reach."""
+        """The schemas as files of their own, that of *root*'s namespace first; {} where they cannot."""
         if self.schemas.unreachable:
+            return {}
+        spaces = [node.get("targetNamespace") for node, _ in self._types]
+        if root.namespace not in spaces:
+            files = self.schemas.files
+            first = next((name for name, data in files.items() if _is_of(data, root.namespace)), None)
+            return {} if first is None else {first: files[first]} | files
+        if len(set(spaces)) < len(spaces):
             return {}
         stem = self.path.stem
         inline: dict[str | None, str] = {}
-        for number, (node, _) in enumerate(self._types):
-            space = node.get("targetNamespace")
-            if space in inline:
-                return {}
+        for number, space in enumerate(spaces):
             if space is not None:
                 inline[space] = f"{stem}.xsd" if not inline else f"{stem}-{number + 1}.xsd"
-        files: dict[str, bytes] = {}
+        files = {}
         for node, folder in self._types:
             if node.get("targetNamespace") is None:
                 continue
@@ -224,14 +228,8 @@ class Wsdl:
                         imported.set("schemaLocation", found.relative_to(self.schemas.folder).as_posix())
             etree.cleanup_namespaces(copy, keep_ns_prefixes=[p for p in node.nsmap if p])
             files[inline[node.get("targetNamespace")]] = etree.tostring(copy, xml_declaration=True, encoding="UTF-8")
-        first = inline.get(root.namespace)
-        files |= self.schemas.files
-        if first is None:
-            holder = next((name for name, data in self.schemas.files.items() if _is_of(data, root.namespace)), None)
-            if holder is None:
-                return {}
-            first = holder
-        return {first: files[first]} | files
+        first = inline[root.namespace]
+        return {first: files[first]} | files | self.schemas.files
 
 
 def _is_of(data: bytes, namespace: str | None) -> bool:

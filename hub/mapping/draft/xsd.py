@@ -238,17 +238,15 @@ class Schemas:
     def _attribute(self, place: Place, node: Any, home: _Home) -> None:
         if node.get("use") == "prohibited":
             return
-        required = node.get("use") == "required"
-        name, qualified = node.get("name"), node.get("form", "qualified" if home.attributes else "") == "qualified"
-        found = Place(name="", required=required)
+        found = Place(name="", required=node.get("use") == "required")
+        name = node.get("name")
+        if node.get("form", "qualified" if home.attributes else "") == "qualified":
+            found.namespace = home.namespace
         if node.get("ref"):
-            space, name = self._name(node, node.get("ref"), home)
-            known = self._parts.get(("attribute", space, name))
-            qualified = space is not None
+            found.namespace, name = self._name(node, node.get("ref"), home)
+            known = self._parts.get(("attribute", found.namespace, name))
             if known is not None:
                 node, home = known
-        if qualified:
-            found.blocked = "an attribute in a namespace"
         self._type(found, node.find(f"{{{XS}}}simpleType"), node, node.get("type") or "xs:string", home, ())
         found.name, found.always = f"@{(name or '').strip()}", node.get("fixed")
         place.children = [child for child in place.children if child.name != found.name]
