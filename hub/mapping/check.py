@@ -8,7 +8,21 @@ from hub.canonical.declare import Shape, shapes
 from hub.canonical.names import fold
 from hub.mapping import contract, csv, edifact, fixed, forms, json, mt, tables
 from hub.mapping.grammar import closest
-from hub.mapping.model import MISSING, Always, Each, Form, Group, Pair, Report, Rule, Spec, Todo, every_rule, rules_for
+from hub.mapping.model import (
+    MISSING,
+    Always,
+    Blank,
+    Each,
+    Form,
+    Group,
+    Pair,
+    Report,
+    Rule,
+    Spec,
+    Todo,
+    every_rule,
+    rules_for,
+)
 from hub.mapping.source import sum_start
 from hub.mapping.xsd import Declared
 
@@ -100,7 +114,7 @@ class _Checks:
             read[rule.field.names] = rule
             if inner and isinstance(rule, Group | Each) and rule.field.shape.part is not None:
                 self.scope(rule.field.shape.part, rule.rules, rule.line)
-        if self.spec.draft is not None or all(isinstance(rule, Pair | Always | Group | Each) for rule in rules):
+        if self.spec.draft is not None or all(isinstance(rule, Pair | Always | Group | Each | Blank) for rule in rules):
             self.required(cls, cls, (), set(read), line)
         lists = {str(rule.field) for rule in rules if isinstance(rule, Each)}
         for rule in rules:
@@ -143,7 +157,7 @@ class _Checks:
 
     def form(self, rule: Pair | Always, form: Form | None, name: str, shape: Shape) -> bool:
         """Whether *form* was reported as unfit."""
-        wrong = forms.misfit(form, name, shape, self.spec.format, rule.width)
+        wrong = forms.misfit(form, name, shape, self.spec.cells, rule.width)
         if wrong:
             self.report(rule.line, wrong)
             return True
@@ -282,7 +296,7 @@ def _widest(form: Form | None, shape: Shape) -> int:
         case "integer":
             return len(str(shape.high)) if shape.high is not None else 0
         case "decimal" if shape.name != "sum":
-            point = 1 if form is not None and form.name != "decimal" and shape.places else 0
+            point = 1 if form is not None and (form.name != "decimal" or form.point) and shape.places else 0
             return (shape.digits or 0) + point + bool(shape.signed)
         case "date":
             return 10

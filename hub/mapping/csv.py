@@ -17,7 +17,7 @@ from hub.mapping.cells import FORMULA, guard
 from hub.mapping.errors import Bad, MapError
 from hub.mapping.files import BATCH, Bytes, Locate, encoded, pieces
 from hub.mapping.forms import Bind
-from hub.mapping.model import MISSING, Always, Pair, Record, Rule, Spec, Todo, rules_for
+from hub.mapping.model import MISSING, Always, Blank, Pair, Record, Rule, Spec, Todo, rules_for
 from hub.mapping.source import Lines, Ours, Source
 
 _DELIMITERS = (",", ";", "\t", "|")
@@ -167,12 +167,16 @@ class Csv:
 
     def written(self, rule: Pair, ours: Ours) -> str:
         plain = rule.field.shape.kind != "text" or (rule.form is not None and rule.form.name in ("table", "digits"))
-        return ours.written(rule, "''", lambda v: v if plain else _guarding(ours.source.bind, v))
+        return ours.written(rule, "''", lambda v: v if plain else self.safe(ours.source.bind, v))
+
+    def safe(self, bind: Bind, value: str) -> str:
+        """The source of *value* as a cell that no spreadsheet takes for a formula."""
+        return f"(y if (y := ({value}).strip())[:1] not in {bind(_SUSPECT)} else {bind(guard)}(y))"
 
     def constant(self, rule: Always) -> str:
-        return repr(guard(rule.text or ""))
+        return repr(guard(rule.text or "") if self.spec.heading else rule.text or "")
 
-    def blank(self, rule: Pair | Todo) -> str | None:
+    def blank(self, rule: Pair | Todo | Blank) -> str | None:
         return None
 
     def made(self, record: Record, cells: list[tuple[str, Any]]) -> list[tuple[str, Any]]:
@@ -257,6 +261,9 @@ class Delimited(Csv):
 
     def _delimiter(self, lines: list[str]) -> str:
         return self.spec.delimiter
+
+    def safe(self, bind: Bind, value: str) -> str:
+        return f"({value}).strip()"
 
     def tell(self, raw: Any) -> int | tuple[int, ...] | None:
         return self.told.get(raw[self.at]) if self.told else 0
@@ -343,17 +350,12 @@ def _too_wide(raw: _Wide) -> Bad:
     return Bad("map_length", f"has {raw.size} cells under a heading of {raw.wanted}")
 
 
-def _guarding(bind: Bind, value: str) -> str:
-    """The source of *value* as a cell that no spreadsheet takes for a formula."""
-    return f"(y if (y := ({value}).strip())[:1] not in {bind(_SUSPECT)} else {bind(guard)}(y))"
-
-
 _SUSPECT = FORMULA | {"'"}
 
 
 def _spare(rule: Rule) -> bool:
     """Whether a file may do without the column."""
-    return isinstance(rule, Pair) and (rule.field.optional or rule.default is not MISSING)
+    return isinstance(rule, Blank) or (isinstance(rule, Pair) and (rule.field.optional or rule.default is not MISSING))
 
 
 class _Pieces(io.RawIOBase):

@@ -35,7 +35,7 @@ def moment_text(form: Form) -> Callable[[Any], str]:
     if "YY" in tokens:
         get = _short_year(get, tokens.index("YY"))
     if form.name == "datetime":
-        zone = form.zone or UTC
+        zone = UTC if "Z" in form.argument else form.zone or UTC
         return lambda moment: template % get(moment.astimezone(zone))
     if form.name == "hijri":
         return lru_cache(_KEPT)(lambda day: template % get(_Hijri(*_hijri(hijri.to_hijri, day))))
@@ -90,10 +90,10 @@ def moment_reader(form: Form, format: Format) -> Callable[[str], Any]:
         match = matches(text)
         if match is None:
             if iso:
-                return _any_iso(text)
+                return _any_iso(text, form.zone)
             raise Bad("invalid_value", f"{{}} is not written as {form.argument}", text)
         if iso:
-            return _any_iso(text)
+            return _any_iso(text, form.zone)
         given = dict(zip(places, map(int, match.groups()), strict=True))
         if short := at_year > 0 and len(match[at_year]) == 2:
             given["year"] += 1900 if given["year"] > 68 else 2000
@@ -152,10 +152,28 @@ def _iso_first(form: Form, slow: Callable[[str], Any]) -> Callable[[str], Any]:
     return basic if form.argument == "YYYYMMDD" else extended
 
 
-def _any_iso(text: str) -> datetime:
-    """XSD's dateTime in all its spellings (fractions of a second, offsets): partners' own libraries choose."""
+_XSD_DATE = re.compile(r"([0-9]{4}-[0-9]{2}-[0-9]{2})(?:T[0-9:.]+)?(?:Z|[+-][0-9]{2}:[0-9]{2})?")
+
+
+def xsd_date(slow: Callable[[str], Any]) -> Callable[[str], Any]:
+    """XSD's date, with an offset or without, and the day of a dateTime as it is written there."""
+
+    def read(text: str) -> Any:
+        match = _XSD_DATE.fullmatch(text.strip())
+        return slow(match[1] if match else text)
+
+    return read
+
+
+def _any_iso(text: str, zone: tzinfo | None) -> datetime:
+    """XSD's dateTime in all its spellings (fractions of a second, offsets): partners' own libraries choose.
+
+    Without an offset it is that of *zone*, where the map names one.
+    """
     try:
         moment = datetime.fromisoformat(text)
+        if moment.tzinfo is None and zone is not None:
+            moment = moment.replace(tzinfo=zone)
         if moment.tzinfo is None or "T" not in text:
             raise ValueError("no offset")
         return moment.astimezone(UTC)

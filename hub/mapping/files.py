@@ -13,7 +13,7 @@ from hub.canonical.declare import shapes
 from hub.mapping import forms
 from hub.mapping.cells import unguard
 from hub.mapping.errors import Bad, MapError
-from hub.mapping.model import Always, Pair, Record, Spec, Todo, Total, rules_for
+from hub.mapping.model import Always, Blank, Pair, Record, Spec, Todo, Total, rules_for
 from hub.mapping.source import Lines, Module, Ours, Source, Theirs, agree, same, sum_start
 
 Locate = Callable[..., MapError]
@@ -79,7 +79,7 @@ class Layout(Protocol):
 
     def constant(self, rule: Always) -> str: ...
 
-    def blank(self, rule: Pair | Todo) -> str | None:
+    def blank(self, rule: Pair | Todo | Blank) -> str | None:
         """What stands where nothing is written; None where nothing need stand."""
 
     def made(self, record: Record, cells: list[tuple[str, Any]]) -> list[tuple[str, Any]]:
@@ -112,7 +112,7 @@ def write_source(spec: Spec, layout: Layout, escape: Callable[[str], str]) -> So
         ours = Ours(source, codes)
         cells: list[tuple[str, Any]] = []
         for rule in record.rules:
-            if isinstance(rule, Todo) or (isinstance(rule, Pair) and rule.only == "read"):
+            if isinstance(rule, Todo | Blank) or (isinstance(rule, Pair) and rule.only == "read"):
                 blank = layout.blank(rule)
                 cells += [(blank, rule)] if blank is not None else []
             elif isinstance(rule, Pair):
@@ -128,7 +128,7 @@ def write_source(spec: Spec, layout: Layout, escape: Callable[[str], str]) -> So
 
 def _written(source: Source, rule: Always, codes: Callable[[Any], str]) -> str:
     shape = sum_start(rule.summed)[1]
-    write = forms.writer(source.bind, shape, rule.form, source.spec.format, rule.width, codes)
+    write = forms.writer(source.bind, shape, rule.form, source.spec.cells, rule.width, codes)
     return write(f"t[{rule.total!r}]")
 
 
@@ -146,19 +146,19 @@ def read_source(spec: Spec, layout: Layout) -> Source:
         checks: Lines = []
         summands: Lines = []
         for place, rule in enumerate(rules_for(record.rules, "read")):
-            if isinstance(rule, Todo):
+            if isinstance(rule, Todo | Blank):
                 continue
             assert isinstance(rule, Pair | Always)
             required, absent = layout.raw(rule, place)
             if isinstance(rule, Always):
                 if rule.text is not None:
-                    if spec.format == "csv":
+                    if spec.cells == "csv":
                         required = f"{source.bind(unguard)}({required})"
                     constant = f"{required}.rstrip() == {rule.text.rstrip()!r} or {source.bind(same)}"
                     theirs.after.append((f"{constant}({required}, {rule.text!r})", rule))
                 else:
                     shape = sum_start(rule.summed)[1]
-                    read = forms.reader(source.bind, shape, rule.form, spec.format, rule.width, codes)
+                    read = forms.reader(source.bind, shape, rule.form, spec.cells, rule.width, codes)
                     checks.append((f"{source.bind(agree)}({read(required)}, t[{rule.total!r}])", rule))
                 continue
             theirs.pair(rule, required, absent)

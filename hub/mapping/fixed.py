@@ -8,7 +8,7 @@ from typing import Any
 from hub.mapping.errors import Bad
 from hub.mapping.files import BATCH, Bytes, Locate, encoded, pieces
 from hub.mapping.forms import Bind
-from hub.mapping.model import Always, Pair, Record, Spec, Todo, rules_for
+from hub.mapping.model import Always, Blank, Pair, Record, Spec, Todo, rules_for
 from hub.mapping.source import Lines, Ours, Source
 
 #: Longer than any record and its continuations: what has no line end by then is no such file.
@@ -178,7 +178,7 @@ class Fixed:
     def constant(self, rule: Always) -> str:
         return repr((rule.text or "").ljust(rule.width or 0))
 
-    def blank(self, rule: Pair | Todo) -> str | None:
+    def blank(self, rule: Pair | Todo | Blank) -> str | None:
         return repr(" " * (rule.width or 0))
 
     def made(self, record: Record, cells: list[tuple[str, Any]]) -> list[tuple[str, Any]]:
@@ -239,7 +239,7 @@ def _fitted(bind: Bind, rule: Pair, width: int, value: str) -> str:
     """The source of *value* as wide as its columns; what always is so already is left alone."""
     form = rule.form.name if rule.form is not None else ""
     if rule.otherwise is None and rule.form is not None:
-        exact = form == "decimal" and " " not in rule.form.argument
+        exact = form == "decimal" and not rule.form.point
         dated = form in ("date", "hijri", "datetime") and len(rule.form.argument) == width
         if (
             exact

@@ -30,6 +30,7 @@ _PLAIN = {
     "json": ("text", "date", "integer", "boolean"),
     "fixed": ("text",),
     "csv": ("text",),
+    "delimited": ("text",),
     **dict.fromkeys(("edifact", "mt940", "mt942"), ("text", "date", "decimal", "integer", "boolean")),
 }
 
@@ -67,7 +68,7 @@ def loses(form: Form | None, name: str, shape: Shape) -> str | None:
         wanted = ("YYYY", "MM", "DD", "hh", "mm", "ss") if form.name == "datetime" else ("YYYY", "MM", "DD")
         missing = [token for token in wanted if token not in given]
         lost = f"{' '.join(missing)} of {shape.kind} '{name}'" if missing else None
-    elif form.name == "decimal" and int(form.argument) < (shape.places or 0):
+    elif form.name == "decimal" and form.places < (shape.places or 0):
         lost = f"decimals of '{name}', which has {shape.places}"
     if lost is None:
         return None
@@ -81,7 +82,7 @@ def _pattern_fault(form: Form) -> str | None:
     allowed = "YYYY YY MM DD" + (" hh mm ss" if form.name == "datetime" else "")
     if not tokens or len({t[:2] for t in tokens}) != len(tokens) or not set(tokens) <= set(allowed.split()):
         return f"'{form.argument}' is no pattern of '{form.name}': it has each of {allowed} at most once"
-    if "Z" in rest and form.zone is not None:
+    if "Z" in rest and form.zone is not None and form.argument != "YYYY-MM-DDThh:mm:ssZ":
         return f"'{form.argument}' says Z, which is UTC, and a zone besides"
     if re.search(r"[0-9<>&\"]|[^\W_TZ]", rest):
         return f"'{form.argument}' is no pattern of '{form.name}': between its tokens stand signs, T and Z"
@@ -115,9 +116,11 @@ def writer(bind: Bind, shape: Shape, form: Form | None, format: Format, width: i
         return _call(bind, dates.moment_text(form))
     if name == "decimal":
         assert form is not None
+        if form.point:
+            return _call(bind, values.pointed_text(form.places, form.point))
         if format == "fixed":
-            return _call(bind, values.implied_text(int(form.argument), width or 0))
-        return _call(bind, values.places_text(int(form.argument)))
+            return _call(bind, values.implied_text(form.places, width or 0))
+        return _call(bind, values.places_text(form.places))
     if name == "digits":
         if kind == "text":
             return _call(bind, values.digit_text(width))
@@ -169,8 +172,10 @@ def _read_function(shape: Shape, form: Form | None, format: Format, width: int |
     if name in ("date", "hijri", "datetime"):
         assert form is not None
         return dates.moment_reader(form, format)
+    if name == "decimal" and form is not None and form.point:
+        return values.pointed(shape, form.point)
     if name == "decimal" and form is not None and format == "fixed":
-        return values.implied(shape, int(form.argument), width or 0)
+        return values.implied(shape, form.places, width or 0)
     if kind == "decimal":
         return values.json_decimal(shape) if (format, name) == ("json", "number") else values.decimal(shape)
     if kind == "integer":
@@ -182,5 +187,6 @@ def _read_function(shape: Shape, form: Form | None, format: Format, width: int |
     if kind == "boolean":
         return values.json_boolean if format == "json" and not name else values.boolean
     if kind == "date":
-        return dates.moment_reader(Form("date", "YYYY-MM-DD"), format)
+        read = dates.moment_reader(Form("date", "YYYY-MM-DD"), format)
+        return dates.xsd_date(read) if format == "xml" else read
     return values.text_reader(shape)

@@ -16,7 +16,22 @@ from zoneinfo import ZoneInfo
 from hub.canonical.declare import Shape, shapes
 from hub.mapping import edifact, tables
 from hub.mapping.loader import Branch, Item, Node, Text
-from hub.mapping.model import MISSING, Always, Each, Field, Form, Group, Pair, Record, Report, Rule, Spec, Todo, When
+from hub.mapping.model import (
+    MISSING,
+    Always,
+    Blank,
+    Each,
+    Field,
+    Form,
+    Group,
+    Pair,
+    Record,
+    Report,
+    Rule,
+    Spec,
+    Todo,
+    When,
+)
 
 FORMATS = ("xml", "json", "fixed", "csv", "edifact", "mt940", "mt942")
 FORMS = ("table", "date", "hijri", "datetime", "decimal", "digits", "text", "number", "arabic")
@@ -281,7 +296,7 @@ class _Grammar:
 
     def number(self, text: str, line: int, what: str) -> int:
         if not re.fullmatch(r"[1-9][0-9]?", text):
-            self.report(line, f"'{what}' says how many rows: from 1 to 99")
+            self.report(line, f"'{what}' says how many: from 1 to 99")
             return 0
         return int(text)
 
@@ -390,16 +405,22 @@ class _Grammar:
                 self.report(item.line, f"'{item.key}' is no place in {self.spec.format}")
                 found.append(Rule(place="", full="", line=item.line))
                 continue
-            if self.spec.format == "xml" and not self.prefixed(item.key, item.line):
+            key, gathered = item.key, self.spec.format == "xml" and "+/" in item.key
+            key = key.replace("+/", "/") if gathered else key
+            if self.spec.format == "xml" and not self.prefixed(key, item.line):
                 found.append(Rule(place="", full="", line=item.line))
                 continue
-            first, *others = item.key.split(" / ") if self.spec.format == "xml" else [item.key]
+            first, *others = key.split(" / ") if self.spec.format == "xml" else [key]
             where: dict[str, Any] = {"place": first, "full": prefix + first, "line": item.line}
             if self.spec.format == "fixed":
                 first, last = item.key.split("-")
                 where["columns"] = int(first), int(last)
             # A rule that was not understood still holds its place, so that nothing else is blamed for the gap.
             rule = self.rule(item, cls, where) or Rule(**where)
+            if gathered and isinstance(rule, Each):
+                rule.gathered = True
+            elif gathered and not isinstance(rule, Todo):
+                self.report(item.line, "only what holds an 'each:' may stand many times")
             if others and isinstance(rule, Pair):
                 rule.others = tuple(others)
             elif others and not isinstance(rule, Todo) and type(rule) is not Rule:
@@ -409,7 +430,8 @@ class _Grammar:
 
     def place(self, key: str) -> bool:
         if self.spec.format == "xml":
-            return all(_PLACES["xml"].fullmatch(way) is not None for way in key.split(" / "))
+            ways = key.replace("+/", "/").split(" / ")
+            return all(_PLACES["xml"].fullmatch(way) is not None for way in ways)
         if self.spec.format == "csv" and not self.spec.heading:
             return re.fullmatch("[1-9][0-9]{0,2}", key) is not None
         return _PLACES[self.spec.format].fullmatch(key) is not None
@@ -418,11 +440,13 @@ class _Grammar:
         node = item.node
         if self.undecided(item):
             return Todo(**where)
+        if isinstance(node, Text) and node.value == "~":
+            return Blank(**where)
         if isinstance(node, Text):
             return self.short(node, cls, where)
         keys = {inner.key for inner in node.items}
         kind = "each" if "each" in keys else "group" if "group" in keys else "field"
-        allowed = {"each": {"each", "fields"}, "group": {"group", "when", "fields"}, "field": _LONG}[kind]
+        allowed = {"each": {"each", "least", "fields"}, "group": {"group", "when", "fields"}, "field": _LONG}[kind]
         given = self.table(node, "key")
         for key, inner in given.items():
             if key not in allowed:
@@ -447,7 +471,10 @@ class _Grammar:
         assert field.shape.part is not None
         rules = self.rules(self.branch(given["fields"]), field.shape.part, where["full"] + "/")
         if kind == "each":
-            return Each(field=field, rules=rules, **where)
+            least = self.number(self.text(given["least"].node) or "", item.line, "least") if "least" in given else 0
+            if least:
+                self.spec.needed.add(item.line)
+            return Each(field=field, rules=rules, least=least, **where)
         return Group(field=field, rules=rules, when=when, **where)
 
     def short(self, node: Text, cls: type, where: dict[str, Any]) -> Rule | None:
@@ -569,7 +596,7 @@ class _Grammar:
         if name in ("digits", "text", "number", "arabic") and argument:
             self.report(line, f"form '{name}' takes nothing after it")
             return None
-        if name == "decimal" and not re.fullmatch(r"[0-9]", argument):
+        if name == "decimal" and not re.fullmatch(r"[0-9](?: [,.])?", argument):
             self.report(line, "form 'decimal' says how many decimal places: a digit")
             return None
         if name == "table" and argument not in self.spec.tables:

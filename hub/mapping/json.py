@@ -7,8 +7,8 @@ from typing import Any
 
 from hub.canonical.schema import loads_strict
 from hub.mapping.errors import Bad
-from hub.mapping.model import Always, Each, Group, Pair, Report, Rule, Spec, rules_for
-from hub.mapping.source import Lines, Ours, Source, Theirs, by_identity, counted, refuse_condition
+from hub.mapping.model import Always, Blank, Each, Group, Pair, Report, Rule, Spec, rules_for
+from hub.mapping.source import Lines, Ours, Source, Theirs, by_identity, counted, enough, refuse_condition
 
 SIZE_LIMIT = 20_000_000
 
@@ -113,7 +113,7 @@ class _Writer:
         value = ours.value(rule.field)
         if isinstance(rule, Each):
             self.source.numbers[function] = rule, by_identity(attrgetter(str(rule.field)))
-            return f"[{function}(i) for i in {value}]", True
+            return f"[{function}(i) for i in {enough(self.source, rule, value)}]", True
         made = f"{function}(x)"
         if allowed := ours.allows(rule):
             made = f"{made} if {allowed} else {self.source.bind(refuse_condition(rule))}(x)"
@@ -146,6 +146,9 @@ class _Reader:
     def object(
         self, theirs: Theirs, node: Node, holder: str, way: tuple[str, ...], first: set[tuple[str, ...]]
     ) -> None:
+        if self.source.spec.unknown != "ignore" and node.members:
+            look = self.source.bind(_strangers(self.source.spec, frozenset(node.members)))
+            theirs.prelude.append((f"{look}({holder})", node.first()))
         for key, member in node.members.items():
             required = f"{holder}[{key!r}]"
             if isinstance(member, Node):
@@ -157,10 +160,13 @@ class _Reader:
                 theirs.pair(member, required, f"(x := {holder}.get({key!r})) {empty}")
             elif isinstance(member, Always):
                 theirs.always(member, required, self.codes)
+            elif isinstance(member, Blank):
+                continue
             elif isinstance(member, Each):
                 function = self.part(member)
                 self.source.numbers[function] = member, by_identity(_Way((*way, key)))
-                items = f"[{function}(i, o) for i in {self.source.bind(_list)}({holder}.get({key!r}))]"
+                given = enough(self.source, member, f"{self.source.bind(_list)}({holder}.get({key!r}))")
+                items = f"[{function}(i, o) for i in {given}]"
                 theirs.part(member, items, first=member.field.names in first)
             else:
                 assert isinstance(member, Group)
@@ -176,6 +182,18 @@ class _Reader:
         assert rule.field.shape.part is not None
         self.scope(function, rule.field.shape.part, rule.rules)
         return function
+
+
+def _strangers(spec: Spec, known: frozenset[str]) -> Any:
+    """Looks for members that the map does not know, and refuses or notices them."""
+
+    def look(members: dict[str, Any]) -> None:
+        for name in members.keys() - known:
+            if spec.unknown == "refuse":
+                raise Bad("map_unknown", "stands beside something that the map does not know")
+            spec.notice(name)
+
+    return look
 
 
 class _Way:

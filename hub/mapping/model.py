@@ -18,7 +18,7 @@ log = logging.getLogger(__name__)
 _NOTICED = 100
 _PLAIN_NAME = re.compile(r"[^\W\d][\w .:/@-]{0,79}")
 
-Format = Literal["xml", "json", "fixed", "csv", "edifact", "mt940", "mt942"]
+Format = Literal["xml", "json", "fixed", "csv", "edifact", "mt940", "mt942", "delimited"]
 Direction = Literal["write", "read"]
 Unknown = Literal["refuse", "ignore", "warn"]
 #: What a count or a sum is of: the list, and the summed field or None for a count.
@@ -57,6 +57,16 @@ class Form:
 
     def __str__(self) -> str:
         return f"{self.name} {self.argument}{' past' if self.past else ''}".strip()
+
+    @property
+    def places(self) -> int:
+        """Of ``decimal N``: how many."""
+        return int(self.argument[0])
+
+    @property
+    def point(self) -> str:
+        """Of ``decimal N ,``: the sign between whole and decimals, '' where none is said."""
+        return self.argument[2:]
 
 
 @dataclass(frozen=True, slots=True)
@@ -115,6 +125,11 @@ class Todo(Rule):
 
 
 @dataclass(slots=True, kw_only=True)
+class Blank(Rule):
+    """A place that is known and nothing to us: passed over when read, and nothing is written to it."""
+
+
+@dataclass(slots=True, kw_only=True)
 class Pair(Rule):
     field: Field
     #: Other places where it may stand when read.
@@ -156,6 +171,10 @@ class Group(Rule):
 class Each(Rule):
     field: Field
     rules: list[Rule]
+    #: Whether what holds the items may itself stand many times: read, they are taken together; written, it stands once.
+    gathered: bool = False
+    #: So many there must be.
+    least: int = 0
 
 
 @dataclass(slots=True, kw_only=True)
@@ -258,6 +277,11 @@ class Spec:
             self.noticed[name] = 1
             log.warning("%s: the partner sent %s, which the map does not know", self.shown, name)
 
+    @property
+    def cells(self) -> Format:
+        """The format as far as single values go: what only machines write has none of a spreadsheet's perils."""
+        return self.format if self.heading else "delimited"
+
     def tag(self, name: str) -> str:
         """An element's *name* as lxml writes it."""
         prefix, _, local = name.rpartition(":")
@@ -272,7 +296,11 @@ class Spec:
 def rules_for(rules: list[Rule], direction: Direction) -> list[Rule]:
     """The rules of one scope that take part in one direction."""
     other = "read" if direction == "write" else "write"
-    return [rule for rule in rules if not (isinstance(rule, Pair) and rule.only == other)]
+    return [
+        rule
+        for rule in rules
+        if not (isinstance(rule, Pair) and rule.only == other) and not (isinstance(rule, Blank) and other == "read")
+    ]
 
 
 def decided(rules: list[Rule]) -> list[Rule]:

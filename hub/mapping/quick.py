@@ -88,11 +88,11 @@ def _decimal(
     bind: Callable[[Any], str], shape: Shape, form: Form | None, format: Format, width: int | None
 ) -> tuple[str | None, str]:
     places, whole = shape.places or 0, (shape.digits or 28) - (shape.places or 0)
-    if not places or whole < 1 or (form is not None and " " in form.argument):
+    if not places or whole < 1 or (form is not None and form.name == "decimal" and form.point):
         return None, ""
     made = bind(Decimal)
     if form is not None and form.name == "decimal" and format == "fixed":
-        if int(form.argument) != places or (width or 0) > (shape.digits or 0):
+        if form.places != places or (width or 0) > (shape.digits or 0):
             return None, ""
         test = f"{{x}}.isdigit() and x.isascii() and len(x) > {places}"
         return test, f"{made}(f'{{x[:-{places}]}}.{{x[-{places}:]}}')"

@@ -44,7 +44,7 @@ class Source:
             key = direction, form.argument
             if key not in self._codes:
                 table = self.spec.tables[form.argument]
-                sides = code_sides(table, self.spec.format, escape)
+                sides = code_sides(table, self.spec.cells, escape)
                 self._codes[key] = self.bind(sides[0] if direction == "write" else sides[1])
             return self._codes[key]
 
@@ -150,14 +150,14 @@ class Ours:
         return f"{start}{wrap(second(x))} if ({x} := {spare}) is not None else {empty}"
 
     def _writer(self, pair: Pair, shape: Shape, form: Form | None) -> forms.Wrap:
-        return forms.writer(self.source.bind, shape, form, self.source.spec.format, pair.width, self.codes)
+        return forms.writer(self.source.bind, shape, form, self.source.spec.cells, pair.width, self.codes)
 
     def always(self, rule: Always) -> tuple[str, bool]:
         """The expression of ``= …`` and whether it is text (in JSON a count stays a number)."""
         if rule.text is not None:
             return repr(rule.text), True
         value, shape = total(self.source, rule, lambda each: self.value(each))
-        write = forms.writer(self.source.bind, shape, rule.form, self.source.spec.format, rule.width, self.codes)
+        write = forms.writer(self.source.bind, shape, rule.form, self.source.spec.cells, rule.width, self.codes)
         return write(value), False
 
     def allows(self, group: Group) -> str:
@@ -172,6 +172,20 @@ def condition(source: Source, group: Group, value: Callable[[Field], str]) -> st
     if group.when.value is None:
         return f"{name} is {'not ' if group.when.negated else ''}None"
     return f"{name} {'!=' if group.when.negated else '=='} {source.bind(group.when.value)}"
+
+
+def enough(source: Source, rule: Each, items: str) -> str:
+    """The source of *items*, refused where there are fewer than the rule wants."""
+    if not rule.least:
+        return items
+
+    def count(found: Any) -> Any:
+        found = list(found)
+        if len(found) < rule.least:
+            raise Bad("required", f"is there {len(found)} times, {rule.least} are wanted at least")
+        return found
+
+    return f"{source.bind(count)}({items})"
 
 
 def refuse_condition(group: Group) -> Callable[[Any], str]:
@@ -239,7 +253,7 @@ class Theirs:
     def pair(self, pair: Pair, required: str, absent: str) -> None:
         """*required* is the raw expression; *absent* binds it to ``x`` and is true where nothing stands there."""
         read = forms.reader(
-            self.source.bind, pair.field.shape, pair.form, self.source.spec.format, pair.width, self.codes
+            self.source.bind, pair.field.shape, pair.form, self.source.spec.cells, pair.width, self.codes
         )
         default = "None" if pair.default is MISSING else self.source.bind(pair.default)
         tolerant = f"{default} if {absent} else {read('x')}"
@@ -261,7 +275,7 @@ class Theirs:
             self.after.append((f"{bind(same)}({raw}, {rule.text!r})", rule))
             return
         value, shape = total(self.source, rule, _list_name)
-        read = forms.reader(bind, shape, rule.form, self.source.spec.format, rule.width, codes)
+        read = forms.reader(bind, shape, rule.form, self.source.spec.cells, rule.width, codes)
         self.after.append((f"{bind(agree)}({read(raw)}, {value})", rule))
 
     def check(self, group: Group) -> None:

@@ -24,6 +24,12 @@ def places_text(places: int) -> Callable[[Decimal], str]:
     return write
 
 
+def pointed_text(places: int, point: str) -> Callable[[Decimal], str]:
+    """With *point* before the decimals, whatever the country, and nothing between thousands."""
+    plain = places_text(places)
+    return lambda value: plain(value).replace(".", point)
+
+
 def implied_text(places: int, width: int) -> Callable[[Decimal], str]:
     def write(value: Decimal) -> str:
         moved = value.scaleb(places)
@@ -139,6 +145,25 @@ def decimal(shape: Shape) -> Callable[[str], Decimal]:
             raise Bad("invalid_value", f"{{}} is no decimal of {whole} digits and {places} places", text)
         value = Decimal(text)
         return value if places and text[-places - 1 : -places] == "." else value.quantize(step)
+
+    return read
+
+
+def pointed(shape: Shape, point: str) -> Callable[[str], Decimal]:
+    """A decimal with *point* before its decimals, and blanks, an apostrophe or the other sign between thousands."""
+    group = "[ '’\u00a0\u202f" + (",]" if point == "." else ".]")
+    matches = re.compile(
+        rf"([+-]?)([0-9]+|[0-9]{{1,3}}(?:{group}[0-9]{{3}})+)(?:{re.escape(point)}([0-9]+))?(-?)"
+    ).fullmatch
+    plain = decimal(shape)
+
+    def read(text: str) -> Decimal:
+        match = matches(text.strip())
+        if match is None or (match[1] and match[4]):
+            raise Bad("invalid_value", f"{{}} is no decimal with '{point}' before its decimals", text)
+        sign = "-" if "-" in (match[1], match[4]) else ""
+        whole = "".join(filter(str.isdigit, match[2]))
+        return plain(f"{sign}{whole}.{match[3]}" if match[3] else sign + whole)
 
     return read
 

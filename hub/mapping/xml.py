@@ -7,8 +7,8 @@ from operator import attrgetter
 from typing import Any
 
 from hub.mapping.errors import Bad
-from hub.mapping.model import Always, Each, Group, Pair, Report, Rule, Spec, rules_for
-from hub.mapping.source import Lines, Ours, Source, Theirs, by_identity, counted, refuse_condition
+from hub.mapping.model import Always, Blank, Each, Group, Pair, Report, Rule, Spec, rules_for
+from hub.mapping.source import Lines, Ours, Source, Theirs, by_identity, counted, enough, refuse_condition
 from hub.mapping.xsd import Declared
 
 
@@ -203,6 +203,9 @@ class _Writer:
         start, attributes = self.attributes(element, ours)
         pair = element.text
         if isinstance(pair, Pair) and pair.may_be_empty:
+            beside = [rule for _, rule in element.attributes if isinstance(rule, Pair)]
+            if beside:
+                return self.beside(element, pair, ours, all(rule.may_be_empty for rule in beside))
             values = "".join(lines[0][0] for lines in attributes)
             template = f"<{name}{start}>%s</{name}>"
             text = ours.written(pair, "''", lambda v: f"{template!r} % ({values}{self.safe(pair, v)},)")
@@ -220,13 +223,26 @@ class _Writer:
         wrap.append((")),", None))
         return "%s", [wrap], False
 
+    def beside(self, element: Element, pair: Pair, ours: Ours, spare: bool) -> Piece:
+        """An element whose text may be empty while an attribute of it is not; left out where both are, if *spare*."""
+        name = element.name
+        start, attributes = self.attributes(element, ours)
+        text = ours.written(pair, "''", lambda v: self.safe(pair, v))
+        if not spare:
+            return f"<{name}{start}>%s</{name}>", [*attributes, [(text + ",", pair)]], True
+        wrap: Lines = [(f"{self.source.bind(_wrapped)}({'<' + name!r}, {f'</{name}>'!r}, {start!r} % (", None)]
+        wrap += [(" " + text, rule) for argument in attributes for text, rule in argument]
+        wrap.append((f"), {text}),", pair))
+        return "%s", [wrap], False
+
     def nested(self, element: Element, rule: Group | Each, ours: Ours, declared: Declared | None) -> Piece:
         function = self.source.new("w")
         self.scope(function, element.name, rule.rules, declared)
         value = ours.value(rule.field)
         if isinstance(rule, Each):
             self.source.numbers[function] = rule, by_identity(attrgetter(str(rule.field)))
-            return "%s", [[(f"''.join([{function}(i) for i in {value}]),", rule)]], False
+            items = enough(self.source, rule, value)
+            return "%s", [[(f"''.join([{function}(i) for i in {items}]),", rule)]], False
         made = f"{function}(x)"
         if allowed := ours.allows(rule):
             made = f"{made} if {allowed} else {self.source.bind(refuse_condition(rule))}(x)"
@@ -275,17 +291,21 @@ class _Reader:
     def places(self, theirs: Theirs, rules: list[Rule], holder: str) -> None:
         reading = rules_for(rules, "read")
         several = [rule for rule in reading if isinstance(rule, Pair) and rule.others]
-        root = tree([rule for rule in reading if rule not in several])
+        gathered = [rule for rule in reading if isinstance(rule, Each) and rule.gathered]
+        root = tree([rule for rule in reading if rule not in several and rule not in gathered])
+        # These are found by going all the ways that they may have; beside the others they are only known.
         for rule in several:
-            # Beside the others only for what is known; found by going all the ways that it may have.
             find = self.source.bind(_Finder(self.spec, rule))
             theirs.pair(rule, f"{find}({holder})", f"(x := {find}({holder})) is None")
+        for each in gathered:
+            way = [self.spec.tag(step) for step in each.place.split("/")]
+            self.each(theirs, each, f"{self.source.bind(_gatherer(way))}({holder})", counted(rules))
         if root.text is not None:
             self.leaf(theirs, root.text, f"{holder}.text", f"(x := {holder}.text) is None")
         for name, own in root.attributes:
             name = self.spec.attribute(name)
             self.leaf(theirs, own, f"{holder}.attrib[{name!r}]", f"(x := {holder}.get({name!r})) is None")
-        ways = [way for rule in several for way in (rule.place, *rule.others)]
+        ways = [way for rule in several for way in (rule.place, *rule.others)] + [each.place for each in gathered]
         self.level(theirs, root, holder, counted(rules), ways)
 
     def level(
@@ -330,7 +350,7 @@ class _Reader:
         elements = frozenset(tags) | {self.spec.tag(way.split("/")[0]) for way in ways if way[0] not in ".@"}
         attributes = frozenset(self.spec.attribute(name) for name, _ in element.attributes)
         attributes |= {self.spec.attribute(way[1:]) for way in ways if way[0] == "@"}
-        leaves = frozenset(tag for tag, child in tags.items() if child.bare)
+        leaves = frozenset(tag for tag, child in tags.items() if child.bare and not isinstance(child.text, Blank))
         rule = next(iter(element.rules()), None)
         look = self.source.bind(_Strangers(self.spec, elements, attributes, leaves))
         theirs.prelude.append((f"{look}({holder})", rule))
@@ -346,6 +366,7 @@ class _Reader:
         assert rule.field.shape.part is not None
         self.scope(function, rule.field.shape.part, rule.rules)
         self.source.numbers[function] = rule, _sibling
+        items = enough(self.source, rule, items)
         theirs.part(rule, f"[{function}(i, o) for i in {items}]", first=rule.field.names in first)
 
     def group(self, theirs: Theirs, rule: Group, required: str, absent: str) -> None:
@@ -415,6 +436,16 @@ class _Finder:
         return None
 
 
+def _gatherer(way: list[str]) -> Any:
+    def gather(element: Any) -> Any:
+        found = () if element is None else [element]
+        for tag in way:
+            found = [child for at in found for child in at.iterchildren(tag)]
+        return found
+
+    return gather
+
+
 class _Strangers:
     """Looks for elements and attributes that the map does not know, and refuses or notices them."""
 
@@ -434,7 +465,7 @@ class _Strangers:
                 strange += [inner.tag for inner in child]
         for name in strange:
             if self.spec.unknown == "refuse":
-                raise Bad("map_unknown", "holds, or stands beside, something that the map does not know")
+                raise Bad("map_unknown", "stands beside something that the map does not know")
             self.spec.notice(re.sub(r"\{[^}]*\}", "", name))
 
 

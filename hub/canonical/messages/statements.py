@@ -42,7 +42,9 @@ class Remittance:
 
 @canonical
 class CreditorReference:
-    reference: str = text(35, path="statement.remittance")
+    """One structured block; not every one has a reference."""
+
+    reference: str | None = text(35, path="statement.remittance", default=None)
 
 
 @canonical
