@@ -1,12 +1,12 @@
 """A new adapter out of a contract: everything that can be known from it, and ``todo`` where only a person can know."""
 
 import hashlib
+import json
 import re
 import shutil
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 from hub.canonical.errors import HubError
 from hub.canonical.events import EVENTS
@@ -60,6 +60,20 @@ class _Twin:
     reply: str | None
 
 
+@dataclass(slots=True)
+class _Drawn:
+    """What was drafted of one operation."""
+
+    offered: Offered
+    twin: _Twin | None
+    drafts: dict[str, drafts.Draft]
+
+    @property
+    def message(self) -> str | None:
+        """The message of its request."""
+        return self.drafts["request"].message if "request" in self.drafts else None
+
+
 def scaffold(
     settings: Settings,
     id: str,
@@ -86,34 +100,23 @@ def scaffold(
     offered = [one for one in drafts.operations(contract) if not operations or one.name in operations]
     if not offered:
         raise Refused(f"operation {', '.join(operations) or ''}".strip(), "the contract offers none")
-    twins = _twins(settings)
+    drawn, refused = _drawn(contract, offered, messages or {}, _twins(settings))
     folder.mkdir(parents=True, exist_ok=True)
     written = [Scaffolded(path, "contract", 0) for path in _copied(contract, folder)]
-    drawn: dict[str, dict[str, Any]] = {}
-    for one in offered:
-        name = _name(one.name)
+    for name, one in drawn.items():
         there = home / "mappings" / id / name
-        drawn[name] = {"offered": one, "twin": None, "messages": {}, "text": ""}
-        for part in one.parts:
-            ours = (messages or {}).get(one.name if part == "request" else f"{one.name}/reply")
-            if part == "reply" and ours is None and drawn[name]["twin"]:
-                ours = drawn[name]["twin"].reply
-            made = drafts.draft(contract, one.name, part=part, message=ours)
-            if part == "request":
-                drawn[name] |= {"twin": twins.get(made.message), "text": made.text}
-            there.mkdir(parents=True, exist_ok=True)
+        there.mkdir(parents=True, exist_ok=True)
+        for part, made in one.drafts.items():
             for file, data in made.schemas.items():
                 if not (folder / file).exists():
                     (folder / file).parent.mkdir(parents=True, exist_ok=True)
                     (folder / file).write_bytes(data)
                     written.append(Scaffolded(folder / file, "schema", 0))
-            path = there / f"{part}.v1.yaml"
-            path.write_text(made.text, "utf-8")
-            written.append(Scaffolded(path, "map", made.todos))
-            drawn[name]["messages"][part] = made.message
-        written += _put_samples(one, contract, samples, there)
+            (there / f"{part}.v1.yaml").write_text(made.text, "utf-8")
+            written.append(Scaffolded(there / f"{part}.v1.yaml", "map", made.todos))
+        written += _put_samples(one.offered, contract, samples, there)
     written.append(_pin(folder))
-    manifest = _manifest(id, contract, drawn)
+    manifest = _manifest(id, contract, drawn, refused)
     for path, text in (
         (folder / "adapter.yaml", manifest),
         (folder / FILE, _quality()),
@@ -124,6 +127,33 @@ def scaffold(
         path.write_text(text, "utf-8")
         written.append(Scaffolded(path, path.name, len(re.findall(r"\btodo\b", text, re.IGNORECASE))))
     return written
+
+
+def _drawn(
+    contract: Path, offered: Sequence[Offered], messages: Mapping[str, str], twins: Mapping[str, _Twin]
+) -> tuple[dict[str, _Drawn], list[str]]:
+    """What can be drafted of each operation, by its name, and why some cannot.  Raises Refused where none can."""
+    found: dict[str, _Drawn] = {}
+    refused: list[Refused] = []
+    for one in offered:
+        if _name(one.name) in found:  # the same at another port
+            continue
+        drawn = _Drawn(one, None, {})
+        try:
+            for part in one.parts:
+                ours = messages.get(one.name if part == "request" else f"{one.name}/reply")
+                if part == "reply" and ours is None and drawn.twin is not None:
+                    ours = drawn.twin.reply
+                drawn.drafts[part] = drafts.draft(contract, one.name, part=part, message=ours)
+                if part == "request":
+                    drawn.twin = twins.get(drawn.drafts[part].message)
+        except Refused as why:
+            refused.append(why)
+            continue
+        found[_name(one.name)] = drawn
+    if not found:
+        raise refused[0]
+    return found, [str(why) for why in refused]
 
 
 def _name(operation: str) -> str:
@@ -212,14 +242,16 @@ def _pin(folder: Path) -> Scaffolded:
 # ---------------------------------------------------------------------------------------------- what is written
 
 
-def _manifest(id: str, contract: Path, drawn: Mapping[str, Mapping[str, Any]]) -> str:
-    channels = [one["offered"].channel for one in drawn.values()]
+def _manifest(id: str, contract: Path, drawn: Mapping[str, _Drawn], refused: Sequence[str]) -> str:
+    channels = [one.offered.channel for one in drawn.values()]
     channel = max(set(channels), key=channels.count)
-    purposes = {one["twin"].purpose for one in drawn.values() if one["twin"]}
+    twins = [one.twin for one in drawn.values() if one.twin is not None]
+    purposes = {twin.purpose for twin in twins}
     purpose = purposes.pop() if len(purposes) == 1 else "todo"
     lines = [
         f"# Drafted from {contract.name}.  `hub adapter check {id}` says what is still to do;",
         "# docs/manifests.md has the grammar.",
+        *(f"# Left out: {why}" for why in refused),
         f"adapter: {id}",
         "name: {en: todo, ar: todo}",
         f"channel: {channel}",
@@ -230,26 +262,18 @@ def _manifest(id: str, contract: Path, drawn: Mapping[str, Mapping[str, Any]]) -
         "operations:",
     ]
     suffix = ".xml" if contract.suffix.lower() == ".xsd" else contract.suffix.lower()
-    by_message = {one["messages"].get("request"): name for name, one in drawn.items()}
-    enquiries = {
-        _enquiry(one["twin"], by_message) for one in drawn.values() if one["twin"] and one["twin"].operation.enquiry
-    }
+    asks = next((name for name, one in drawn.items() if one.message and "enquiry" in one.message.lower()), None)
+    enquired = any(twin.operation.enquiry for twin in twins)
     for name, one in drawn.items():
         lines.append(f"  {name}:")
-        lines += [f"    {line}" for line in _operation(name, one, channel, by_message, name in enquiries, suffix)]
+        lines += [f"    {line}" for line in _operation(name, one, channel, asks if enquired else None, suffix)]
     return "\n".join(lines) + "\n"
 
 
-def _enquiry(twin: _Twin, by_message: Mapping[str | None, str]) -> str | None:
-    """The operation here that carries what *twin*'s enquiry carries, where there is one."""
-    return next((name for message, name in by_message.items() if message and "enquiry" in message.lower()), None)
-
-
-def _operation(
-    name: str, one: Mapping[str, Any], channel: str, by_message: Mapping[str | None, str], enquiry: bool, suffix: str
-) -> Iterator[str]:
-    offered: Offered = one["offered"]
-    twin: Operation | None = one["twin"].operation if one["twin"] else None
+def _operation(name: str, one: _Drawn, channel: str, asks: str | None, suffix: str) -> Iterator[str]:
+    """The lines of one operation; *asks* is the one that enquires what became of another."""
+    offered, enquiry = one.offered, name == asks
+    twin: Operation | None = one.twin.operation if one.twin else None
     if offered.channel != channel:
         yield f"channel: {offered.channel}"
     if twin is not None:
@@ -264,23 +288,22 @@ def _operation(
         if twin.when:
             yield f"when: {twin.when}"
             yield f"per: {twin.per}"
-        if twin.batch and offered.channel == "files":
+        if twin.batch:
             by = f"by: {twin.batch.by}, " if twin.batch.by else ""
             yield f"batch: {{{by}max: {twin.batch.max}, within: {twin.batch.within:g}s}}"
         if twin.to:
             yield f"to: {twin.to}"
-        yield "repeat: safe" if twin.repeat != "keyed" or not twin.keyed else f"repeat: {{keyed: {twin.keyed}}}"
-        asks = _enquiry(one["twin"], by_message) if twin.enquiry else None
-        if asks and asks != name:
+        yield f"repeat: {{keyed: {twin.keyed}}}" if twin.keyed else f"repeat: {twin.repeat}"
+        if twin.enquiry and asks:
             yield f"enquiry: {asks}"
     if offered.channel == "files":
         yield f'files: {{name: "{name.upper()}-{{partner}}-{{sequence:06}}{suffix}"}}    # todo: the partner\'s names'
     else:
         wire = dict(offered.wire) | ({"signed": "hmac"} if offered.channel == "rest" else {})
-        yield f"{offered.channel}: {{{', '.join(f'{key}: {value}' for key, value in wire.items())}}}"
+        yield f"{offered.channel}: {{{', '.join(f'{key}: {_quoted(value)}' for key, value in wire.items())}}}"
     yield from _meaning(twin)
     if not enquiry and (twin is None or twin.direction == "out"):
-        place = _place(one["text"], twin.keyed or "key" if twin else "key")
+        place = _place(one.drafts["request"].text, twin.keyed or "key" if twin else "key")
         yield f"effect: {{key: {place}, of: {place}}}    # in the raw bytes: our key, and what may be done once only"
         made = twin.simulate if twin else None
         outcomes = ", ".join(f"{k}: {v}" for k, v in (made.outcomes if made else {}).items()) or "todo: 100"
@@ -307,6 +330,11 @@ def _meaning(twin: Operation | None) -> Iterator[str]:
         yield "gives: {" + ", ".join(f"{outcome}: {event}" for outcome, event in twin.gives.items()) + "}"
     if twin.answer:
         yield f"answer: {twin.answer}"
+
+
+def _quoted(value: str) -> str:
+    """*value* as YAML takes it within braces."""
+    return value if re.fullmatch(r"[\w./-]+", value) else json.dumps(value, ensure_ascii=False)
 
 
 def _place(text: str, field: str) -> str:

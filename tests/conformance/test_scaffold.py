@@ -1,4 +1,4 @@
-"""A scaffold: what is known is filled in, what is not says so, the hub is left in peace, and the tests fail until then."""
+"""A scaffold: what is known is filled in, what is not says so, and the hub is left in peace until then."""
 
 import shutil
 import subprocess
@@ -67,6 +67,16 @@ def test_every_kind_of_contract_gives_an_adapter_that_says_what_it_lacks(home, w
     broken = {verdict.rule.name for verdict in report.verdicts if verdict.state == "broken"}
     assert {"maps", "examples", "released"} <= broken
     assert {"contract", "pinned"} & broken == set() or "manifest" in broken
+
+
+def test_what_cannot_be_drafted_is_left_out_and_named(home, whole):
+    scaffold(whole, "family/fresh", PARCELS)
+    text = (home / "adapters/family/fresh/adapter.yaml").read_text("utf-8")
+    assert "# Left out: " in text and "operation 'Weigh'" in text
+    assert set(yaml.safe_load(text)["operations"]) == {"track"}
+    with pytest.raises(Refused, match="Weigh"):
+        scaffold(whole, "family/other", PARCELS, operations=["Weigh"])
+    assert not (home / "adapters/family/other").exists()
 
 
 def test_its_tests_fail_until_it_is_done(home, whole):
