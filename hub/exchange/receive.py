@@ -177,7 +177,7 @@ class Receiver:
     def message(self, partner: Partner, operation: Operation, body: bytes, once: Once | None = None) -> Receipt:
         """A message that a partner calls us with."""
         try:
-            message = self._register.map(operation.adapter, operation.name, "request").read(body)
+            message = self._register.map(operation.adapter, operation.name, "request").read(body, counts=partner.counts)
         except HubError as error:
             return self._unreadable(partner, operation, body, error, None)
         answer = MESSAGES[operation.answer] if operation.answer else None
@@ -205,7 +205,7 @@ class Receiver:
         """A file that a partner left for us.  Its lines are taken in chunks; a file whose taking was cut off goes on
         where it stopped."""
         try:
-            message = self._register.map(operation.adapter, operation.name, "request").read(body)
+            message = self._register.map(operation.adapter, operation.name, "request").read(body, counts=partner.counts)
         except HubError as error:
             return self._unreadable(partner, operation, body, error, name)
         number = getattr(message, operation.sequence) if operation.sequence else None

@@ -51,8 +51,9 @@ class Partner:
     """A counterparty.  Addresses and secrets are names (``${NAME}``) until the target or the secret is asked for.
 
     One that is not ``enabled`` is known and checked, and nothing is sent to it or collected from it.  In ``mode`` test
-    everything is done, and sent to the partner's simulated address: the real one is not touched.  ``added`` tells that
-    no file has the partner.
+    everything is done, and sent to the partner's simulated address: the real one is not touched.  ``counts``
+    (``strict``, ``warn``) says what becomes of counts and sums in its files that are not true, where it is not what the
+    map says.  ``added`` tells that no file has the partner.
     """
 
     id: str
@@ -72,6 +73,7 @@ class Partner:
     path: str
     line: int
     _settings: Settings = field(repr=False)
+    counts: str | None = None
     enabled: bool = True
     mode: Mode = "live"
     added: bool = False
@@ -246,6 +248,7 @@ class _Row(Strict):
     zone = text(required=True, pattern=NAME)
     contact = fields.Nested(_Contact, required=True)
     limits = fields.Nested(_Limits)
+    counts = text(one_of=("strict", "warn"))
     agent = fields.Nested(_Agent)
     enabled = fields.Boolean()
     mode = text(one_of=("live", "test"))
@@ -296,6 +299,7 @@ def rows(
             signed_with=data.get("secret"),
             ca=data.get("ca"),
             cert=data.get("cert"),
+            counts=data.get("counts"),
             path=document.path,
             line=document.lines[(index,)],
             _settings=settings,

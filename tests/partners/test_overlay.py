@@ -45,6 +45,13 @@ def test_a_new_embassy_is_one_line(register):
     assert "mission_lilliput" not in register.partners
 
 
+def test_whose_counts_are_not_true_is_said_of_the_partner(register):
+    assert register.partners["mission_cairo"].counts is None
+    after = register.overlaid([made(register, counts="warn")])
+    assert after.partners["mission_lilliput"].counts == "warn"
+    assert "'counts' cannot be 'never'" in refused(register, made(register, counts="never"))[0]
+
+
 def test_a_line_is_checked_as_a_row_of_a_file_is(register):
     assert refused(register, made(register, serves="mission=CAI")) == [
         "embassies.csv:7: mission_lilliput: serves mission 'CAI', which mission_cairo serves already"
