@@ -56,7 +56,7 @@ def examine(path: Path | None, env: Mapping[str, str] = os.environ) -> list[Find
         found = settings.load(path, env)
     except ConfigError as wrong:
         return [*findings, _of(wrong, "settings")]
-    findings += _settings_file(path or found.home / "hub.toml")
+    findings += _settings_file(settings.file_named(path, env) or found.home / "hub.toml")
     for check in (_disk, _keys, _store, _clock, _rules, _port):
         findings += check(found)
     try:
@@ -151,11 +151,11 @@ def _keys(found: Settings) -> Iterator[Finding]:
     except HubError as wrong:
         yield _of(wrong, "keys")
     else:
-        yield Finding("ok", "keys", f"{len(keys.sealing)} sealing keys, number {keys.current} in use; mode 0600.")
+        yield Finding("ok", "keys", f"Sealing keys: {len(keys.sealing)}, number {keys.current} in use; mode 0600.")
 
 
 def _store(found: Settings) -> Iterator[Finding]:
-    path = Path(found.database_url.removeprefix("sqlite:///"))
+    path = found.var / "hub.db"
     if not path.exists():
         yield Finding("ok", "store", "No database yet: it is made when the hub first starts.")
         return
@@ -220,7 +220,8 @@ def _port(found: Settings) -> Iterator[Finding]:
         probe.settimeout(1)
         taken = probe.connect_ex((found.host, found.port)) == 0
     where = f"{found.host}:{found.port}"
-    yield Finding("ok", "web", f"{where} answers: a hub is running there." if taken else f"{where} is free.")
+    said = f"{where} answers: a hub at work, or something else that has its port." if taken else f"{where} is free."
+    yield Finding("ok", "web", said)
 
 
 def _register(register: Register) -> Iterator[Finding]:
@@ -256,7 +257,7 @@ def _api_keys(found: Settings, register: Register) -> Iterator[Finding]:
         todo = "Take the key out of [api_keys], or add the partner's row."
         yield Finding("warning", "api keys", f"A key is held by '{name}', who is no partner.", todo)
     if holders:
-        yield Finding("ok", "api keys", f"{len(found.api_keys)} keys of {len(holders)} holders, kept as SHA-256 only.")
+        yield Finding("ok", "api keys", f"Keys: {len(found.api_keys)}, holders: {len(holders)}; kept as SHA-256 only.")
     else:
         todo = "Add the SHA-256 of a key to [api_keys] for each agent and company: see README, Connect."
         yield Finding("warning", "api keys", "Nobody has an API key: only partners with a secret can call.", todo)

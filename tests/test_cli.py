@@ -229,6 +229,14 @@ def test_keys_are_made_once_and_for_their_owner_only(tmp_path):
     assert file.read_bytes() == before
 
 
+def test_a_file_that_cannot_be_written_is_named_without_a_trace(tmp_path):
+    blocked = tmp_path / "plain file" / "promises.json"
+    blocked.parent.write_text("")
+    command = [sys.executable, "-m", "hub.cli", "promises", "--json", blocked]
+    done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True)
+    assert (done.returncode, done.stderr) == (1, f"{blocked}: Not a directory\n")
+
+
 def doctor(installation, code=0):
     found = json.loads(run("doctor", "--settings", installation, "--json", "-", code=code))
     for finding in found:

@@ -20,8 +20,8 @@ _LEVELS = {"ok": "green", "warning": "yellow", "error": "red"}
 
 def settings_option(command: F) -> F:
     return click.option(
-        "--settings", "settings_file", type=FILE, envvar="HUB_SETTINGS", metavar="FILE",
-        help="Settings file instead of hub.toml in the home folder.",
+        "--settings", "settings_file", type=FILE, metavar="FILE",
+        help="Settings file instead of hub.toml in the home folder; HUB_SETTINGS names one too.",
     )(command)  # fmt: skip
 
 
