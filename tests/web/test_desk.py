@@ -171,6 +171,9 @@ def test_lists_hold_ones_own_only(as_, group):
     filed(as_, group)
     assert len(as_("agent_idn_1").get("/v1/requests").json["requests"]) == 2
     assert len(as_("company_1").get("/v1/requests?state=SUBMITTED").json["requests"]) == 2
+    wrong = as_("company_1").get("/v1/requests?state=SUBMITED")
+    assert (wrong.status_code, wrong.json["code"]) == (422, "invalid_code")
+    assert wrong.json["title"].startswith("state ")
     assert as_("agent_idn_2").get("/v1/requests").json == {"requests": [], "next": None}
     assert as_("company_2").get("/v1/requests?agent=agent_idn_1").json["requests"] == []
     assert len(as_("operator").get("/v1/requests").json["requests"]) == 2
@@ -278,3 +281,8 @@ def test_a_key_whose_holder_left_the_register_opens_nothing(settings, engine, tm
     engine.settings = dataclasses.replace(settings, api_keys={api_keys.digest("k" * 40): "agent_gone"})
     answer = create_app(engine).test_client().get("/v1/requests", headers={"Authorization": "Bearer " + "k" * 40})
     assert answer.status_code == 401
+
+
+def test_arabic_is_sent_as_arabic(as_):
+    answer = as_("agent_idn_1").get("/v1/groups/none")
+    assert answer.json["title_ar"].encode() in answer.data
