@@ -25,6 +25,7 @@ log = structlog.get_logger(__name__)
 
 BACKOFF = (0.25, 30.0)  # seconds: first and longest ceiling of the full-jitter wait
 GIVE_UP = 72 * 3600.0  # seconds after which what could never be delivered becomes a dead letter
+LONGEST_WAIT = 3600.0  # seconds for which a partner may put us off at a time; it may mean years and not know it
 HELD = 60.0  # seconds between looks at what waits for a person to mend a setting
 _SECOND = 1_000_000
 
@@ -129,9 +130,7 @@ class Delivery:
                 if subject["state"] != "open":
                     continue
                 if line.outcome == "in_progress":
-                    self._enquire(
-                        tx, work.partner, subject, at, at.wall + int(backoff(asked["attempts"] + 1) * _SECOND)
-                    )
+                    self._ask_later(tx, work.partner, subject, at)
                     continue
                 if line.outcome == "not_known":
                     self._again(tx, work.partner, subject, at)
@@ -184,6 +183,15 @@ class Delivery:
         self._close(tx, self._ledger.get(tx, before), at)
         self._wake(tx, partner)
 
+    def _ask_later(self, tx: Transaction, partner: Partner, subject: Row, at: Moment) -> None:
+        """The partner is still at it: ask ever more seldom, and in the end leave it to a person."""
+        if at.wall - subject["created_at"] > GIVE_UP * _SECOND:
+            before = self._ledger.get(tx, as_uuid(subject["exchange_id"]))
+            self._ledger.move(tx, at, before, "parked", code="outcome_unknown", owner="operator")
+            return
+        wait = backoff(self._ledger.enquiries(tx, subject) + 1)
+        self._enquire(tx, partner, subject, at, at.wall + int(wait * _SECOND))
+
     def _enquire(self, tx: Transaction, partner: Partner, subject: Row, at: Moment, not_before: int) -> None:
         operation = partner.operations[subject["operation"]]
         assert operation.enquiry is not None
@@ -225,7 +233,7 @@ class Delivery:
             return
         wait = backoff(row["attempts"])
         if isinstance(failure, Throttled) and failure.retry_after is not None:
-            wait += failure.retry_after
+            wait += min(failure.retry_after, LONGEST_WAIT)
         self._ledger.move(tx, at, row, "waiting", code=failure.code, next_at=at.wall + int(wait * _SECOND))
 
     def _dead(self, tx: Transaction, row: Row, code: str, at: Moment) -> None:

@@ -276,5 +276,10 @@ class Database:
             connection.close()
 
 
+def store_at_fault(error: BaseException) -> bool:
+    """Whether a unit failed because the store could not take it, and not through anything of its own."""
+    return isinstance(error, sqlite3.OperationalError) or (isinstance(error, HubError) and error.code == "disk_full")
+
+
 def _is_full(error: BaseException) -> bool:
     return isinstance(error, sqlite3.OperationalError) and "full" in str(error)

@@ -10,7 +10,7 @@ from datetime import datetime
 from typing import Any
 from uuid import UUID
 
-from sqlalchemy import and_, bindparam, func, null, select, update
+from sqlalchemy import and_, bindparam, func, null, or_, select, update
 
 from hub.canonical.ids import new_id
 from hub.security.sealing import Sealer
@@ -61,7 +61,7 @@ _subjects_ready = Statement(
             _busy_lane.c.partner == exchange_subject.c.partner,
             _busy_lane.c.lane == exchange_subject.c.lane,
             _busy_lane.c.state == "open",
-            _busy_lane.c.exchange_id.is_not(None),
+            or_(_busy_lane.c.exchange_id.is_not(None), _busy_lane.c.id < exchange_subject.c.id),
         )
         .exists(),
     )
@@ -133,6 +133,11 @@ _enquiry_open = Statement(
         exchange_subject.c.state == "open",
     )
     .limit(1)
+)
+_enquiries_of = Statement(
+    select(func.count())
+    .select_from(exchange_subject)
+    .where(exchange_subject.c.key == bindparam("key"), exchange_subject.c.enquires == bindparam("enquires"))
 )
 _payload_insert = inserting(payload)
 _payload_get = Statement(
@@ -318,7 +323,7 @@ class Ledger:
         )  # fmt: skip
 
     def subjects_ready(self, tx: Transaction, partner: str, most: int) -> list[Row]:
-        """Subjects waiting to be frozen whose lane is free, the most urgent first."""
+        """Subjects waiting to be frozen, the first of each free lane, the most urgent first."""
         return tx.all(_subjects_ready, partner=partner, most=most)
 
     def freeze(self, tx: Transaction, rows: list[Row], exchange_id: UUID) -> None:
@@ -368,6 +373,11 @@ class Ledger:
     def enquired(self, tx: Transaction, subject: Row) -> bool:
         """Whether an enquiry about *subject* is already open."""
         return tx.one(_enquiry_open, key=subject["key"], enquires=as_uuid(subject["id"])) is not None
+
+    def enquiries(self, tx: Transaction, subject: Row) -> int:
+        """How often *subject* was asked about."""
+        row = tx.one(_enquiries_of, key=subject["key"], enquires=as_uuid(subject["id"]))
+        return 0 if row is None else int(row[0])
 
     # -- bytes -------------------------------------------------------------------------------------------------------
 
