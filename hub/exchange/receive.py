@@ -415,6 +415,18 @@ class Receiver:
     def refuse_file(self, partner: Partner, operation: Operation, code: str, body: bytes, name: str | None) -> Receipt:
         return self._database.unit(lambda tx: self._refuse_in(tx, self.now(), partner, operation, code, body, name))
 
+    def put_aside(self, partner: Partner, operation: str | None, code: str) -> None:
+        """Tell whoever must act of a file of *partner* that was not taken.  Of one that breaks us, told once."""
+
+        def unit(tx: Transaction) -> None:
+            if operation and code == "internal" and self._ledger.raised_already(tx, code, partner.id, operation, 0):
+                return
+            self._ledger.raise_incident(
+                tx, self.now(), "file", code, HubError(code).who, partner=partner.id, operation=operation, line=0,
+            )  # fmt: skip
+
+        self._database.unit(unit)
+
     def _refuse_in(
         self,
         tx: Transaction,
