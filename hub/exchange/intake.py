@@ -52,6 +52,8 @@ class Intake:
             standing = self.standing(tx, agent)
             if self._cases.group_of_agent(tx, agent.id, filing.group_no) is not None:
                 raise Refusal(_refusal([("group_exists", "group_no", {})]))
+            if len(filing.members) > filing.heads:
+                raise Refusal(_refusal([("group_full", "members", {})]))
             exchange = self._ledger.open(
                 tx, at, partner=agent.id, operation="open_group", direction="in", state="settled", body=body,
                 sha256=hashlib.sha256(body).hexdigest(), subjects=len(filing.members),

@@ -10,7 +10,7 @@ from hub.journey import voucher
 from hub.journey.graph import ENDS, NEW
 from hub.journey.programme import check_programme
 from hub.journey.results import AlreadyTrue, Conflict, Fault, Refusal, TooEarly
-from hub.journey.steps import Steps, day_of, end_of
+from hub.journey.steps import Steps, day_of, end_of, start_of
 
 # A dependant in one of these loses its place with its companion; one that holds a visa already keeps it.
 _DEPENDENT = frozenset({
@@ -21,11 +21,17 @@ _REFUNDED = frozenset({"CANCELLED", "REFERENCE_REFUSED", "REFERENCE_LAPSED", "VI
 
 
 def opened(steps: Steps) -> Refusal | None:
-    """The group begins, with a programme that lacks nothing.  A line that came with its BRN is confirmed."""
+    """The group begins, with a programme that lacks nothing and lies ahead, in the season that it is filed for.  A line
+    that came with its BRN is confirmed."""
     case = steps.case
     if case.state != NEW:
         return AlreadyTrue()
     missing = check_programme(case.programme, case.heads, steps.season(steps.event.happened))
+    if end_of(case.arrives_on) <= steps.event.happened:
+        missing.append(("arrival_past", None))
+    # The season's last days bind every visa, so its number is not for the agent to choose.
+    if steps.rules.at(start_of(case.arrives_on)).number != case.season:
+        missing.append(("season_wrong", None))
     if missing:
         faults = tuple(Fault(code, {} if line is None else {"line": line}) for code, line in missing)
         return Conflict(faults[0].code, "the programme is not complete", faults)

@@ -1,7 +1,7 @@
 """Groups filed, decisions taken, keys repeated: what the desks may do and what they are told."""
 
 import copy
-from datetime import date
+from datetime import date, timedelta
 
 import pytest
 
@@ -27,8 +27,22 @@ def without(given: GroupFiling, change) -> GroupFiling:
     return changed
 
 
+def move(given: GroupFiling, days: int) -> None:
+    """The whole programme, so many days later."""
+    plan, by = given.programme, timedelta(days)
+    plan.arrival.on, plan.departure.on = plan.arrival.on + by, plan.departure.on + by
+    for house in plan.housing:
+        house.check_in, house.check_out = house.check_in + by, house.check_out + by
+    for leg in plan.transport:
+        leg.departs_on += by
+    assert plan.insurance is not None
+    plan.insurance.starts_on, plan.insurance.ends_on = plan.insurance.starts_on + by, plan.insurance.ends_on + by
+
+
 BAD = {
     "night_uncovered": lambda g: setattr(g.programme.housing[1], "check_in", date(2027, 2, 5)),
+    "arrival_past": lambda g: move(g, -100),
+    "season_wrong": lambda g: setattr(g, "season", 1460),
     "leg_missing": lambda g: g.programme.transport.pop(),
     "insurance_missing": lambda g: setattr(g.programme, "insurance", None),
     "ground_service_missing": lambda g: g.programme.services.clear(),
@@ -58,6 +72,14 @@ def test_a_group_that_cannot_go_forward_is_refused_whole_with_its_own_code(hub, 
     assert all(p["en"] and p["ar"] for p in receipt.problems)
     assert hub.rows("SELECT count(*) FROM umrah_group") == [(0,)], "nothing of it is kept"
     assert hub.rows("SELECT count(*) FROM lookup") == [(0,)]
+
+
+def test_a_group_with_more_members_than_heads_is_refused_whole(hub):
+    receipt = hub.open(without(filing(), lambda g: setattr(g, "heads", 1)))
+    assert (receipt.status, receipt.http) == ("refused", 409)
+    assert [(p["code"], p["field"]) for p in receipt.problems] == [("group_full", "members")]
+    assert hub.rows("SELECT count(*) FROM umrah_group") == [(0,)]
+    assert hub.incidents() == [], "it is the agent's to hear, not an operator's"
 
 
 def test_after_a_refusal_the_same_group_can_be_filed_right(hub):
