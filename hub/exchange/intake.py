@@ -6,6 +6,7 @@ from typing import Any
 from uuid import UUID
 
 from hub.canonical.case import Agent, Case, Member, Pilgrim
+from hub.canonical.entities import Document
 from hub.canonical.errors import HubError
 from hub.canonical.events import Event
 from hub.canonical.ids import bill_no, new_id, request_no
@@ -149,8 +150,7 @@ class Intake:
         case, now = kept.case, moment(at.business)
         case.agent = self.standing(tx, agent)
         document = case.pilgrims[request_id].document
-        others = self._cases.find(tx, "document", document.number, document.issuing_state)
-        if any(live and other != request_id for other, _, live in others):
+        if self._travels(tx, document, request_id):
             # Who else has it is nobody's business.
             return [("duplicate_request", "document.number", {})]
         drafted = Event(name="request.drafted", group=case.id, request=request_id, happened=now)
@@ -163,6 +163,11 @@ class Intake:
         self._advance.happen(tx, kept, [submitted], at, exchange=exchange, partner=agent.id)
         self._ledger.next_number(tx, f"filed/{agent.id}")
         return []
+
+    def _travels(self, tx: Transaction, document: Document, request_id: UUID | None) -> bool:
+        """Whether a live request other than *request_id* has *document*."""
+        found = self._cases.find(tx, "document", document.number, document.issuing_state)
+        return any(live and other != request_id for other, _, live in found)
 
     # -- decisions ---------------------------------------------------------------------------------------------------
 
@@ -180,6 +185,8 @@ class Intake:
                 tx, at, partner=partner.id, operation="decide", direction="in", state="settled", body=body, subjects=1,
             )  # fmt: skip
             if decision.correction is not None:
+                if self._travels(tx, decision.correction.document, request_id):
+                    raise Refusal(_refusal([("duplicate_request", "correction.document.number", {})]))
                 self._rewrite(tx, kept, request_id, decision.correction)
             event = Event(
                 name=operation.gives[decision.outcome],
@@ -240,7 +247,7 @@ class Intake:
     def _against(self, tx: Transaction, kept: Kept, filing: Filing, at: Moment, agent: Partner) -> list[Problem]:
         """What the journey has against submitting *filing*, asked of a member that is never written."""
         document = filing.document
-        if any(live for _, _, live in self._cases.find(tx, "document", document.number, document.issuing_state)):
+        if self._travels(tx, document, None):
             return [("duplicate_request", None, {})]
         case, trial = kept.case, new_id()
         case.agent = self.standing(tx, agent)
@@ -260,6 +267,8 @@ class Intake:
         self, tx: Transaction, kept: Kept, request_id: UUID, filing: Filing, at: Moment, agent: Partner
     ) -> list[Problem]:
         """Correct one pilgrim of a group; answers what stands against it, and then nothing is written."""
+        if self._travels(tx, filing.document, request_id):
+            return [("duplicate_request", None, {})]
         pilgrim = kept.case.pilgrims[request_id]
         before = pilgrim.person, pilgrim.document, pilgrim.companion
         pilgrim.person, pilgrim.document, pilgrim.companion = filing.person, filing.document, filing.companion

@@ -125,6 +125,16 @@ def test_a_returned_request_is_corrected_under_the_same_number(hub, member):
     assert hub.rows("SELECT request_no FROM request WHERE member = 0") == [(first["request_no"],)]
 
 
+def test_nobody_is_corrected_into_a_person_who_travels_already(hub, member):
+    first, second = hub.open().body["requests"]
+    hub.decide(first["id"], "return")
+    member.document.number = filing().members[1].document.number
+    member.document.mrz = None
+    refused = hub.decide(first["id"], "correct", by=AGENT, correction=member)
+    assert (refused.http, codes(refused)) == (409, {"duplicate_request"})
+    assert hub.states() == ["RETURNED", "SUBMITTED"]
+
+
 def test_a_correction_that_cannot_stand_changes_nothing(hub, member):
     first = hub.open().body["requests"][0]
     hub.decide(first["id"], "return", reason="photo")

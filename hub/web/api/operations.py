@@ -1,5 +1,6 @@
 """For whoever runs the hub: is it well, what waits on whom, and the same as numbers for a monitoring system."""
 
+from collections import Counter
 from collections.abc import Iterator, Mapping
 from typing import Any
 
@@ -49,7 +50,9 @@ def _lines(now: Mapping[str, Any]) -> Iterator[str]:
         for state, value in counts.items()
     }
     yield from family("hub_exchanges", "Exchanges and their ends by partner and state.", exchanges)
-    incidents = {item["code"]: item["n"] for item in now["incidents"]}
+    incidents: Counter[str] = Counter()
+    for item in now["incidents"]:
+        incidents[item["code"]] += item["n"]
     yield from family("hub_incidents", "Open incidents by code.", by("code", incidents))
     yield from family("hub_suspense", "Facts that belong to nobody known, open.", {"": now["suspense"]})
     clock = now["seconds_to_reference"]
