@@ -281,12 +281,14 @@ class Receiver:
         by_group: dict[UUID, list[_Line]] = {}
         seen = suspense = 0
         for line in lines:
-            key = self._seen_key(operation, message, line.value)
-            if key is not None and not self._ledger.first_time(tx, partner.id, key, exchange):
-                seen += 1
-                continue
             self._find(tx, partner, operation, message, line)
-            if operation.gives and line.group is None:
+            told_as = self._told_as(tx, partner, operation, message, line, exchange)
+            if told_as == "same":
+                seen += 1
+            elif told_as == "other":
+                suspense += 1
+                self._suspend(tx, partner, operation, line, exchange, at, "told_otherwise")
+            elif operation.gives and line.group is None:
                 suspense += 1
                 self._suspend(tx, partner, operation, line, exchange, at)
             elif line.group is not None:
@@ -331,15 +333,20 @@ class Receiver:
             )
         return self._advance.happen(tx, kept, events, at, exchange=exchange, partner=partner.id)
 
-    def _seen_key(self, operation: Operation, message: Any, line: Any) -> str | None:
-        """What makes *line* the same when it is told again, hashed: it may hold a document's number."""
+    def _told_as(
+        self, tx: Transaction, partner: Partner, operation: Operation, message: Any, line: _Line, exchange: UUID
+    ) -> str:
+        """Whether *line* is new, or was told under its key before.  Hashed: it may hold a document's number."""
         if not operation.key:
-            return None
-        values = [getattr(line, f) if hasattr(line, f) else getattr(message, f) for f in operation.key]
-        if any(not hasattr(line, f) for f in operation.key):
+            return "new"
+        told = line.value
+        values = [getattr(told, f) if hasattr(told, f) else getattr(message, f) for f in operation.key]
+        if any(not hasattr(told, f) for f in operation.key):
             # The message's own number, told of several lines: the line is part of what it names.
-            values.append(repr(line))
-        return f"{operation.name}/{self._sealer.lookup('seen', *map(str, values)).hex()}"
+            values.append(repr(told))
+        key = f"{operation.name}/{self._sealer.fingerprint('seen', *map(str, values)).hex()}"
+        digest = self._sealer.fingerprint("told", repr(told))
+        return self._ledger.tell(tx, partner.id, key, exchange, digest, line.group)
 
     def _find(self, tx: Transaction, partner: Partner, operation: Operation, message: Any, line: _Line) -> None:
         """Whose *line* is: its group, and its request or programme line."""

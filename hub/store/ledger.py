@@ -7,14 +7,14 @@ a person to decide; ``settled`` and ``dead`` are done.  A subject without an exc
 
 from dataclasses import dataclass
 from datetime import datetime
-from typing import Any
+from typing import Any, Literal
 from uuid import UUID
 
 from sqlalchemy import and_, bindparam, func, null, or_, select, update
 
 from hub.canonical.ids import new_id
 from hub.security.sealing import Sealer
-from hub.store.database import Row, Statement, Transaction, among, as_uuid, inserting
+from hub.store.database import Row, Statement, Transaction, among, as_uuid, inserting, maybe_uuid
 from hub.store.encoding import micros
 from hub.store.tables import audit, exchange, exchange_subject, incident, once, payload, seen, sequence
 
@@ -147,9 +147,8 @@ _payload_get = Statement(
     .limit(1)
 )
 _seen_insert = inserting(seen, ignore=True)
-_seen_get = Statement(
-    select(seen.c.exchange_id).where(seen.c.partner == bindparam("partner"), seen.c.key == bindparam("key"))
-)
+_seen_get = Statement(select(seen).where(seen.c.partner == bindparam("partner"), seen.c.key == bindparam("key")))
+_seen_put = inserting(seen, replace=True)
 _once_insert = inserting(once)
 _once_get = Statement(select(once).where(once.c.caller == bindparam("caller"), once.c.key == bindparam("key")))
 _incident_insert = inserting(incident)
@@ -401,11 +400,31 @@ class Ledger:
 
     def first_time(self, tx: Transaction, partner: str, key: str, exchange_id: UUID) -> bool:
         """Note that *partner* told us *key*; False where it had told it before."""
-        return tx.run(_seen_insert, partner=partner, key=key, exchange_id=exchange_id).rowcount == 1
+        row = {"partner": partner, "key": key, "exchange_id": exchange_id, "digest": None, "group_id": None}
+        return tx.run(_seen_insert, **row).rowcount == 1
 
     def told_before(self, tx: Transaction, partner: str, key: str) -> UUID | None:
         row = tx.one(_seen_get, partner=partner, key=key)
-        return None if row is None else as_uuid(row[0])
+        return None if row is None else as_uuid(row["exchange_id"])
+
+    def tell(
+        self, tx: Transaction, partner: str, key: str, exchange_id: UUID, digest: bytes, group: UUID | None
+    ) -> Literal["new", "same", "other"]:
+        """Note what *partner* tells under *key*, by its *digest*, and of which *group*.
+
+        ``same``: told before, or told before of somebody else in the same words.  ``other``: told before in other
+        words of another group.  What was told before of nobody we knew is new when it is known of whom; and so are
+        other words of the same group, for the journey knows best what they change.
+        """
+        row = tx.one(_seen_get, partner=partner, key=key)
+        if row is not None:
+            before = maybe_uuid(row["group_id"])
+            if row["digest"] == digest and (before is not None or group is None):
+                return "same"
+            if before is not None and before != group:
+                return "other"
+        tx.run(_seen_put, partner=partner, key=key, exchange_id=exchange_id, digest=digest, group_id=group)
+        return "new"
 
     def answered_before(self, tx: Transaction, caller: str, key: str) -> Row | None:
         return tx.one(_once_get, caller=caller, key=key)

@@ -230,6 +230,8 @@ seen = Table(
     Column("partner", String(40), nullable=False),
     Column("key", String(200), nullable=False),
     Column("exchange_id", Uuid, nullable=False),
+    Column("digest", LargeBinary(32)),  # of all that was told under the key
+    Column("group_id", Uuid),  # whom it was taken to speak of
     PrimaryKeyConstraint("partner", "key"),
 )
 

@@ -1,6 +1,7 @@
 """A file or a case that breaks us stops nobody behind it, is told to somebody, and is not lost."""
 
 import re
+import time
 from datetime import date, timedelta
 from uuid import UUID
 
@@ -37,7 +38,8 @@ def test_a_file_that_breaks_us_is_told_once_kept_and_taken_when_we_are_mended(hu
     assert hub.incidents() == [("file", "internal")]
     breaks()
     assert hub.engine.collect(partner).files == 0, "not at once: it would be tried ten times a second"
-    monkeypatch.setattr(collect.time, "monotonic", lambda now=collect.time.monotonic() + collect.AGAIN + 1: now)
+    later = time.monotonic() + collect.AGAIN + 1
+    monkeypatch.setattr(collect.time, "monotonic", lambda: later)
     assert hub.engine.collect(partner).files == 1
 
 
