@@ -14,7 +14,6 @@ from hub.mapping.model import Spec
 from hub.security import xml
 
 _FILE = re.compile(r"(?P<stem>[A-Za-z_][\w-]*)(?:\.v(?P<version>[1-9][0-9]*))?\.yaml")
-SAMPLES = {"xml": (".xml",), "json": (".json",), "fixed": (".txt",), "csv": (".csv", ".xlsx")}
 
 
 def load(path: Path | str, *, home: Path | None = None, messages: Mapping[str, type] = MESSAGES) -> Map:
