@@ -1,8 +1,9 @@
 """How a command reports: a table for people, lines for pipes, JSON for programs."""
 
+import contextlib
 import json
 import sys
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar
 
@@ -32,13 +33,22 @@ def json_option(command: F) -> F:
     )(command)  # fmt: skip
 
 
+@contextlib.contextmanager
+def faults_told() -> Iterator[None]:
+    """Ends the command with every fault of the partners' files where what runs inside meets them."""
+    from hub.partners import RegisterFaults
+
+    try:
+        yield
+    except RegisterFaults as wrong:
+        raise click.ClickException(f"{wrong}\nNothing is sent to anybody until these are mended.") from None
+
+
 def the_register(path: Path | None) -> "Register":
     from hub import partners
 
-    try:
+    with faults_told():
         return partners.load(load(path))
-    except partners.RegisterFaults as wrong:
-        raise click.ClickException(f"{wrong}\nNothing is sent to anybody until these are mended.") from None
 
 
 def to_stdout(json_file: Path | None) -> bool:
