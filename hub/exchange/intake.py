@@ -219,13 +219,14 @@ class Intake:
 
     def _rewrite(self, tx: Transaction, kept: Kept, request_id: UUID, correction: Filing) -> None:
         pilgrim = kept.case.pilgrims[request_id]
+        was = pilgrim.document
         pilgrim.person, pilgrim.document, pilgrim.companion = (
             correction.person,
             correction.document,
             correction.companion,
         )
         self._pair(kept, [request_id])
-        self._cases.rewrite(tx, kept, request_id)
+        self._cases.rewrite(tx, kept, request_id, was)
 
     # -- one member at a time ----------------------------------------------------------------------------------------
 

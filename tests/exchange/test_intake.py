@@ -126,7 +126,7 @@ def test_a_returned_request_is_corrected_under_the_same_number(hub, member):
 
 
 def test_nobody_is_corrected_into_a_person_who_travels_already(hub, member):
-    first, second = hub.open().body["requests"]
+    first = hub.open().body["requests"][0]
     hub.decide(first["id"], "return")
     member.document.number = filing().members[1].document.number
     member.document.mrz = None
@@ -145,3 +145,20 @@ def test_a_correction_that_cannot_stand_changes_nothing(hub, member):
     member.person.birth_date = date(1979, 5, 14)
     member.person.profession = "Nurse"
     assert hub.decide(first["id"], "correct", by=AGENT, correction=member).status == "taken"
+
+
+def test_a_document_typed_wrongly_and_corrected_does_not_keep_out_whose_it_is(hub, member):
+    given = filing()
+    given.members = given.members[:1]
+    first = hub.open(given).body["requests"][0]
+    wrong = member.document.number
+    hub.decide(first["id"], "return", reason="number")
+    member.document.number, member.document.mrz = "Y7654321", None
+    assert hub.decide(first["id"], "correct", by=AGENT, correction=member).status == "taken"
+    other = filing("G-2002")
+    other.members = other.members[:1]
+    assert other.members[0].document.number == wrong
+    assert hub.open(other).status == "taken"
+    again = filing("G-3003")
+    again.members = [member]
+    assert codes(hub.open(again)) == {"duplicate_request"}, "under the right number it is known"

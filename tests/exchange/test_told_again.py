@@ -1,12 +1,14 @@
 """What is told again: the same words change nothing; other words under the same number are never lost in silence."""
 
 import json
+import re
 from uuid import UUID
 
 import pytest
 
 from hub.exchange.receive import Said
 from tests.exchange.exchanging import BANK, MINISTRY, MISSION, filing
+from tests.faults import FaultyPartner
 
 
 @pytest.fixture
@@ -83,3 +85,24 @@ def test_a_visa_refused_after_it_was_issued_is_a_persons_case(make, ministry):
     outcome(2, "<Outcome>R</Outcome><At>2026-12-03T03:25:10Z</At><ReasonCode>M04</ReasonCode>")
     assert hub.states()[0] == "VISA_ISSUED"
     assert hub.incidents() == [("conflict", "fact_contradicts")]
+
+
+def test_a_reference_number_that_another_pilgrim_has_is_a_persons_case(make):
+    def answer(request):
+        keys = re.findall(r"CorrelationId>([^<]+)<", request.body.decode())
+        results = "".join(
+            f"<Result><CorrelationId>{key}</CorrelationId><Outcome>ISSUED</Outcome><ReferenceNo>7000000001"
+            "</ReferenceNo><DecidedAt>2026-12-01T09:00:00Z</DecidedAt></Result>"
+            for key in keys
+        )
+        return (
+            '<s:Envelope xmlns:s="http://schemas.xmlsoap.org/soap/envelope/"><s:Body><SubmitApplicationsResponse '
+            f'xmlns="http://mofa.example/visa-reference/v1">{results}</SubmitApplicationsResponse></s:Body></s:Envelope>'
+        ).encode()
+
+    with FaultyPartner(answer) as partner:
+        hub = make(MOFA_URL=partner.url)
+        hub.paid()
+        hub.engine.dispatcher.drain(hub.engine.register.partners[MINISTRY])
+    assert sorted(hub.states()) == ["REFERENCE_ISSUED", "SENT_FOR_REFERENCE"]
+    assert hub.incidents() == [("conflict", "number_of_another")]
