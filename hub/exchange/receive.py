@@ -238,6 +238,7 @@ class Receiver:
                     return self._refuse_in(tx, at, partner, operation, "file_sequence_repeated", body, name)
                 self._ledger.set_number(tx, stream, number)
                 self._ledger.resolve(tx, at, "file_sequence_gap", partner.id, operation.name)
+            self._ledger.mended(tx, at, partner.id, operation.name, name)
             state["exchange"] = self._ledger.open(
                 tx, at, partner=partner.id, operation=operation.name, direction="in", state="leased", body=body,
                 name=name, sequence=number, subjects=len(lines), sha256=digest,

@@ -173,6 +173,22 @@ _incident_resolve = Statement(
     )
     .values(resolved_at=bindparam("resolved"))
 )
+_incident_mended = Statement(
+    update(incident)
+    .where(
+        incident.c.kind == "file",
+        incident.c.resolved_at.is_(None),
+        incident.c.exchange_id.in_(
+            select(exchange.c.id).where(
+                exchange.c.partner == bindparam("of_partner"),
+                exchange.c.operation == bindparam("of_operation"),
+                exchange.c.name == bindparam("of_name"),
+                exchange.c.state == "dead",
+            )
+        ),
+    )
+    .values(resolved_at=bindparam("resolved"))
+)
 _audit_insert = Statement(audit.insert().values({c.name: bindparam(c.name) for c in audit.columns if c.name != "id"}))
 _sequence_get = Statement(select(sequence.c.value).where(sequence.c.name == bindparam("name")))
 _sequence_put = inserting(sequence, replace=True)
@@ -467,6 +483,10 @@ class Ledger:
 
     def resolve(self, tx: Transaction, at: Moment, code: str, partner: str, operation: str) -> None:
         tx.run(_incident_resolve, of_code=code, of_partner=partner, of_operation=operation, resolved=at.wall)
+
+    def mended(self, tx: Transaction, at: Moment, partner: str, operation: str, name: str) -> None:
+        """A file that was refused has come again, right: nobody need look at the wrong one any more."""
+        tx.run(_incident_mended, of_partner=partner, of_operation=operation, of_name=name, resolved=at.wall)
 
     def audit(
         self, tx: Transaction, at: Moment, actor: str, action: str, entity: str | None, exchange_id: UUID | None

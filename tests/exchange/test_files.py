@@ -81,8 +81,10 @@ def test_a_file_with_wrong_totals_is_refused_whole_and_the_right_one_is_taken(po
     post.leave(movement_file(line, count=2), 1)
     assert post.last.files == 0 and post.last.code == "file_totals"
     assert post.rows("SELECT count(*) FROM exchange WHERE direction = 'in' AND state = 'dead'") == [(1,)], "kept"
+    assert ("file", "file_totals") in post.incidents()
     post.leave(movement_file(line), 1)
     assert post.last.files == 1
+    assert ("file", "file_totals") not in post.incidents(), "what came right needs nobody any more"
 
 
 @pytest.mark.parametrize("wrong", [{"count": 2}, {"control_sum": "7"}, {"control_sum": "seven"}])
