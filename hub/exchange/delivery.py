@@ -87,7 +87,15 @@ class Delivery:
             return
         self._ledger.keep(tx, at, work.exchange, "reply", result.body)
         ours = {s["key"]: s for s in subjects if s["state"] == "open"}
-        paired = [(ours.pop(key), line) for line in reply.lines if (key := _key(work, line)) in ours]
+        said: dict[str | None, list[Any]] = {}
+        for line in reply.lines:
+            said.setdefault(_key(work, line), []).append(line)
+        # An answer that contradicts itself about somebody has not answered.
+        paired = [
+            (ours.pop(key), lines[0])
+            for key, lines in said.items()
+            if key in ours and all(line == lines[0] for line in lines)
+        ]
         if not paired:
             code = reply.unreadable or "reply_not_ours"
             self._failed(tx, work, row, OutcomeUnknown(code, "the answer cannot be read as one to us"), at)

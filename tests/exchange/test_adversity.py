@@ -189,3 +189,23 @@ def test_waking_a_resting_partner_makes_no_more_than_one_timer(make):
     for _ in range(1_000):
         dispatcher.wake(MINISTRY)
     assert len([name for _, name in dispatcher._timers if name == MINISTRY]) == 1
+
+
+def test_an_answer_that_contradicts_itself_about_somebody_is_asked_about(make):
+    def answer(request):
+        sent = re.findall(r"CorrelationId>([^<]+)<", request.body.decode())
+        first, second = sent
+        one = f"<Result><CorrelationId>{first}</CorrelationId><Outcome>REFUSED</Outcome></Result>"
+        lines = one + one.replace("REFUSED", "ISSUED") + one.replace(first, second)
+        return (
+            '<s:Envelope xmlns:s="http://schemas.xmlsoap.org/soap/envelope/"><s:Body>'
+            f'<SubmitApplicationsResponse xmlns="{VISA}">{lines}</SubmitApplicationsResponse></s:Body></s:Envelope>'
+        ).encode()
+
+    with FaultyPartner(answer) as partner:
+        hub = make(MOFA_URL=partner.url)
+        hub.paid()
+        hub.engine.dispatcher.drain(hub.engine.register.partners[MINISTRY])
+    assert sorted(hub.states()) == ["REFERENCE_REFUSED", "SENT_FOR_REFERENCE"]
+    asked = hub.rows("SELECT subject_id FROM exchange_subject WHERE enquires IS NOT NULL AND state = 'open'")
+    assert asked == hub.rows("SELECT id FROM request WHERE state = 'SENT_FOR_REFERENCE'")
