@@ -25,6 +25,7 @@ from hub.journey import Rules
 from hub.partners import Register, RegisterFaults
 from hub.security.keys import Keys
 from hub.settings import ConfigError, Settings
+from hub.store.database import columns_lacking
 from hub.store.tables import metadata
 
 Level = Literal["ok", "warning", "error"]
@@ -167,12 +168,15 @@ def _store(found: Settings) -> Iterator[Finding]:
             (mode,) = connection.execute("PRAGMA journal_mode").fetchone()
             (sound,) = connection.execute("PRAGMA quick_check(1)").fetchone()
             there = {name for (name,) in connection.execute("SELECT name FROM sqlite_master WHERE type = 'table'")}
+            lacking = columns_lacking(connection)
         finally:
             connection.close()
     except sqlite3.Error as wrong:
         said = f"{path.name} cannot be opened ({wrong.sqlite_errorname})."
         yield Finding("error", "store", said, "Stop the hub, keep a copy of the folder, restore the last backup.")
         return
+    if lacking:
+        yield _of(HubError("store_version", file=path.name, place=lacking[0]), "store")
     missing = sorted(set(metadata.tables) - there)
     if missing:
         said = f"{path.name} lacks tables: {', '.join(missing)}."

@@ -301,6 +301,10 @@ def test_the_doctor_looks_at_a_store_without_disturbing_it(installation):
     with sqlite3.connect(path) as connection:
         connection.execute("PRAGMA journal_mode=DELETE")
     assert "WAL" in doctor(installation, code=1)["error", "store"]
+    with sqlite3.connect(path) as connection:
+        connection.execute("PRAGMA journal_mode=WAL")
+        connection.execute("ALTER TABLE sequence RENAME COLUMN value TO worth")
+    assert "sequence.value" in doctor(installation, code=1)["error", "store"]
 
 
 def test_the_doctor_finds_a_changed_contract_and_a_broken_manifest(installation, tmp_path, monkeypatch):
