@@ -149,3 +149,10 @@ def test_one_answer_with_a_date_at_the_end_of_the_calendar_does_not_hold_up_the_
         hub.engine.dispatcher.drain(hub.engine.register.partners[MINISTRY])
     assert sorted(hub.states()) == ["REFERENCE_ISSUED", "SENT_FOR_REFERENCE"]
     assert hub.incidents() == [("conflict", "date_impossible")]
+
+
+def test_a_name_that_turns_the_direction_of_what_follows_comes_back_and_one_with_a_joiner_is_taken(hub):
+    hub.open(filing(members=[]))
+    rows = (GOOD.replace("SITI", "\u202eITIS"), GOOD.replace("SITI", "می\u200cنا").replace("C7654321", "C7654322"))
+    hub.tell(AGENT, "receive_roster", "\r\n".join((HEAD, *rows)).encode(), name="r.csv")
+    assert hub.states() == ["SUBMITTED"]
