@@ -21,6 +21,7 @@ EVERY = 0.1  # seconds between looks at the folders
 AGAIN = 60.0  # seconds until a file that broke us is tried again
 
 Receive = Callable[..., Receipt]
+GAP = replace(refused("file_sequence_gap"), status="gap")
 
 
 @dataclass(frozen=True, slots=True)
@@ -40,6 +41,7 @@ class Collector:
     ) -> None:
         self._register, self._receive, self._put_aside = register, receive, put_aside
         self._broken: dict[Path, float] = {}
+        self._gaps: dict[str, set[Path]] = {}
         self._not_whole: dict[str, str] = {}
         self._inboxes: dict[str, Inbox] = {}
         self._locks: dict[str, threading.Lock] = {}
@@ -85,6 +87,7 @@ class Collector:
         files = lines = 0
         code: str | None = None
         stopped: set[str] = set()
+        waited = self._gaps.pop(partner.id, set())
         for arrived in inbox.arrivals():
             operation = partner.sent_as(arrived.name)
             if operation is None:
@@ -94,7 +97,11 @@ class Collector:
                 continue
             if operation.name in stopped:
                 continue
-            receipt = self._take(partner, operation, arrived)
+            # What has no forerunner need not be read again as long as nothing came before it.
+            gapes = arrived.taken in waited and not files
+            receipt = GAP if gapes else self._take(partner, operation, arrived)
+            if receipt.status == "gap":
+                self._gaps.setdefault(partner.id, set()).add(arrived.taken)
             if receipt.status in ("gap", "broken"):
                 code = receipt.problems[0]["code"]
                 # What has a number waits for its forerunner; what has none stands for itself.

@@ -282,12 +282,23 @@ class Delivery:
     def recover(self, tx: Transaction, at: Moment) -> None:
         """What a process that died left behind: ``leased`` was never sent, of ``sending`` the outcome is unknown."""
         for row in self._ledger.left_open(tx):
-            partner = self._register.partners[row["partner"]]
-            operation = partner.operations.get(row["operation"])
-            if row["state"] == "leased" or operation is None:
+            partner = self._register.partners.get(row["partner"])
+            operation = partner.operations.get(row["operation"]) if partner else None
+            if partner is None or operation is None:
+                continue
+            if row["state"] == "leased":
                 self._ledger.move(tx, at, row, "waiting", code="interrupted", next_at=at.wall)
             else:
                 self._in_doubt(tx, partner, operation, row, "interrupted", at)
+        for name, gone in self._ledger.open_work(tx):
+            known = self._register.partners.get(name)
+            if known is not None and gone in known.operations:
+                continue
+            # It keeps its place until the manifest is back; what was being sent is asked about then.
+            if not self._ledger.raised_already(tx, "operation_gone", name, gone, 0):
+                self._ledger.raise_incident(
+                    tx, at, "exchange", "operation_gone", "engineer", partner=name, operation=gone, line=0
+                )
 
     def _wake(self, tx: Transaction, partner: Partner) -> None:
         tx.after_commit(lambda: self._advance.wake(partner.id))

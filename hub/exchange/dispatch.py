@@ -99,7 +99,8 @@ class Dispatcher:
         self._running = True
         self._thread.start()
         for partner in self._database.unit(self._ledger.partners_waiting):
-            self.wake(partner)
+            if partner in self._register.partners:
+                self.wake(partner)
 
     def stop(self) -> None:
         self._stopping.set()

@@ -18,6 +18,8 @@ from hub.store.database import Row, Statement, Transaction, among, as_uuid, inse
 from hub.store.encoding import micros
 from hub.store.tables import audit, exchange, exchange_subject, incident, once, payload, seen, sequence
 
+#: Microseconds that nothing is ever put off for: what is due later was written while the clock was ahead, and is due.
+ABSURD = 3 * 3600 * 1_000_000
 OPEN = ("waiting", "leased", "sending", "in_doubt", "held", "parked")
 
 _exchange_insert = inserting(exchange)
@@ -41,7 +43,7 @@ _exchange_ready = Statement(
         exchange.c.partner == bindparam("partner"),
         among(exchange.c.state, ("waiting", "held")),
         exchange.c.direction == "out",
-        exchange.c.next_at <= bindparam("now_at"),
+        or_(exchange.c.next_at <= bindparam("now_at"), exchange.c.next_at > bindparam("absurd_at")),
     )
     .order_by(exchange.c.urgency, exchange.c.id)
     .limit(1)
@@ -80,6 +82,15 @@ _partners_waiting = Statement(
     .where(exchange_subject.c.exchange_id.is_(None), exchange_subject.c.state == "open")
     .union(
         select(exchange.c.partner).where(among(exchange.c.state, ("waiting", "held")), exchange.c.direction == "out")
+    )
+)
+_open_work = Statement(
+    select(exchange_subject.c.partner, exchange_subject.c.operation)
+    .where(exchange_subject.c.exchange_id.is_(None), exchange_subject.c.state == "open")
+    .union(
+        select(exchange.c.partner, exchange.c.operation).where(
+            among(exchange.c.state, ("waiting", "held", "leased", "sending")), exchange.c.direction == "out"
+        )
     )
 )
 _subject_insert = inserting(exchange_subject)
@@ -295,7 +306,7 @@ class Ledger:
 
     def ready(self, tx: Transaction, at: Moment, partner: str) -> Row | None:
         """The next exchange whose bytes may be sent (again)."""
-        return tx.one(_exchange_ready, partner=partner, now_at=at.wall)
+        return tx.one(_exchange_ready, partner=partner, now_at=at.wall, absurd_at=at.wall + ABSURD)
 
     def next_at(self, tx: Transaction, partner: str) -> int | None:
         row = tx.one(_next_exchange, partner=partner)
@@ -307,6 +318,10 @@ class Ledger:
 
     def partners_waiting(self, tx: Transaction) -> list[str]:
         return [row[0] for row in tx.all(_partners_waiting)]
+
+    def open_work(self, tx: Transaction) -> list[tuple[str, str]]:
+        """Each partner and operation for which something is to be sent, or may be on its way."""
+        return [(row[0], row[1]) for row in tx.all(_open_work)]
 
     def file_known(self, tx: Transaction, partner: str, operation: str, sha256: str) -> Row | None:
         return tx.one(_file_by_hash, partner=partner, operation=operation, sha256=sha256)

@@ -5,6 +5,7 @@ import copy
 import re
 import time
 from datetime import date, timedelta
+from functools import cached_property
 
 import pytest
 
@@ -12,6 +13,9 @@ from hub.canonical.entities import Companion
 from hub.canonical.mrz import td3
 from hub.channels import OutcomeUnknown
 from hub.exchange import delivery, dispatch
+from hub.exchange.engine import Engine
+from hub.partners import load
+from hub.partners.partner import Partner
 from hub.timetable import Timetable
 from tests.exchange.exchanging import AGENT, MINISTRY, START, filing
 from tests.faults import FaultyPartner
@@ -209,3 +213,65 @@ def test_an_answer_that_contradicts_itself_about_somebody_is_asked_about(make):
     assert sorted(hub.states()) == ["REFERENCE_REFUSED", "SENT_FOR_REFERENCE"]
     asked = hub.rows("SELECT subject_id FROM exchange_subject WHERE enquires IS NOT NULL AND state = 'open'")
     assert asked == hub.rows("SELECT id FROM request WHERE state = 'SENT_FOR_REFERENCE'")
+
+
+def without(hub, monkeypatch, partner, operation=None):
+    """The hub started anew with a register that no longer knows a partner, or one operation of it."""
+    hub.engine.stop()
+    if operation is None:
+
+        def less(settings):
+            register = load(settings)
+            register.partners = {name: p for name, p in register.partners.items() if name != partner}
+            return register
+
+        monkeypatch.setattr("hub.exchange.engine.load", less)
+    else:
+        every = Partner.operations.func
+        less = cached_property(lambda self: {name: op for name, op in every(self).items() if name != operation})
+        less.__set_name__(Partner, "operations")
+        monkeypatch.setattr(Partner, "operations", less)
+    hub.engine = Engine(hub.settings)
+
+
+def test_an_operation_that_is_gone_holds_up_nothing_else_of_its_partner(make, ministry, monkeypatch):
+    hub = make()
+    hub.paid()
+    hub.engine.dispatcher.drain(hub.engine.register.partners[MINISTRY])
+    with monkeypatch.context() as patch:
+        without(hub, patch, MINISTRY, "request_reference")
+        hub.later(60)
+        assert hub.engine.dispatcher.drain(hub.engine.register.partners[MINISTRY]) is None
+    assert hub.rows("SELECT state, code FROM exchange WHERE operation = 'request_reference'") == [
+        ("parked", "operation_gone")
+    ]
+
+
+def test_a_hub_starts_without_a_partner_that_has_open_work_and_says_so(make, ministry, monkeypatch):
+    hub = make()
+    hub.paid()
+    hub.engine.dispatcher.drain(hub.engine.register.partners[MINISTRY])
+    for _ in range(2):
+        with monkeypatch.context() as patch:
+            without(hub, patch, MINISTRY)
+            hub.engine.dispatcher.start()
+    assert hub.incidents() == [("exchange", "operation_gone")], "told once"
+    hub.engine.stop()
+    hub = make(MOFA_URL=ministry.url)
+    hub.later(60)
+    hub.drain()
+    assert hub.states() == ["REFERENCE_ISSUED"] * 2, "and goes on when the partner is back"
+
+
+def test_a_wait_that_was_written_while_the_clock_was_ahead_is_over_when_it_is_right_again(make, ministry):
+    hub = make()
+    hub.paid()
+    now = hub.engine.now
+    hub.later(2 * 86_400)
+    hub.engine.dispatcher.drain(hub.engine.register.partners[MINISTRY])
+    ((due,),) = hub.rows("SELECT next_at FROM exchange WHERE operation = 'request_reference'")
+    assert due > now().wall + 86_400_000_000
+    hub.engine.stop()
+    hub = make(MOFA_URL=ministry.url)
+    hub.drain()
+    assert hub.states() == ["REFERENCE_ISSUED"] * 2
