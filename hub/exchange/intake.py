@@ -61,6 +61,9 @@ class Intake:
             )  # fmt: skip
             case = self._new_case(tx, standing, filing, at)
             self._check(case, Event(name="group.opened", group=case.id, happened=moment(at.business)), at, None)
+            unserved = self._unserved(case)
+            if unserved:
+                raise Refusal(_refusal(unserved))
             kept = self._cases.create(tx, case)
             self._advance.happen(
                 tx, kept, [Event(name="group.opened", group=case.id, happened=moment(at.business))], at,
@@ -117,6 +120,18 @@ class Intake:
             opened_at=moment(at.business),
             marks={"voucher_id": new_id(), "bill_no": bill_no(serial)},
         )
+
+    def _unserved(self, case: Case) -> list[Problem]:
+        """The programme lines that nobody could be asked to confirm."""
+        wanted = [("housing.requested", "housing", case.programme.housing)]
+        wanted.append(("transport.requested", "transport", case.programme.transport))  # type: ignore[arg-type]
+        return [
+            ("line_unserved", f"programme.{name}.{index}", {"field": line.line})
+            for event, name, lines in wanted
+            for operation in self._register.subscribers(event)
+            for index, line in enumerate(lines)
+            if line.brn is None and self._register.choose(operation, case, line.line) is None
+        ]
 
     def _check(self, case: Case, event: Event, at: Moment, prefix: str | None) -> None:
         """Refuse the filing with everything that the journey has against *event*."""

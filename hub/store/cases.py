@@ -322,7 +322,7 @@ class Cases:
             pilgrim.reference_no, changed = facts["reference_no"], True
             self.index(tx, "reference", request_id, facts["reference_no"])
         if facts.get("visa_no") and event.name == "visa.issued":
-            pilgrim.visa, changed = _visa(event), True
+            pilgrim.visa, changed = _visa(event, kept.case.members[request_id].marks["stay_days"]), True
             self.index(tx, "visa", request_id, facts["visa_no"])
         if facts.get("border_no") and pilgrim.border_no != facts["border_no"]:
             pilgrim.border_no, changed = facts["border_no"], True
@@ -447,11 +447,11 @@ def _voucher_values(group_id: UUID, v: Voucher) -> dict[str, Any]:
     }
 
 
-def _visa(event: Event) -> Visa:
+def _visa(event: Event, stay_days: int) -> Visa:
     return Visa(
         number=event.facts["visa_no"],
         issued_on=event.data.get("issued_on") or event.happened.date(),
         enter_by=event.data.get("enter_by"),
-        stay_days=event.data.get("stay_days") or 90,
+        stay_days=stay_days,
         mrz=event.facts.get("visa_mrz"),
     )

@@ -82,6 +82,15 @@ def test_a_group_with_more_members_than_heads_is_refused_whole(hub):
     assert hub.incidents() == [], "it is the agent's to hear, not an operator's"
 
 
+def test_a_line_that_nobody_serves_is_refused_at_the_door_and_named(hub):
+    given = filing()
+    given.programme.housing[1].hotel_code = "MKH-XXX-99"
+    given.programme.housing[1].brn = None
+    receipt = hub.open(given)
+    assert [(p["code"], p["field"]) for p in receipt.problems] == [("line_unserved", "programme.housing.1")]
+    assert "H2" in receipt.problems[0]["en"]
+
+
 def test_after_a_refusal_the_same_group_can_be_filed_right(hub):
     assert hub.open(without(filing(), BAD["mrz_disagrees"])).status == "refused"
     assert hub.open().status == "taken"
