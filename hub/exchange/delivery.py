@@ -194,11 +194,16 @@ class Delivery:
     def _ask_later(self, tx: Transaction, partner: Partner, subject: Row, at: Moment) -> None:
         """The partner is still at it: ask ever more seldom, and in the end leave it to a person."""
         if at.wall - subject["created_at"] > GIVE_UP * _SECOND:
-            before = self._ledger.get(tx, as_uuid(subject["exchange_id"]))
-            self._ledger.move(tx, at, before, "parked", code="outcome_unknown", owner="operator")
+            self._unanswered(tx, subject, at)
             return
         wait = backoff(self._ledger.enquiries(tx, subject) + 1)
         self._enquire(tx, partner, subject, at, at.wall + int(wait * _SECOND))
+
+    def _unanswered(self, tx: Transaction, subject: Row, at: Moment) -> None:
+        """Nobody is asked about *subject* any more: a person decides about its exchange."""
+        if subject["state"] == "open" and subject["exchange_id"] is not None:
+            before = self._ledger.get(tx, as_uuid(subject["exchange_id"]))
+            self._ledger.move(tx, at, before, "parked", code="outcome_unknown", owner="operator")
 
     def _enquire(self, tx: Transaction, partner: Partner, subject: Row, at: Moment, not_before: int) -> None:
         operation = partner.operations[subject["operation"]]
@@ -231,7 +236,10 @@ class Delivery:
                 tx, at, row, "held", code=failure.code, owner="engineer", next_at=at.wall + int(HELD * _SECOND)
             )
         elif isinstance(failure, OutcomeUnknown):
-            self._in_doubt(tx, work.partner, work.operation, row, failure.code, at)
+            if work.operation.repeat == "safe" and at.wall - row["created_at"] > GIVE_UP * _SECOND:
+                self._dead(tx, row, failure.code, at)
+            else:
+                self._in_doubt(tx, work.partner, work.operation, row, failure.code, at)
         else:
             self._not_done(tx, work, row, failure, at)
 
@@ -246,8 +254,11 @@ class Delivery:
 
     def _dead(self, tx: Transaction, row: Row, code: str, at: Moment) -> None:
         for subject in self._ledger.subjects_of(tx, as_uuid(row["id"])):
-            if subject["state"] == "open":
-                self._ledger.settle_subject(tx, at, subject, "dead", None, code=code, owner="operator")
+            if subject["state"] != "open":
+                continue
+            self._ledger.settle_subject(tx, at, subject, "dead", None, code=code, owner="operator")
+            if subject["enquires"] is not None:
+                self._unanswered(tx, self._ledger.subject(tx, as_uuid(subject["enquires"])), at)
         self._ledger.move(tx, at, row, "dead", code=code, owner="operator")
         self._ledger.raise_incident(
             tx, at, "exchange", code, "operator",

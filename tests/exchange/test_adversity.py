@@ -125,6 +125,24 @@ def test_a_partner_that_is_for_ever_at_it_is_asked_ever_more_seldom_and_then_a_p
     assert hub.rows("SELECT count(*) FROM exchange_subject WHERE enquires IS NOT NULL AND state = 'open'") == [(0,)]
 
 
+def test_what_can_be_asked_of_nobody_any_more_is_a_persons_to_decide(make):
+    with FaultyPartner(says("PENDING")) as partner:
+        hub = make(MOFA_URL=partner.url)
+        hub.paid()
+        hub.engine.dispatcher.drain(hub.engine.register.partners[MINISTRY])
+        partner.fault = "status_503"
+        hub.later(10)
+        hub.engine.dispatcher.drain(hub.engine.register.partners[MINISTRY])
+        hub.engine.dispatcher.drain(hub.engine.register.partners[MINISTRY])
+        hub.later(delivery.GIVE_UP + 60)
+        hub.engine.dispatcher._slots_of(MINISTRY).rests_until = 0.0
+        hub.drain()
+    assert set(hub.exchanges("enquire_reference")) == {"dead"}
+    assert hub.rows("SELECT state, owner FROM exchange WHERE operation = 'request_reference'") == [
+        ("parked", "operator")
+    ]
+
+
 def test_an_answer_that_comes_while_the_disk_is_full_is_written_when_there_is_space(make, ministry, monkeypatch):
     monkeypatch.setattr(dispatch, "STORE_WAIT", 0.05)
     hub = make(MOFA_URL=ministry.url)
