@@ -92,7 +92,7 @@ class Collector:
             operation = partner.sent_as(arrived.name)
             if operation is None:
                 code = "file_name_wrong"
-                inbox.refuse(arrived, code)
+                inbox.refuse(arrived, HubError(code))
                 self._put_aside(partner, None, code)
                 continue
             if operation.name in stopped:
@@ -107,8 +107,9 @@ class Collector:
                 # What has a number waits for its forerunner; what has none stands for itself.
                 stopped |= {operation.name} if operation.sequence else set()
             elif receipt.status == "refused":
-                code = receipt.problems[0]["code"]
-                inbox.refuse(arrived, code)
+                assert receipt.fault is not None
+                code = receipt.fault.code
+                inbox.refuse(arrived, receipt.fault)
             else:
                 files, lines = files + 1, lines + receipt.lines
                 inbox.done(arrived)

@@ -58,7 +58,7 @@ class Rosters:
         try:
             rows = list(map_.open_rows(body, date_order=order))
         except HubError as error:
-            return self._receiver.refuse_file(agent, operation, error.code, body, name)
+            return self._receiver.refuse_file(agent, operation, error, body, name)
         told = f"{operation.name}/{hashlib.sha256(body).hexdigest()}"
         outcomes: list[RowOutcome] = []
 

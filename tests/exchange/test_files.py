@@ -91,6 +91,8 @@ def test_a_file_with_wrong_totals_is_refused_whole_and_the_right_one_is_taken(po
     line = movement("IN", "6000000001", "20270201013000")
     post.leave(movement_file(line, count=2), 1)
     assert post.last.files == 0 and post.last.code == "file_totals"
+    (reason,) = (post.folder / "refused").glob("*.reason.json")
+    assert "2" in json.loads(reason.read_text("utf-8"))["en"] and "1" in json.loads(reason.read_text("utf-8"))["ar"]
     assert post.rows("SELECT count(*) FROM exchange WHERE direction = 'in' AND state = 'dead'") == [(1,)], "kept"
     assert ("file", "file_totals") in post.incidents()
     post.leave(movement_file(line), 1)
