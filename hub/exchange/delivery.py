@@ -68,7 +68,9 @@ class Delivery:
         try:
             message = self._register.map(operation.adapter, operation.name, "reply").read(answered.body)
         except HubError as error:
-            return Reply(unreadable=error.code)
+            # A door of somebody's network answers for the partner more often than the partner answers wrongly.
+            html = answered.body.lstrip()[:15].lower().startswith((b"<!doctype html", b"<html"))
+            return Reply(unreadable="reply_html" if html else error.code)
         return Reply(lines=getattr(message, operation.each) if operation.each else [message])
 
     def settle(self, tx: Transaction, work: Work, result: Answered | Failure, reply: Reply, at: Moment) -> None:
@@ -233,8 +235,9 @@ class Delivery:
         log.info("not_delivered", partner=work.partner.id, operation=work.operation.name, code=failure.code)
         if isinstance(failure, AuthFailed | ConfigError):
             self._ledger.move(
-                tx, at, row, "held", code=failure.code, owner="engineer", next_at=at.wall + int(HELD * _SECOND)
-            )
+                tx, at, row, "held",
+                code=failure.code, owner=HubError(failure.code).who, next_at=at.wall + int(HELD * _SECOND),
+            )  # fmt: skip
         elif isinstance(failure, OutcomeUnknown):
             if work.operation.repeat == "safe" and at.wall - row["created_at"] > GIVE_UP * _SECOND:
                 self._dead(tx, row, failure.code, at)
@@ -285,7 +288,7 @@ class Delivery:
             self._ledger.move(tx, at, row, "in_doubt", code=code)
             for subject in subjects:
                 self._enquire(tx, partner, subject, at, wait)
-        elif operation.repeat in ("safe", "keyed"):
+        elif operation.repeat in ("safe", "keyed") and at.wall - row["created_at"] <= GIVE_UP * _SECOND:
             self._ledger.move(tx, at, row, "waiting", code=code, next_at=wait)
         else:
             self._ledger.move(tx, at, row, "parked", code=code, owner="operator")
