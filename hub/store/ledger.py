@@ -255,7 +255,7 @@ class Ledger:
             "id": exchange_id, "partner": partner, "operation": operation, "direction": direction, "state": state,
             "outcome": None, "code": None, "owner": None, "name": None, "sequence": None, "records": None,
             "control": None, "subjects": 0, "done": 0, "map_hash": None, "sha256": None, "answers": None,
-            "attempts": 0, "urgency": 0, "next_at": at.wall, "lease_until": None, "partner_us": 0,
+            "attempts": 0, "urgency": 0, "next_at": at.wall, "partner_us": 0,
             "created_at": at.wall, "business_at": at.business,
             "settled_at": at.wall if state in ("settled", "dead") else None,
         }  # fmt: skip

@@ -166,7 +166,6 @@ exchange = Table(
     Column("attempts", Integer, nullable=False, default=0),
     Column("urgency", Integer, nullable=False, default=0),
     Column("next_at", BigInteger),
-    Column("lease_until", BigInteger),
     Column("partner_us", BigInteger, nullable=False, default=0),
     Column("created_at", BigInteger, nullable=False),
     Column("business_at", BigInteger, nullable=False),
