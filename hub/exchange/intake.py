@@ -2,6 +2,7 @@
 
 import hashlib
 from collections.abc import Sequence
+from datetime import timedelta
 from typing import Any
 from uuid import UUID
 
@@ -22,6 +23,7 @@ from hub.store.encoding import moment
 from hub.store.ledger import Ledger, Moment
 
 _DESK = "agents/desk"
+SKEW = timedelta(minutes=5)  # how far the clock of whoever decides may be from ours
 #: What stands against something: the code of the catalogue, the field, and the places its text names.
 Problem = tuple[str, str | None, dict[str, Any]]
 
@@ -195,6 +197,8 @@ class Intake:
             kept = self._cases.load(tx, group) if group is not None else None
             if kept is None:
                 raise Refusal(_refusal([("not_found", None, {})]))
+            if decision.happened and not kept.case.opened_at - SKEW <= decision.happened <= moment(at.business) + SKEW:
+                raise Refusal(_refusal([("happened_impossible", "happened", {})]))
             operation = self._desk["decide"]
             exchange = self._ledger.open(
                 tx, at, partner=partner.id, operation="decide", direction="in", state="settled", body=body, subjects=1,

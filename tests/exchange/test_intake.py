@@ -7,7 +7,7 @@ import pytest
 
 from hub.canonical.messages.desk import GroupFiling
 from hub.exchange.receive import Once
-from tests.exchange.exchanging import AGENT, filing
+from tests.exchange.exchanging import AGENT, START, filing
 
 
 def codes(receipt):
@@ -171,3 +171,13 @@ def test_a_document_typed_wrongly_and_corrected_does_not_keep_out_whose_it_is(hu
     again = filing("G-3003")
     again.members = [member]
     assert codes(hub.open(again)) == {"duplicate_request"}, "under the right number it is known"
+
+
+@pytest.mark.parametrize("days", [-700_000, -2, 1, 900, 2_900_000])
+def test_nothing_is_decided_before_the_group_was_filed_or_after_now(hub, days):
+    first = hub.open().body["requests"][0]
+    for outcome, by in (("accept", "company_1"), ("cancel", AGENT)):
+        refused = hub.decide(first["id"], outcome, by, happened=START + timedelta(days=days))
+        assert (refused.http, codes(refused)) == (422, {"happened_impossible"})
+    assert hub.states()[0] == "SUBMITTED"
+    assert hub.decide(first["id"], "accept", happened=START).status == "taken"
