@@ -250,7 +250,12 @@ def test_a_correction_rides_on_nothing_else(as_, group):
 )
 def test_without_a_key_that_somebody_holds_no_door_opens(client, header):
     headers = {} if header is None else {"Authorization": header}
-    for path in ("/v1/requests", "/v1/operations/now", "/v1/groups/0198c2f0-aaaa-7000-8000-000000000001"):
+    for path in (
+        "/v1/requests",
+        "/v1/operations/now",
+        "/v1/operations/incidents",
+        "/v1/groups/0198c2f0-aaaa-7000-8000-000000000001",
+    ):
         answer = client.get(path, headers=headers)
         assert (answer.status_code, answer.json["code"]) == (401, "unauthorised")
         assert answer.headers["WWW-Authenticate"].startswith("Bearer")
@@ -259,6 +264,7 @@ def test_without_a_key_that_somebody_holds_no_door_opens(client, header):
 @pytest.mark.parametrize("who", ["agent_idn_1", "company_1", "health_authority"])
 def test_the_operators_figures_are_the_operators(as_, who):
     assert as_(who).get("/v1/operations/now").status_code == 403
+    assert as_(who).get("/v1/operations/incidents").status_code == 403
 
 
 def test_who_is_not_an_agent_files_nothing(as_, group):

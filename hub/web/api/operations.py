@@ -24,6 +24,13 @@ def now() -> Response:
     return jsonify(hub().reading.now())
 
 
+@blueprint.get("/v1/operations/incidents")
+def incidents() -> Response:
+    """What waits for a person, the oldest first: who must act, and where it happened."""
+    calling("operator")
+    return jsonify(incidents=hub().reading.incidents())
+
+
 @blueprint.get("/metrics")
 def metrics() -> Response:
     """Counts in Prometheus' text format 0.0.4."""
