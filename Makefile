@@ -15,7 +15,7 @@ help:
 	@echo 'make setup  only install, into $(VENV)'
 	@echo 'make lint   ruff, mypy and the import rules'
 	@echo 'make coverage   branches of the journey and the maps that the tests go through; under 95 % fails'
-	@echo 'make clean  remove $(VENV) and var/'
+	@echo 'make clean  remove $(VENV) and the seasons of demonstrations; a hub of your own keeps its keys and its store'
 
 setup: $(VENV)/.installed
 
@@ -48,4 +48,4 @@ $(VENV)/.installed-test: $(VENV)/.installed
 	@touch $@
 
 clean:
-	rm -rf $(VENV) var build *.egg-info
+	rm -rf $(VENV) var/season-* build *.egg-info

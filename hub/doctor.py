@@ -25,6 +25,7 @@ from hub.journey import Rules
 from hub.partners import Register, RegisterFaults
 from hub.security.keys import Keys
 from hub.settings import ConfigError, Settings
+from hub.store.database import columns_lacking
 from hub.store.tables import metadata
 
 Level = Literal["ok", "warning", "error"]
@@ -56,7 +57,7 @@ def examine(path: Path | None, env: Mapping[str, str] = os.environ) -> list[Find
         found = settings.load(path, env)
     except ConfigError as wrong:
         return [*findings, _of(wrong, "settings")]
-    findings += _settings_file(path or found.home / "hub.toml")
+    findings += _settings_file(settings.file_named(path, env) or found.home / "hub.toml")
     for check in (_disk, _keys, _store, _clock, _rules, _port):
         findings += check(found)
     try:
@@ -151,11 +152,11 @@ def _keys(found: Settings) -> Iterator[Finding]:
     except HubError as wrong:
         yield _of(wrong, "keys")
     else:
-        yield Finding("ok", "keys", f"{len(keys.sealing)} sealing keys, number {keys.current} in use; mode 0600.")
+        yield Finding("ok", "keys", f"Sealing keys: {len(keys.sealing)}, number {keys.current} in use; mode 0600.")
 
 
 def _store(found: Settings) -> Iterator[Finding]:
-    path = Path(found.database_url.removeprefix("sqlite:///"))
+    path = found.var / "hub.db"
     if not path.exists():
         yield Finding("ok", "store", "No database yet: it is made when the hub first starts.")
         return
@@ -167,12 +168,15 @@ def _store(found: Settings) -> Iterator[Finding]:
             (mode,) = connection.execute("PRAGMA journal_mode").fetchone()
             (sound,) = connection.execute("PRAGMA quick_check(1)").fetchone()
             there = {name for (name,) in connection.execute("SELECT name FROM sqlite_master WHERE type = 'table'")}
+            lacking = columns_lacking(connection)
         finally:
             connection.close()
     except sqlite3.Error as wrong:
         said = f"{path.name} cannot be opened ({wrong.sqlite_errorname})."
         yield Finding("error", "store", said, "Stop the hub, keep a copy of the folder, restore the last backup.")
         return
+    if lacking:
+        yield _of(HubError("store_version", file=path.name, place=lacking[0]), "store")
     missing = sorted(set(metadata.tables) - there)
     if missing:
         said = f"{path.name} lacks tables: {', '.join(missing)}."
@@ -220,7 +224,8 @@ def _port(found: Settings) -> Iterator[Finding]:
         probe.settimeout(1)
         taken = probe.connect_ex((found.host, found.port)) == 0
     where = f"{found.host}:{found.port}"
-    yield Finding("ok", "web", f"{where} answers: a hub is running there." if taken else f"{where} is free.")
+    said = f"{where} answers: a hub at work, or something else that has its port." if taken else f"{where} is free."
+    yield Finding("ok", "web", said)
 
 
 def _register(register: Register) -> Iterator[Finding]:
@@ -256,7 +261,7 @@ def _api_keys(found: Settings, register: Register) -> Iterator[Finding]:
         todo = "Take the key out of [api_keys], or add the partner's row."
         yield Finding("warning", "api keys", f"A key is held by '{name}', who is no partner.", todo)
     if holders:
-        yield Finding("ok", "api keys", f"{len(found.api_keys)} keys of {len(holders)} holders, kept as SHA-256 only.")
+        yield Finding("ok", "api keys", f"Keys: {len(found.api_keys)}, holders: {len(holders)}; kept as SHA-256 only.")
     else:
         todo = "Add the SHA-256 of a key to [api_keys] for each agent and company: see README, Connect."
         yield Finding("warning", "api keys", "Nobody has an API key: only partners with a secret can call.", todo)

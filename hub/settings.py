@@ -16,10 +16,10 @@ _SHA256 = re.compile(r"[0-9a-f]{64}")
 class ConfigError(Exception):
     """This installation is set up wrongly.  ``code`` is of the catalogue; ``name`` is the setting, never its value."""
 
-    def __init__(self, code: str, name: str) -> None:
+    def __init__(self, code: str, name: str, **where: str) -> None:
         super().__init__(f"{code}: {name}")
         self.code, self.name = code, name
-        self.where = {"name": name}
+        self.where = {"name": name, **where}
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -30,15 +30,14 @@ class Settings:
     installation that talks to simulators only.  ``api_keys`` maps the SHA-256 of a key (hex) to the partner who holds
     it, or to ``operator``; a partner may hold several.  ``trusted_hosts`` are the names that the web server answers to
     besides its own, ``proxies`` how many proxies stand in front of it.  ``adapters`` are further folders that bring
-    adapters, partners, maps and schedules, laid out as the home folder is.  Secrets and the database's address are
-    kept out of ``repr``.
+    adapters, partners, maps and schedules, laid out as the home folder is.  Secrets are kept out of
+    ``repr``.
     """
 
     home: Path
     var: Path
     host: str
     port: int
-    database_url: str = field(repr=False)
     keys: Path
     rules: Path
     business_clock: Path | None
@@ -63,22 +62,26 @@ class Settings:
         return _NAME.sub(value, text)
 
 
+def file_named(path: Path | None, env: Mapping[str, str]) -> Path | None:
+    """The settings file that *path* or the environment names; None where neither does."""
+    return Path(env["HUB_SETTINGS"]) if path is None and env.get("HUB_SETTINGS") else path
+
+
 def load(path: Path | None = None, env: Mapping[str, str] = os.environ) -> Settings:
     """The settings of this installation.
 
-    *path* names the settings file, or ``HUB_CONFIG`` does; without either, ``hub.toml`` of the home folder is read
+    *path* names the settings file, or ``HUB_SETTINGS`` does; without either, ``hub.toml`` of the home folder is read
     where there is one.  Relative paths of the file are relative to the file, those of the environment to the working
     directory.  Raises :class:`ConfigError` for a setting nobody knows or a value that does not fit.
     """
-    if path is None and env.get("HUB_CONFIG"):
-        path = Path(env["HUB_CONFIG"])
+    path = file_named(path, env)
     home = Path(env.get("HUB_HOME") or Path(__file__).resolve().parent.parent).resolve()
     given = _file(path, required=True) if path else _file(home / "hub.toml", required=False)
     tables = {name: _texts(name, given.pop(name, {})) for name in _TABLES}
     for prefix, name in (("HUB_ADDRESS_", "addresses"), ("HUB_SECRET_", "secrets")):
         tables[name] |= {key.removeprefix(prefix): text for key, text in env.items() if key.startswith(prefix)}
     if not all(_SHA256.fullmatch(key) for key in tables["api_keys"]):
-        raise ConfigError("setting_invalid", "api_keys")
+        raise ConfigError("api_key_not_hashed", "api_keys")
     folder = (path or home / "hub.toml").resolve().parent
 
     def text(name: str, default: str) -> str:
@@ -100,7 +103,6 @@ def load(path: Path | None = None, env: Mapping[str, str] = os.environ) -> Setti
         var=var,
         host=text("host", "127.0.0.1"),
         port=_number("port", env.get("HUB_PORT") or given.pop("port", 8080), 65535),
-        database_url=text("database_url", f"sqlite:///{var / 'hub.db'}"),
         keys=place("keys", "HUB_KEYS", var / "keys.json"),
         rules=place("rules", "HUB_RULES", home / "hub" / "journey" / "rules.yaml"),
         business_clock=None if clock == Path() else clock,
@@ -126,8 +128,10 @@ def _file(path: Path, *, required: bool) -> dict[str, Any]:
         if required:
             raise ConfigError("setting_file_missing", path.name) from None
         return {}
-    except ValueError:
-        raise ConfigError("setting_file_unreadable", path.name) from None
+    except ValueError as error:
+        # The parser says where in words only, and its other words may quote a secret.
+        at = re.search(r"at line ([0-9]+)", str(error))
+        raise ConfigError("setting_file_unreadable", path.name, **({"line": at[1]} if at else {})) from None
 
 
 def _texts(name: str, table: Any) -> dict[str, str]:

@@ -240,6 +240,31 @@ def test_keys_are_made_once_and_for_their_owner_only(tmp_path):
     assert file.read_bytes() == before
 
 
+@pytest.mark.parametrize("command", ["serve", "simulate"])
+def test_what_runs_names_a_faulty_row_without_a_trace(installation, tmp_path, command):
+    home = tmp_path / "home"
+    for folder in ("adapters", "mappings", "schedules"):
+        shutil.copytree(ROOT / folder, home / folder)
+    row = home / "adapters/banks/partners.yaml"
+    row.write_text(row.read_text("utf-8").replace("concurrency:", "concurency:", 1), "utf-8")
+    done = subprocess.run(
+        [sys.executable, "-m", "hub.cli", command, "--settings", installation, "--port", "0"],
+        cwd=ROOT, capture_output=True, text=True,
+        env=os.environ | {"HUB_HOME": str(home), "HUB_RULES": str(ROOT / "hub/journey/rules.yaml")},
+    )  # fmt: skip
+    assert done.returncode == 1
+    assert re.search(r"adapters/banks/partners\.yaml:\d+: no key 'concurency'", done.stderr)
+    assert "Traceback" not in done.stderr
+
+
+def test_a_file_that_cannot_be_written_is_named_without_a_trace(tmp_path):
+    blocked = tmp_path / "plain file" / "promises.json"
+    blocked.parent.write_text("")
+    command = [sys.executable, "-m", "hub.cli", "promises", "--json", blocked]
+    done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True)
+    assert (done.returncode, done.stderr) == (1, f"{blocked}: Not a directory\n")
+
+
 def doctor(installation, code=0):
     found = json.loads(run("doctor", "--settings", installation, "--json", "-", code=code))
     for finding in found:
@@ -287,6 +312,10 @@ def test_the_doctor_looks_at_a_store_without_disturbing_it(installation):
     with sqlite3.connect(path) as connection:
         connection.execute("PRAGMA journal_mode=DELETE")
     assert "WAL" in doctor(installation, code=1)["error", "store"]
+    with sqlite3.connect(path) as connection:
+        connection.execute("PRAGMA journal_mode=WAL")
+        connection.execute("ALTER TABLE sequence RENAME COLUMN value TO worth")
+    assert "sequence.value" in doctor(installation, code=1)["error", "store"]
 
 
 def test_the_doctor_finds_a_changed_contract_and_a_broken_manifest(installation, tmp_path, monkeypatch):

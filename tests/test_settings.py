@@ -19,7 +19,6 @@ def write(tmp_path: Path, text: str) -> Path:
 def test_defaults_lie_in_the_home_folder(tmp_path: Path) -> None:
     found = settings.load(env={"HUB_HOME": str(tmp_path)})
     assert found.var == tmp_path / "var"
-    assert found.database_url == f"sqlite:///{tmp_path}/var/hub.db"
     assert found.keys == tmp_path / "var" / "keys.json"
     assert (found.host, found.port, found.business_clock, found.test_mode) == ("127.0.0.1", 8080, None, False)
     assert settings.load(env={}).home == Path(settings.__file__).parents[1]
@@ -34,7 +33,7 @@ def test_the_environment_goes_before_the_file_and_the_file_before_defaults(tmp_p
     assert found.addresses == {"A": "env", "B": "file"} and found.secrets == {"S": "hush"}
     assert found.var == tmp_path / "data" and found.keys == tmp_path / "data" / "keys.json"
     assert settings.load(path, {"HUB_VAR": str(tmp_path / "other")}).var == tmp_path / "other"
-    assert settings.load(env={"HUB_CONFIG": str(path)}).port == 9000
+    assert settings.load(env={"HUB_SETTINGS": str(path)}).port == 9000
     assert settings.load(env={"HUB_HOME": str(tmp_path)}).port == 9000
 
 
@@ -50,7 +49,6 @@ def test_names_are_expanded_and_a_missing_one_is_named() -> None:
 def test_secrets_do_not_show_in_a_repr() -> None:
     env = {
         "HUB_SECRET_S": "hush",
-        "HUB_DATABASE_URL": "postgresql://u:hush@db.example/hub",
         "HUB_ADDRESS_A": "x?key=hush",
     }
     assert settings.load(env=env).secrets["S"] == "hush"
@@ -69,12 +67,19 @@ def test_secrets_do_not_show_in_a_repr() -> None:
         ("proxies = -1", "setting_invalid", "proxies"),
         ("addresses = 1", "setting_invalid", "addresses"),
         ("[secrets]\nS = 1", "setting_invalid", "secrets"),
-        ('[api_keys]\nshort = "agent"', "setting_invalid", "api_keys"),
+        ('[api_keys]\nshort = "agent"', "api_key_not_hashed", "api_keys"),
+        ('database_url = "postgresql://db.example/hub"', "setting_unknown", "database_url"),
         ("port = ", "setting_file_unreadable", "hub.toml"),
     ],
 )
 def test_a_wrong_setting_is_named(tmp_path: Path, text: str, code: str, name: str) -> None:
     assert refused(write(tmp_path, text), {}) == (code, name)
+
+
+def test_a_file_that_is_no_toml_is_told_with_its_line(tmp_path: Path) -> None:
+    with pytest.raises(settings.ConfigError) as caught:
+        settings.load(write(tmp_path, "port = 1\n\nhost =\n"), {})
+    assert caught.value.where == {"name": "hub.toml", "line": "3"}
 
 
 def test_wrong_settings_of_the_environment_are_named(tmp_path: Path) -> None:

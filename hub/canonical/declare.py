@@ -228,6 +228,16 @@ def wrong_value(shape: Shape, value: Any, where: str) -> Iterator[Wrong]:
         yield Wrong(where, "type", "must be true or false")
 
 
+#: Marks that turn the direction of what follows: a name with one of them shows as another name than it is.
+_TURNING = frozenset("\u202a\u202b\u202c\u202d\u202e\u2066\u2067\u2068\u2069")
+
+
+def holds_controls(value: str) -> bool:
+    """Whether *value* holds what no field may: control characters, halves of pairs, line and paragraph separators,
+    embeddings and overrides of direction.  Joiners and direction marks, which some scripts need, are none of these."""
+    return any(unicodedata.category(c) in ("Cc", "Cs", "Co", "Zl", "Zp") or c in _TURNING for c in value)
+
+
 def _wrong_text(shape: Shape, value: Any, where: str) -> Iterator[Wrong]:
     if not isinstance(value, str):
         yield Wrong(where, "type", "must be text")
@@ -238,7 +248,7 @@ def _wrong_text(shape: Shape, value: Any, where: str) -> Iterator[Wrong]:
         return
     if len(value) < shape.shortest or (shape.longest is not None and len(value) > shape.longest):
         yield Wrong(where, "length", f"must have {shape.shortest} to {shape.longest} characters")
-    if any(unicodedata.category(c) in ("Cc", "Cs", "Co") for c in (value.replace("\n", "") if shape.lines else value)):
+    if holds_controls(value.replace("\n", "") if shape.lines else value):
         yield Wrong(where, "characters", "holds a control character")
     elif not unicodedata.is_normalized("NFC", value):
         yield Wrong(where, "characters", "must be in Unicode form NFC")

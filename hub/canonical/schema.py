@@ -17,7 +17,7 @@ from typing import Any, TypeVar
 
 from marshmallow import RAISE, Schema, ValidationError, fields, post_load, validate
 
-from hub.canonical.declare import Shape, shapes
+from hub.canonical.declare import Shape, holds_controls, shapes
 from hub.canonical.errors import HubError, catalogue, explain
 
 T = TypeVar("T")
@@ -91,7 +91,7 @@ class _Decimal(fields.String):
 
 
 def _clean(text: str) -> None:
-    if any(unicodedata.category(c) in ("Cc", "Cs", "Co") for c in text) or not unicodedata.is_normalized("NFC", text):
+    if holds_controls(text) or not unicodedata.is_normalized("NFC", text):
         raise ValidationError("invalid_characters")
 
 

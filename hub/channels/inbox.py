@@ -91,14 +91,14 @@ class Inbox:
             except FileNotFoundError:
                 continue
             except HubError as fault:
-                self._refuse(name, taken, fault.code)
+                self._refuse(name, taken, fault)
 
     def done(self, arrived: Arrived) -> None:
         self._settle(arrived.name, arrived.taken, self.folder / DONE)
 
-    def refuse(self, arrived: Arrived, code: str) -> None:
-        """Puts the file aside with ``NAME.reason.json``: the code and the catalogue's words in English and Arabic."""
-        self._refuse(arrived.name, arrived.taken, code, tell=False)
+    def refuse(self, arrived: Arrived, fault: HubError) -> None:
+        """Puts the file aside with ``NAME.reason.json``: the code and its words in English and Arabic."""
+        self._refuse(arrived.name, arrived.taken, fault, tell=False)
 
     def _take(self) -> None:
         with os.scandir(self.folder) as entries:
@@ -113,16 +113,16 @@ class Inbox:
         path = self.folder / name
         taken = self.folder / CLAIMED / name
         if not entry.is_file(follow_symlinks=False):
-            return self._refuse(name, path, "file_not_plain")
+            return self._refuse(name, path, HubError("file_not_plain"))
         if not _decent(name):
-            return self._refuse(name, path, "file_name_wrong")
+            return self._refuse(name, path, HubError("file_name_wrong"))
         manifest = self._manifest_of(name, self.folder)
         found = entry.stat(follow_symlinks=False)
         late = self._now() - max(found.st_ctime, found.st_mtime) > self._grace
         if manifest is None and self._manifest:
             if late:
                 there = (self.folder / (name + MANIFEST)).exists()
-                self._refuse(name, path, "file_manifest_wrong" if there else "file_manifest_missing")
+                self._refuse(name, path, HubError("file_manifest_wrong" if there else "file_manifest_missing"))
             return None
         if manifest is not None and found.st_size < manifest.bytes:
             # Cut short, unless it is still growing under its own name, which a writer should not do but may.
@@ -169,14 +169,19 @@ class Inbox:
             return None
         return manifest if manifest.name == name else None
 
-    def _refuse(self, name: str, path: Path, code: str, tell: bool = True) -> None:
-        fault = HubError(code)
-        said = {"code": code, "en": fault.en, "ar": fault.ar, "who": fault.who, "at": datetime.now(UTC).isoformat()}
+    def _refuse(self, name: str, path: Path, fault: HubError, tell: bool = True) -> None:
+        said = {
+            "code": fault.code,
+            "en": fault.en,
+            "ar": fault.ar,
+            "who": fault.who,
+            "at": datetime.now(UTC).isoformat(),
+        }
         short = name if len(os.fsencode(name)) <= 200 else hashlib.sha256(os.fsencode(name)).hexdigest()
         put_whole(_free(self.folder / REFUSED, short + ".reason.json"), json.dumps(said, ensure_ascii=False).encode())
         self._settle(name, path, self.folder / REFUSED)
         if tell and self._on_refused:
-            self._on_refused(name, code)
+            self._on_refused(name, fault.code)
 
     def _settle(self, name: str, path: Path, place: Path) -> None:
         # The data goes first: until it has gone, the file is offered again, and then it still has its manifest.

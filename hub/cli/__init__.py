@@ -28,12 +28,17 @@ def hub() -> None:
 
 
 def main() -> None:
-    """The entry point: a coded error ends with what it says and 1, never with a trace."""
+    """The entry point: a coded error, or a file that the system refuses, ends with what is wrong and 1, not a trace."""
     try:
         hub(prog_name="hub", standalone_mode=True)
     except (ConfigError, HubError) as error:
         told = error if isinstance(error, HubError) else HubError(error.code, **error.where)
         click.echo(f"{told.code}: {told.en}", err=True)
+        sys.exit(1)
+    except OSError as error:
+        if error.filename is None:
+            raise
+        click.echo(f"{error.filename}: {error.strerror}", err=True)
         sys.exit(1)
 
 

@@ -1,8 +1,9 @@
 """How a command reports: a table for people, lines for pipes, JSON for programs."""
 
+import contextlib
 import json
 import sys
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar
 
@@ -20,8 +21,8 @@ _LEVELS = {"ok": "green", "warning": "yellow", "error": "red"}
 
 def settings_option(command: F) -> F:
     return click.option(
-        "--settings", "settings_file", type=FILE, envvar="HUB_SETTINGS", metavar="FILE",
-        help="Settings file instead of hub.toml in the home folder.",
+        "--settings", "settings_file", type=FILE, metavar="FILE",
+        help="Settings file instead of hub.toml in the home folder; HUB_SETTINGS names one too.",
     )(command)  # fmt: skip
 
 
@@ -32,16 +33,25 @@ def json_option(command: F) -> F:
     )(command)  # fmt: skip
 
 
+@contextlib.contextmanager
+def faults_told() -> Iterator[None]:
+    """Ends the command with every fault of the partners' files where what runs inside meets them."""
+    from hub.partners import RegisterFaults
+
+    try:
+        yield
+    except RegisterFaults as wrong:
+        raise click.ClickException(f"{wrong}\nNothing is sent to anybody until these are mended.") from None
+
+
 def the_register(path: Path | None) -> "Register":
     """The partners as this installation has them now: its files, and what is laid over them."""
     from hub import partners
     from hub.store import overlay
 
     found = load(path)
-    try:
+    with faults_told():
         return partners.load(found, overlay.stored(found.var / "hub.db"))
-    except partners.RegisterFaults as wrong:
-        raise click.ClickException(f"{wrong}\nNothing is sent to anybody until these are mended.") from None
 
 
 def to_stdout(json_file: Path | None) -> bool:

@@ -9,7 +9,7 @@ from pathlib import Path
 
 import click
 
-from hub.cli.report import json_option, settings_option, the_register, to_stdout, write_json
+from hub.cli.report import faults_told, json_option, settings_option, the_register, to_stdout, write_json
 from hub.settings import load
 
 
@@ -30,7 +30,8 @@ def serve(settings_file: Path | None, port: int | None) -> None:
     found = load(settings_file)
     if port is not None:
         found = dataclasses.replace(found, port=port)
-    engine = Engine(found)
+    with faults_told():
+        engine = Engine(found)
     try:
         server = open_server(engine)
         timetable = Timetable(engine)
@@ -61,7 +62,8 @@ def simulate(settings_file: Path | None, seed: int, faults: str, port: int) -> N
 
     configure_logging()
     found = load(settings_file)
-    run(found, found.var, seed, faults, port, the_register(settings_file))
+    with faults_told():
+        run(found, found.var, seed, faults, port, the_register(settings_file))
 
 
 @click.command(short_help="See a season go from request to exit stamp.")

@@ -49,6 +49,8 @@ _referenced = Statement(
     .where(request.c.id == bindparam("request_id"), request.c.referenced_at.is_(None))
     .values(referenced_at=bindparam("at"), partner_us=bindparam("spent"))
 )
+#: Events that give a pilgrim a number: the fact that holds it, and the kind under which it is found.
+_GIVES = {"reference.issued": ("reference_no", "reference"), "visa.issued": ("visa_no", "visa")}
 
 
 class Advance:
@@ -123,7 +125,7 @@ class Advance:
     ) -> Applied | AlreadyTrue | TooEarly | Conflict:
         case = kept.case
         case.focus = event.request
-        result = apply(case, event, self._rules, moment(at.business))
+        result = self._anothers(tx, event) or apply(case, event, self._rules, moment(at.business))
         if isinstance(result, Applied):
             evolve(case, result)
             changes.note(result)
@@ -134,6 +136,14 @@ class Advance:
                 self._time(tx, one, at, spent_us)
                 self._route(tx, case, one, at)
         return result
+
+    def _anothers(self, tx: Transaction, event: Event) -> Conflict | None:
+        """A reference or visa number names one pilgrim; one that was given to another stands against *event*."""
+        given = _GIVES.get(event.name)
+        number = event.facts.get(given[0]) if given else None
+        if given and number and any(other != event.request for other, _, _ in self._cases.find(tx, given[1], number)):
+            return Conflict("number_of_another", "the number was given to somebody else before")
+        return None
 
     def _time(self, tx: Transaction, event: Event, at: Moment, spent_us: int) -> None:
         if event.name == "request.paid":

@@ -1,23 +1,27 @@
 """Files that partners leave for us: polled, told apart by name, received, put away."""
 
 import threading
+import time
 from collections.abc import Callable, Iterable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import structlog
 
 from hub.canonical.errors import HubError
-from hub.channels import Inbox
-from hub.exchange.receive import Receipt, Said
+from hub.channels import Arrived, Inbox
+from hub.exchange.receive import Receipt, Said, refused
 from hub.partners import Operation, Register
 from hub.partners.partner import Partner
+from hub.store.database import store_at_fault
 
 log = structlog.get_logger(__name__)
 
 EVERY = 0.1  # seconds between looks at the folders
+AGAIN = 60.0  # seconds until a file that broke us is tried again
 
 Receive = Callable[..., Receipt]
+GAP = replace(refused("file_sequence_gap"), status="gap")
 
 
 @dataclass(frozen=True, slots=True)
@@ -32,8 +36,13 @@ class Collected:
 class Collector:
     """Polls the folders of the partners that leave files; those of scheduled operations only when a run asks."""
 
-    def __init__(self, register: Register, receive: Receive) -> None:
-        self._register, self._receive = register, receive
+    def __init__(
+        self, register: Register, receive: Receive, put_aside: Callable[[Partner, str | None, str], None]
+    ) -> None:
+        self._register, self._receive, self._put_aside = register, receive, put_aside
+        self._broken: dict[Path, float] = {}
+        self._gaps: dict[str, set[Path]] = {}
+        self._not_whole: dict[str, str] = {}
         self._inboxes: dict[tuple[str, Path], Inbox] = {}
         self._locks: dict[str, threading.Lock] = {}
         self._stop = threading.Event()
@@ -81,37 +90,67 @@ class Collector:
         files = lines = 0
         code: str | None = None
         stopped: set[str] = set()
+        waited = self._gaps.pop(partner.id, set())
         for arrived in inbox.arrivals():
             operation = partner.sent_as(arrived.name)
             if operation is None:
-                inbox.refuse(arrived, "file_name_wrong")
                 code = "file_name_wrong"
+                inbox.refuse(arrived, HubError(code))
+                self._put_aside(partner, None, code)
                 continue
             if operation.name in stopped:
                 continue
-            said = Said()
-            if arrived.manifest is not None:
-                beside = arrived.manifest
-                said = Said(beside.sequence, beside.count, beside.control_sum)
-            receipt = self._receive(partner.id, operation.name, arrived.body, name=arrived.name, said=said)
+            # What has no forerunner need not be read again as long as nothing came before it.
+            gapes = arrived.taken in waited and not files
+            receipt = GAP if gapes else self._take(partner, operation, arrived)
             if receipt.status == "gap":
-                stopped.add(operation.name)
-                code = "file_sequence_gap"
-            elif receipt.status == "refused":
+                self._gaps.setdefault(partner.id, set()).add(arrived.taken)
+            if receipt.status in ("gap", "broken"):
                 code = receipt.problems[0]["code"]
-                inbox.refuse(arrived, code)
+                # What has a number waits for its forerunner; what has none stands for itself.
+                stopped |= {operation.name} if operation.sequence else set()
+            elif receipt.status == "refused":
+                assert receipt.fault is not None
+                code = receipt.fault.code
+                inbox.refuse(arrived, receipt.fault)
             else:
                 files, lines = files + 1, lines + receipt.lines
                 inbox.done(arrived)
-        return Collected(files, lines, code)
+        return Collected(files, lines, code or self._not_whole.pop(partner.id, None))
+
+    def _take(self, partner: Partner, operation: Operation, arrived: Arrived) -> Receipt:
+        """Receive one file.  One that breaks us is ``broken``: it stays where it is and is tried again after a while,
+        an engineer hears of it, and nobody else's file waits for it."""
+        broken = replace(refused("internal"), status="broken")
+        if self._broken.get(arrived.taken, 0.0) > time.monotonic():
+            return broken
+        beside = arrived.manifest
+        said = Said() if beside is None else Said(beside.sequence, beside.count, beside.control_sum)
+        try:
+            receipt = self._receive(partner.id, operation.name, arrived.body, name=arrived.name, said=said)
+        except Exception as error:
+            if store_at_fault(error):
+                raise
+            log.error("file_failed", partner=partner.id, operation=operation.name, exc_info=error)
+            self._broken[arrived.taken] = time.monotonic() + AGAIN
+            self._put_aside(partner, operation.name, "internal")
+            return broken
+        self._broken.pop(arrived.taken, None)
+        return receipt
 
     def _inbox(self, partner: Partner) -> Inbox | None:
         folder = self._folder(partner)
         inbox = self._inboxes.get((partner.id, folder))
         if inbox is None:
             manifest = not any(op.wire.get("manifest") == "none" for op in _file_operations(partner))
+
+            def not_whole(name: str, code: str) -> None:
+                operation = partner.sent_as(name)
+                self._put_aside(partner, operation.name if operation else None, code)
+                self._not_whole[partner.id] = code
+
             try:
-                inbox = self._inboxes[partner.id, folder] = Inbox(folder, manifest=manifest)
+                inbox = self._inboxes[partner.id, folder] = Inbox(folder, manifest=manifest, on_refused=not_whole)
             except HubError:
                 return None
         return inbox

@@ -25,6 +25,7 @@ log = structlog.get_logger(__name__)
 
 BACKOFF = (0.25, 30.0)  # seconds: first and longest ceiling of the full-jitter wait
 GIVE_UP = 72 * 3600.0  # seconds after which what could never be delivered becomes a dead letter
+LONGEST_WAIT = 3600.0  # seconds for which a partner may put us off at a time; it may mean years and not know it
 HELD = 60.0  # seconds between looks at what waits for a person to mend a setting
 _SECOND = 1_000_000
 
@@ -67,7 +68,9 @@ class Delivery:
         try:
             message = self._register.map(operation.adapter, operation.name, "reply").read(answered.body)
         except HubError as error:
-            return Reply(unreadable=error.code)
+            # A door of somebody's network answers for the partner more often than the partner answers wrongly.
+            html = answered.body.lstrip()[:15].lower().startswith((b"<!doctype html", b"<html"))
+            return Reply(unreadable="reply_html" if html else error.code)
         return Reply(lines=getattr(message, operation.each) if operation.each else [message])
 
     def settle(self, tx: Transaction, work: Work, result: Answered | Failure, reply: Reply, at: Moment) -> None:
@@ -86,7 +89,15 @@ class Delivery:
             return
         self._ledger.keep(tx, at, work.exchange, "reply", result.body)
         ours = {s["key"]: s for s in subjects if s["state"] == "open"}
-        paired = [(ours.pop(key), line) for line in reply.lines if (key := _key(work, line)) in ours]
+        said: dict[str | None, list[Any]] = {}
+        for line in reply.lines:
+            said.setdefault(_key(work, line), []).append(line)
+        # An answer that contradicts itself about somebody has not answered.
+        paired = [
+            (ours.pop(key), lines[0])
+            for key, lines in said.items()
+            if key in ours and all(line == lines[0] for line in lines)
+        ]
         if not paired:
             code = reply.unreadable or "reply_not_ours"
             self._failed(tx, work, row, OutcomeUnknown(code, "the answer cannot be read as one to us"), at)
@@ -129,9 +140,7 @@ class Delivery:
                 if subject["state"] != "open":
                     continue
                 if line.outcome == "in_progress":
-                    self._enquire(
-                        tx, work.partner, subject, at, at.wall + int(backoff(asked["attempts"] + 1) * _SECOND)
-                    )
+                    self._ask_later(tx, work.partner, subject, at)
                     continue
                 if line.outcome == "not_known":
                     self._again(tx, work.partner, subject, at)
@@ -184,6 +193,20 @@ class Delivery:
         self._close(tx, self._ledger.get(tx, before), at)
         self._wake(tx, partner)
 
+    def _ask_later(self, tx: Transaction, partner: Partner, subject: Row, at: Moment) -> None:
+        """The partner is still at it: ask ever more seldom, and in the end leave it to a person."""
+        if at.wall - subject["created_at"] > GIVE_UP * _SECOND:
+            self._unanswered(tx, subject, at)
+            return
+        wait = backoff(self._ledger.enquiries(tx, subject) + 1)
+        self._enquire(tx, partner, subject, at, at.wall + int(wait * _SECOND))
+
+    def _unanswered(self, tx: Transaction, subject: Row, at: Moment) -> None:
+        """Nobody is asked about *subject* any more: a person decides about its exchange."""
+        if subject["state"] == "open" and subject["exchange_id"] is not None:
+            before = self._ledger.get(tx, as_uuid(subject["exchange_id"]))
+            self._ledger.move(tx, at, before, "parked", code="outcome_unknown", owner="operator")
+
     def _enquire(self, tx: Transaction, partner: Partner, subject: Row, at: Moment, not_before: int) -> None:
         operation = partner.operations[subject["operation"]]
         assert operation.enquiry is not None
@@ -212,10 +235,14 @@ class Delivery:
         log.info("not_delivered", partner=work.partner.id, operation=work.operation.name, code=failure.code)
         if isinstance(failure, AuthFailed | ConfigError):
             self._ledger.move(
-                tx, at, row, "held", code=failure.code, owner="engineer", next_at=at.wall + int(HELD * _SECOND)
-            )
+                tx, at, row, "held",
+                code=failure.code, owner=HubError(failure.code).who, next_at=at.wall + int(HELD * _SECOND),
+            )  # fmt: skip
         elif isinstance(failure, OutcomeUnknown):
-            self._in_doubt(tx, work.partner, work.operation, row, failure.code, at)
+            if work.operation.repeat == "safe" and at.wall - row["created_at"] > GIVE_UP * _SECOND:
+                self._dead(tx, row, failure.code, at)
+            else:
+                self._in_doubt(tx, work.partner, work.operation, row, failure.code, at)
         else:
             self._not_done(tx, work, row, failure, at)
 
@@ -225,13 +252,16 @@ class Delivery:
             return
         wait = backoff(row["attempts"])
         if isinstance(failure, Throttled) and failure.retry_after is not None:
-            wait += failure.retry_after
+            wait += min(failure.retry_after, LONGEST_WAIT)
         self._ledger.move(tx, at, row, "waiting", code=failure.code, next_at=at.wall + int(wait * _SECOND))
 
     def _dead(self, tx: Transaction, row: Row, code: str, at: Moment) -> None:
         for subject in self._ledger.subjects_of(tx, as_uuid(row["id"])):
-            if subject["state"] == "open":
-                self._ledger.settle_subject(tx, at, subject, "dead", None, code=code, owner="operator")
+            if subject["state"] != "open":
+                continue
+            self._ledger.settle_subject(tx, at, subject, "dead", None, code=code, owner="operator")
+            if subject["enquires"] is not None:
+                self._unanswered(tx, self._ledger.subject(tx, as_uuid(subject["enquires"])), at)
         self._ledger.move(tx, at, row, "dead", code=code, owner="operator")
         self._ledger.raise_incident(
             tx, at, "exchange", code, "operator",
@@ -258,7 +288,7 @@ class Delivery:
             self._ledger.move(tx, at, row, "in_doubt", code=code)
             for subject in subjects:
                 self._enquire(tx, partner, subject, at, wait)
-        elif operation.repeat in ("safe", "keyed"):
+        elif operation.repeat in ("safe", "keyed") and at.wall - row["created_at"] <= GIVE_UP * _SECOND:
             self._ledger.move(tx, at, row, "waiting", code=code, next_at=wait)
         else:
             self._ledger.move(tx, at, row, "parked", code=code, owner="operator")
@@ -266,12 +296,23 @@ class Delivery:
     def recover(self, tx: Transaction, at: Moment) -> None:
         """What a process that died left behind: ``leased`` was never sent, of ``sending`` the outcome is unknown."""
         for row in self._ledger.left_open(tx):
-            partner = self._register.partners[row["partner"]]
-            operation = partner.operations.get(row["operation"])
-            if row["state"] == "leased" or operation is None:
+            partner = self._register.partners.get(row["partner"])
+            operation = partner.operations.get(row["operation"]) if partner else None
+            if partner is None or operation is None:
+                continue
+            if row["state"] == "leased":
                 self._ledger.move(tx, at, row, "waiting", code="interrupted", next_at=at.wall)
             else:
                 self._in_doubt(tx, partner, operation, row, "interrupted", at)
+        for name, gone in self._ledger.open_work(tx):
+            known = self._register.partners.get(name)
+            if known is not None and gone in known.operations:
+                continue
+            # It keeps its place until the manifest is back; what was being sent is asked about then.
+            if not self._ledger.raised_already(tx, "operation_gone", name, gone, 0):
+                self._ledger.raise_incident(
+                    tx, at, "exchange", "operation_gone", "engineer", partner=name, operation=gone, line=0
+                )
 
     def _wake(self, tx: Transaction, partner: Partner) -> None:
         tx.after_commit(lambda: self._advance.wake(partner.id))

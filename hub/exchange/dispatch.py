@@ -5,6 +5,7 @@ ledger and takes no slot from anybody.  Nothing here is the truth: all of it may
 """
 
 import heapq
+import math
 import random
 import threading
 import time
@@ -14,18 +15,29 @@ from dataclasses import dataclass, field
 
 import structlog
 
-from hub.channels import Answered, Channel, ConfigError, Failure, Outgoing, Throttled, Unavailable, open_channel
+from hub.channels import (
+    Answered,
+    Channel,
+    ConfigError,
+    Failure,
+    OutcomeUnknown,
+    Outgoing,
+    Throttled,
+    Unavailable,
+    open_channel,
+)
 from hub.exchange.delivery import Delivery, Reply
 from hub.exchange.outbox import Outbox, Work
 from hub.partners import Operation, Register
 from hub.partners.partner import Partner
 from hub.settings import ConfigError as SettingMissing
-from hub.store.database import Database
+from hub.store.database import Database, Transaction, store_at_fault
 from hub.store.ledger import Ledger, Moment
 
 log = structlog.get_logger(__name__)
 
-SENDERS = 64  # threads of the send pool: many more than a few slow partners can hold at once
+SENDERS = 512  # threads of the send pool at most: as many as all partners together may hold, so that none waits
+STORE_WAIT = 1.0  # seconds between attempts to write a result while the store cannot take it
 TRIPPED = 3  # failures in a row after which a partner is left alone
 REST = (0.5, 30.0)  # seconds: the first and the longest rest
 
@@ -39,6 +51,7 @@ class _Slots:
     failures: int = 0
     rests_until: float = 0.0
     wanted: bool = False
+    timer: float = math.inf
     sent: list[float] = field(default_factory=list)
 
     @property
@@ -74,7 +87,10 @@ class Dispatcher:
         self._timers: list[tuple[float, str]] = []
         self._changed = threading.Condition()
         self._running = False
-        self._pool = ThreadPoolExecutor(SENDERS, thread_name_prefix="hub-send")
+        self._stopping = threading.Event()
+        # A thread is made when all others are busy; slow partners fill their own slots and nobody else's.
+        senders = min(SENDERS, sum(p.limits.concurrency for p in register.partners.values()) or 1)
+        self._pool = ThreadPoolExecutor(senders, thread_name_prefix="hub-send")
         self._thread = threading.Thread(target=self._loop, name="hub-dispatch", daemon=True)
 
     def start(self) -> None:
@@ -83,9 +99,11 @@ class Dispatcher:
         self._running = True
         self._thread.start()
         for partner in self._database.unit(self._ledger.partners_waiting):
-            self.wake(partner)
+            if partner in self._register.partners:
+                self.wake(partner)
 
     def stop(self) -> None:
+        self._stopping.set()
         with self._changed:
             self._running = False
             self._changed.notify()
@@ -124,23 +142,29 @@ class Dispatcher:
             return
         wait = slots.pause(time.monotonic())
         if wait > 0:
-            self._later(slots.partner.id, wait)
+            self._later(slots, wait)
             return
         slots.busy += 1
         self._pool.submit(self._serve, slots)
 
-    def _later(self, partner: str, seconds: float) -> None:
-        heapq.heappush(self._timers, (time.monotonic() + seconds, partner))
-        self._changed.notify()
+    def _later(self, slots: _Slots, seconds: float) -> None:
+        """Look again after *seconds*, unless a look is due sooner.  The lock is held."""
+        at = time.monotonic() + seconds
+        if at < slots.timer - 0.001:
+            slots.timer = at
+            heapq.heappush(self._timers, (at, slots.partner.id))
+            self._changed.notify()
 
     def _loop(self) -> None:
         with self._changed:
             while self._running:
                 now = time.monotonic()
                 while self._timers and self._timers[0][0] <= now:
-                    slots = self._slots_of(heapq.heappop(self._timers)[1])
-                    slots.wanted = True
-                    self._fill(slots)
+                    at, partner = heapq.heappop(self._timers)
+                    slots = self._slots_of(partner)
+                    if at == slots.timer:  # else a sooner look took its place
+                        slots.timer, slots.wanted = math.inf, True
+                        self._fill(slots)
                 self._changed.wait(self._timers[0][0] - now if self._timers else None)
 
     def _serve(self, slots: _Slots) -> None:
@@ -161,7 +185,7 @@ class Dispatcher:
             with self._changed:
                 slots.busy -= 1
                 if again is not None:
-                    self._later(slots.partner.id, again)
+                    self._later(slots, again)
                 elif slots.wanted:
                     self._fill(slots)
 
@@ -197,19 +221,34 @@ class Dispatcher:
             slots.sent.append(time.monotonic())
             del slots.sent[: -max(partner.limits.per_second, 1)]
         found()
-        result = self._send(claimed)
-        self._settle(claimed, result)
-        self._mood(slots, isinstance(result, Unavailable | Throttled))
-        return 0.0
-
-    def _settle(self, work: Work, result: Answered | Failure) -> None:
-        reply = self._delivery.read(work, result) if isinstance(result, Answered) else Reply()
         try:
-            self._database.unit(lambda tx: self._delivery.settle(tx, work, result, reply, self._now()))
+            result = self._send(claimed)
+            reply = self._delivery.read(claimed, result) if isinstance(result, Answered) else Reply()
+            self._write(claimed, lambda tx: self._delivery.settle(tx, claimed, result, reply, self._now()))
         except Exception as error:
             # Whatever went wrong with it, it must not go round and round, nor stand in "sending" for ever.
-            log.error("settle_failed", partner=work.partner.id, exchange=work.exchange, exc_info=error)
-            self._database.unit(lambda tx: self._delivery.park(tx, work, "internal", self._now()))
+            log.error("settle_failed", partner=partner.id, exchange=claimed.exchange, exc_info=error)
+            self._write(claimed, lambda tx: self._delivery.park(tx, claimed, "internal", self._now()))
+        else:
+            # A partner that lets us wait in vain holds its senders as long as one that cannot be reached.
+            late = isinstance(result, OutcomeUnknown) and result.code == "reply_late"
+            self._mood(slots, late or isinstance(result, Unavailable | Throttled))
+        return 0.0
+
+    def _write(self, work: Work, unit: Callable[[Transaction], None]) -> None:
+        """Write what became of *work*, as soon as the store can: the partner has done its part, and only we know.
+
+        A process that ends before has ``sending`` in the ledger, and the next one asks.
+        """
+        while True:
+            try:
+                return self._database.unit(unit)
+            except Exception as error:
+                if not store_at_fault(error):
+                    raise
+                log.error("settle_waits", partner=work.partner.id, exchange=work.exchange, exc_info=error)
+            if self._stopping.wait(STORE_WAIT):
+                return None
 
     def _send(self, work: Work) -> Answered | Failure:
         try:

@@ -93,7 +93,7 @@ class Engine:
         intake = Intake(self.database, self._cases, self._ledger, self.register, rules, self._advance, receiver)
         rosters = Rosters(self.database, self._cases, self._ledger, self.register, receiver, intake, self._wake)
         self.exchange = Exchange(self.register, receiver, intake, rosters)
-        self._collector = Collector(self.register, self.exchange.receive)
+        self._collector = Collector(self.register, self.exchange.receive, receiver.put_aside)
         self._watch = Watch(self.database, self._ledger, self.now)
         self._control = Control(settings, self.change_partners, self._follow)
         self.reading = Reading(self.database, sealer, self.clock.now, self._busy)
@@ -159,6 +159,14 @@ class Engine:
         self._followed = version
         for partner in self.register.enabled:
             self._wake(partner.id)
+
+    def broken(self, group: UUID, request: UUID | None, event: str) -> None:
+        """Put before an engineer a case that breaks us when *event* happens to it."""
+        self.database.unit(
+            lambda tx: self._ledger.raise_incident(
+                tx, self.now(), "case", "internal", "engineer", event=event, group_id=group, request_id=request
+            )
+        )
 
     def _wake(self, partner: str) -> None:
         self.dispatcher.wake(partner)

@@ -2,10 +2,12 @@
 
 import hashlib
 from collections.abc import Sequence
+from datetime import timedelta
 from typing import Any
 from uuid import UUID
 
 from hub.canonical.case import Agent, Case, Member, Pilgrim
+from hub.canonical.entities import Document
 from hub.canonical.errors import HubError
 from hub.canonical.events import Event
 from hub.canonical.ids import bill_no, new_id, request_no
@@ -21,6 +23,7 @@ from hub.store.encoding import moment
 from hub.store.ledger import Ledger, Moment
 
 _DESK = "agents/desk"
+SKEW = timedelta(minutes=5)  # how far the clock of whoever decides may be from ours
 #: What stands against something: the code of the catalogue, the field, and the places its text names.
 Problem = tuple[str, str | None, dict[str, Any]]
 
@@ -52,12 +55,17 @@ class Intake:
             standing = self.standing(tx, agent)
             if self._cases.group_of_agent(tx, agent.id, filing.group_no) is not None:
                 raise Refusal(_refusal([("group_exists", "group_no", {})]))
+            if len(filing.members) > filing.heads:
+                raise Refusal(_refusal([("group_full", "members", {})]))
             exchange = self._ledger.open(
                 tx, at, partner=agent.id, operation="open_group", direction="in", state="settled", body=body,
                 sha256=hashlib.sha256(body).hexdigest(), subjects=len(filing.members),
             )  # fmt: skip
             case = self._new_case(tx, standing, filing, at)
             self._check(case, Event(name="group.opened", group=case.id, happened=moment(at.business)), at, None)
+            unserved = self._unserved(case)
+            if unserved:
+                raise Refusal(_refusal(unserved))
             kept = self._cases.create(tx, case)
             self._advance.happen(
                 tx, kept, [Event(name="group.opened", group=case.id, happened=moment(at.business))], at,
@@ -115,6 +123,18 @@ class Intake:
             marks={"voucher_id": new_id(), "bill_no": bill_no(serial)},
         )
 
+    def _unserved(self, case: Case) -> list[Problem]:
+        """The programme lines that nobody could be asked to confirm."""
+        wanted = [("housing.requested", "housing", case.programme.housing)]
+        wanted.append(("transport.requested", "transport", case.programme.transport))  # type: ignore[arg-type]
+        return [
+            ("line_unserved", f"programme.{name}.{index}", {"field": line.line})
+            for event, name, lines in wanted
+            for operation in self._register.subscribers(event)
+            for index, line in enumerate(lines)
+            if line.brn is None and self._register.choose(operation, case, line.line) is None
+        ]
+
     def _check(self, case: Case, event: Event, at: Moment, prefix: str | None) -> None:
         """Refuse the filing with everything that the journey has against *event*."""
         result = apply(case, event, self._rules, moment(at.business))
@@ -147,8 +167,7 @@ class Intake:
         case, now = kept.case, moment(at.business)
         case.agent = self.standing(tx, agent)
         document = case.pilgrims[request_id].document
-        others = self._cases.find(tx, "document", document.number, document.issuing_state)
-        if any(live and other != request_id for other, _, live in others):
+        if self._travels(tx, document, request_id):
             # Who else has it is nobody's business.
             return [("duplicate_request", "document.number", {})]
         drafted = Event(name="request.drafted", group=case.id, request=request_id, happened=now)
@@ -162,6 +181,11 @@ class Intake:
         self._ledger.next_number(tx, f"filed/{agent.id}")
         return []
 
+    def _travels(self, tx: Transaction, document: Document, request_id: UUID | None) -> bool:
+        """Whether a live request other than *request_id* has *document*."""
+        found = self._cases.find(tx, "document", document.number, document.issuing_state)
+        return any(live and other != request_id for other, _, live in found)
+
     # -- decisions ---------------------------------------------------------------------------------------------------
 
     def decide(self, partner: Partner, decision: Decision, request_id: UUID, body: bytes, once: Once | None) -> Receipt:
@@ -173,11 +197,15 @@ class Intake:
             kept = self._cases.load(tx, group) if group is not None else None
             if kept is None:
                 raise Refusal(_refusal([("not_found", None, {})]))
+            if decision.happened and not kept.case.opened_at - SKEW <= decision.happened <= moment(at.business) + SKEW:
+                raise Refusal(_refusal([("happened_impossible", "happened", {})]))
             operation = self._desk["decide"]
             exchange = self._ledger.open(
                 tx, at, partner=partner.id, operation="decide", direction="in", state="settled", body=body, subjects=1,
             )  # fmt: skip
             if decision.correction is not None:
+                if self._travels(tx, decision.correction.document, request_id):
+                    raise Refusal(_refusal([("duplicate_request", "correction.document.number", {})]))
                 self._rewrite(tx, kept, request_id, decision.correction)
             event = Event(
                 name=operation.gives[decision.outcome],
@@ -210,13 +238,14 @@ class Intake:
 
     def _rewrite(self, tx: Transaction, kept: Kept, request_id: UUID, correction: Filing) -> None:
         pilgrim = kept.case.pilgrims[request_id]
+        was = pilgrim.document
         pilgrim.person, pilgrim.document, pilgrim.companion = (
             correction.person,
             correction.document,
             correction.companion,
         )
         self._pair(kept, [request_id])
-        self._cases.rewrite(tx, kept, request_id)
+        self._cases.rewrite(tx, kept, request_id, was)
 
     # -- one member at a time ----------------------------------------------------------------------------------------
 
@@ -238,7 +267,7 @@ class Intake:
     def _against(self, tx: Transaction, kept: Kept, filing: Filing, at: Moment, agent: Partner) -> list[Problem]:
         """What the journey has against submitting *filing*, asked of a member that is never written."""
         document = filing.document
-        if any(live for _, _, live in self._cases.find(tx, "document", document.number, document.issuing_state)):
+        if self._travels(tx, document, None):
             return [("duplicate_request", None, {})]
         case, trial = kept.case, new_id()
         case.agent = self.standing(tx, agent)
@@ -258,6 +287,8 @@ class Intake:
         self, tx: Transaction, kept: Kept, request_id: UUID, filing: Filing, at: Moment, agent: Partner
     ) -> list[Problem]:
         """Correct one pilgrim of a group; answers what stands against it, and then nothing is written."""
+        if self._travels(tx, filing.document, request_id):
+            return [("duplicate_request", None, {})]
         pilgrim = kept.case.pilgrims[request_id]
         before = pilgrim.person, pilgrim.document, pilgrim.companion
         pilgrim.person, pilgrim.document, pilgrim.companion = filing.person, filing.document, filing.companion

@@ -20,7 +20,7 @@ from hub.partners.partner import Partner
 from hub.store.cases import Cases
 from hub.store.database import Row, Transaction, as_uuid
 from hub.store.encoding import moment
-from hub.store.ledger import Ledger, Moment
+from hub.store.ledger import ABSURD, Ledger, Moment
 
 log = structlog.get_logger(__name__)
 
@@ -50,11 +50,13 @@ class Outbox:
 
     def claim(self, tx: Transaction, partner: Partner, at: Moment) -> Work | int | None:
         """The next exchange to send to *partner*, claimed; or when to look again (wall µs); or None: nothing waits."""
-        row = self._ledger.ready(tx, at, partner.id)
-        if row is not None:
-            return self._again(tx, partner, row, at)
+        while (row := self._ledger.ready(tx, at, partner.id)) is not None:
+            if row["operation"] in partner.operations:
+                return self._again(tx, partner, row, at)
+            self._ledger.move(tx, at, row, "parked", code="operation_gone", owner="engineer")
         while True:
-            rows = self._ledger.subjects_ready(tx, partner.id, MOST)
+            ready = self._ledger.subjects_ready(tx, partner.id, MOST)
+            rows = [subject for subject in ready if subject["operation"] in partner.operations]
             batch = _batch(rows, partner, at.wall)
             if isinstance(batch, list):
                 work = self._freeze(tx, partner, batch, at)
@@ -186,7 +188,7 @@ def _batch(rows: list[Row], partner: Partner, now: int) -> list[Row] | int | Non
     later: list[int] = []
     for name, waiting in by_operation.items():
         batch = partner.operations[name].batch
-        due = [r for r in waiting if r["not_before"] <= now]
+        due = [r for r in waiting if r["not_before"] <= now or r["not_before"] > now + ABSURD]
         if batch is None:
             if due:
                 return due[:1]

@@ -54,7 +54,8 @@ class Receipt:
 
     ``status``: taken, repeated (told before; nothing was done again), suspense (kept, but belongs to nobody we know),
     refused, conflict, or gap (a file whose forerunner is missing).  ``body`` is what an API caller is told, ``answer``
-    the bytes that the partner's map makes of our answer, ``problems`` coded errors in English and Arabic.
+    the bytes that the partner's map makes of our answer, ``problems`` coded errors in English and Arabic; ``fault`` is
+    why something was refused.
     """
 
     status: str
@@ -64,6 +65,7 @@ class Receipt:
     problems: list[dict[str, Any]] = field(default_factory=list)
     exchange: UUID | None = None
     lines: int = 0
+    fault: HubError | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -74,18 +76,19 @@ class Said:
     count: int | None = None
     control: str | None = None
 
-    def against(self, message: Any, number: int | None, records: int) -> str | None:
-        """The code of what the file itself says otherwise; None where they agree."""
+    def against(self, message: Any, number: int | None, records: int) -> HubError | None:
+        """What the file itself says otherwise; None where they agree."""
         if None not in (self.sequence, number) and self.sequence != number:
-            return "file_sequence_differs"
+            return HubError("file_sequence_differs")
         if self.count is not None and self.count != records:
-            return "file_totals"
+            return HubError("file_totals", place="manifest.count", expected=self.count, found=records)
         if self.control is not None and hasattr(message, "control"):
             try:
                 agrees = Decimal(self.control) == Decimal(message.control())
             except ArithmeticError:
                 agrees = False
-            return None if agrees else "file_totals"
+            # The sum itself stays unsaid: of a file of one line it may be somebody's number.
+            return None if agrees else HubError("file_totals", place="manifest.control_sum")
         return None
 
 
@@ -116,7 +119,7 @@ def problem(code: str, where: str | None = None, **details: Any) -> dict[str, An
 
 def refused(code: str, **details: Any) -> Receipt:
     error = HubError(code, **details)
-    return Receipt("refused", error.entry.status, problems=[problem(code, **details)])
+    return Receipt("refused", error.entry.status, problems=[problem(code, **details)], fault=error)
 
 
 class Receiver:
@@ -235,9 +238,12 @@ class Receiver:
                         )  # fmt: skip
                     return replace(refused("file_sequence_gap", sequence=wanted, partner=partner.id), status="gap")
                 if number < wanted:
-                    return self._refuse_in(tx, at, partner, operation, "file_sequence_repeated", body, name)
+                    return self._refuse_in(
+                        tx, at, partner, operation, HubError("file_sequence_repeated", sequence=number), body, name
+                    )
                 self._ledger.set_number(tx, stream, number)
                 self._ledger.resolve(tx, at, "file_sequence_gap", partner.id, operation.name)
+            self._ledger.mended(tx, at, partner.id, operation.name, name)
             state["exchange"] = self._ledger.open(
                 tx, at, partner=partner.id, operation=operation.name, direction="in", state="leased", body=body,
                 name=name, sequence=number, subjects=len(lines), sha256=digest,
@@ -281,12 +287,14 @@ class Receiver:
         by_group: dict[UUID, list[_Line]] = {}
         seen = suspense = 0
         for line in lines:
-            key = self._seen_key(operation, message, line.value)
-            if key is not None and not self._ledger.first_time(tx, partner.id, key, exchange):
-                seen += 1
-                continue
             self._find(tx, partner, operation, message, line)
-            if operation.gives and line.group is None:
+            told_as = self._told_as(tx, partner, operation, message, line, exchange)
+            if told_as == "same":
+                seen += 1
+            elif told_as == "other":
+                suspense += 1
+                self._suspend(tx, partner, operation, line, exchange, at, "told_otherwise")
+            elif operation.gives and line.group is None:
                 suspense += 1
                 self._suspend(tx, partner, operation, line, exchange, at)
             elif line.group is not None:
@@ -333,15 +341,20 @@ class Receiver:
             )
         return self._advance.happen(tx, kept, events, at, exchange=exchange, partner=partner.id)
 
-    def _seen_key(self, operation: Operation, message: Any, line: Any) -> str | None:
-        """What makes *line* the same when it is told again, hashed: it may hold a document's number."""
+    def _told_as(
+        self, tx: Transaction, partner: Partner, operation: Operation, message: Any, line: _Line, exchange: UUID
+    ) -> str:
+        """Whether *line* is new, or was told under its key before.  Hashed: it may hold a document's number."""
         if not operation.key:
-            return None
-        values = [getattr(line, f) if hasattr(line, f) else getattr(message, f) for f in operation.key]
-        if any(not hasattr(line, f) for f in operation.key):
+            return "new"
+        told = line.value
+        values = [getattr(told, f) if hasattr(told, f) else getattr(message, f) for f in operation.key]
+        if any(not hasattr(told, f) for f in operation.key):
             # The message's own number, told of several lines: the line is part of what it names.
-            values.append(repr(line))
-        return f"{operation.name}/{self._sealer.lookup('seen', *map(str, values)).hex()}"
+            values.append(repr(told))
+        key = f"{operation.name}/{self._sealer.fingerprint('seen', *map(str, values)).hex()}"
+        digest = self._sealer.fingerprint("told", repr(told))
+        return self._ledger.tell(tx, partner.id, key, exchange, digest, line.group)
 
     def _find(self, tx: Transaction, partner: Partner, operation: Operation, message: Any, line: _Line) -> None:
         """Whose *line* is: its group, and its request or programme line."""
@@ -409,14 +422,28 @@ class Receiver:
     def _unreadable(
         self, partner: Partner, operation: Operation, body: bytes, error: HubError, name: str | None
     ) -> Receipt:
-        receipt = self.refuse_file(partner, operation, error.code, body, name)
+        receipt = self.refuse_file(partner, operation, error, body, name)
         place = getattr(error, "place", None)
         # Theirs is the only name of the field that they know.
         told = problem(error.code, place, **({**error.where, "field": place} if place else error.where))
         return replace(receipt, problems=[told])
 
-    def refuse_file(self, partner: Partner, operation: Operation, code: str, body: bytes, name: str | None) -> Receipt:
-        return self._database.unit(lambda tx: self._refuse_in(tx, self.now(), partner, operation, code, body, name))
+    def refuse_file(
+        self, partner: Partner, operation: Operation, fault: HubError, body: bytes, name: str | None
+    ) -> Receipt:
+        return self._database.unit(lambda tx: self._refuse_in(tx, self.now(), partner, operation, fault, body, name))
+
+    def put_aside(self, partner: Partner, operation: str | None, code: str) -> None:
+        """Tell whoever must act of a file of *partner* that was not taken.  Of one that breaks us, told once."""
+
+        def unit(tx: Transaction) -> None:
+            if operation and code == "internal" and self._ledger.raised_already(tx, code, partner.id, operation, 0):
+                return
+            self._ledger.raise_incident(
+                tx, self.now(), "file", code, HubError(code).who, partner=partner.id, operation=operation, line=0,
+            )  # fmt: skip
+
+        self._database.unit(unit)
 
     def _refuse_in(
         self,
@@ -424,23 +451,24 @@ class Receiver:
         at: Moment,
         partner: Partner,
         operation: Operation,
-        code: str,
+        fault: HubError,
         body: bytes,
         name: str | None,
     ) -> Receipt:
         """Keep the bytes, put them before whoever must act, and say so; the same bytes again change nothing."""
         digest = hashlib.sha256(body).hexdigest()
         if self._ledger.told_before(tx, partner.id, f"refused/{digest}") is None:
+            owner = partner.must_act(fault.code)
             exchange = self._ledger.open(
                 tx, at, partner=partner.id, operation=operation.name, direction="in", state="dead", body=body,
-                name=name, code=code, sha256=digest, owner=partner.must_act(code),
+                name=name, code=fault.code, sha256=digest, owner=owner,
             )  # fmt: skip
             self._ledger.first_time(tx, partner.id, f"refused/{digest}", exchange)
             self._ledger.raise_incident(
-                tx, at, "file" if name else "exchange", code, partner.must_act(code),
+                tx, at, "file" if name else "exchange", fault.code, owner,
                 partner=partner.id, operation=operation.name, exchange_id=exchange,
             )  # fmt: skip
-        return refused(code, partner=partner.id)
+        return refused(fault.code, **{"partner": partner.id, **fault.where})
 
 
 def _lines(message: Any, operation: Operation) -> list[_Line]:

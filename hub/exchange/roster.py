@@ -1,6 +1,7 @@
 """Rosters: files of pilgrims, told again every day as they grow.  Every row is taken, or given back with its reason."""
 
 import hashlib
+import re
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from functools import partial
@@ -57,7 +58,7 @@ class Rosters:
         try:
             rows = list(map_.open_rows(body, date_order=order))
         except HubError as error:
-            return self._receiver.refuse_file(agent, operation, error.code, body, name)
+            return self._receiver.refuse_file(agent, operation, error, body, name)
         told = f"{operation.name}/{hashlib.sha256(body).hexdigest()}"
         outcomes: list[RowOutcome] = []
 
@@ -102,7 +103,7 @@ class Rosters:
         self._ledger.first_time(tx, agent.id, told, exchange)
         self._ledger.open(
             tx, at, partner=agent.id, operation=operation.name, direction="out", state="waiting",
-            body=answer.write(said), name=f"{name.rpartition('.')[0] or name}.{digest[:8]}.outcome.csv",
+            body=answer.write(said), name=f"{_stem(name)}.{digest[:8]}.outcome.csv",
             answers=exchange, records=len(outcomes), map_hash=answer.hash,
         )  # fmt: skip
         tx.after_commit(lambda: self._wake(agent.id))
@@ -199,6 +200,11 @@ def _given_back(row: Row, taken: _Taken) -> RowOutcome:
         reason_en=error.en if error else None,
         reason_ar=error.ar if error else None,
     )
+
+
+def _stem(name: str) -> str:
+    """What the outcome file keeps of a roster's *name*: what every partner's folder can hold, whatever people type."""
+    return re.sub(r"[^A-Za-z0-9._-]+", "-", name.rpartition(".")[0])[:80].strip("-._") or "roster"
 
 
 def _shown(cell: str | None) -> str | None:

@@ -6,11 +6,12 @@ from typing import Any
 
 from hub.canonical.case import Member
 from hub.canonical.entities import HousingLine, TransportLine
+from hub.canonical.errors import HubError
 from hub.journey import voucher
 from hub.journey.graph import ENDS, NEW
 from hub.journey.programme import check_programme
 from hub.journey.results import AlreadyTrue, Conflict, Fault, Refusal, TooEarly
-from hub.journey.steps import Steps, day_of, end_of
+from hub.journey.steps import Steps, day_of, end_of, start_of
 
 # A dependant in one of these loses its place with its companion; one that holds a visa already keeps it.
 _DEPENDENT = frozenset({
@@ -21,11 +22,15 @@ _REFUNDED = frozenset({"CANCELLED", "REFERENCE_REFUSED", "REFERENCE_LAPSED", "VI
 
 
 def opened(steps: Steps) -> Refusal | None:
-    """The group begins, with a programme that lacks nothing.  A line that came with its BRN is confirmed."""
+    """The group begins, with a programme that lacks nothing and lies ahead, in the season that it is filed for.  A line
+    that came with its BRN is confirmed."""
     case = steps.case
     if case.state != NEW:
         return AlreadyTrue()
-    missing = check_programme(case.programme, case.heads, steps.season(steps.event.happened))
+    missing = [
+        *check_programme(case.programme, case.heads, steps.season(steps.event.happened)),
+        *((code, None) for code in _arrival(steps)),
+    ]
     if missing:
         faults = tuple(Fault(code, {} if line is None else {"line": line}) for code, line in missing)
         return Conflict(faults[0].code, "the programme is not complete", faults)
@@ -34,6 +39,21 @@ def opened(steps: Steps) -> Refusal | None:
     # A group that is not ready when it should arrive never will be.
     steps.move_group("OPEN", due=end_of(case.arrives_on), marks={"bookings": bookings})
     return None
+
+
+def _arrival(steps: Steps) -> Iterator[str]:
+    """What stands against the day of arrival, in codes of the catalogue."""
+    day = steps.case.arrives_on
+    if end_of(day) <= steps.event.happened:
+        yield "arrival_past"
+    try:
+        falls_in = steps.rules.at(start_of(day)).number
+    except HubError as error:
+        yield error.code
+    else:
+        # The season's last days bind every visa, so its number is not for the agent to choose.
+        if falls_in != steps.case.season:
+            yield "season_wrong"
 
 
 # -- bookings ----------------------------------------------------------------------------------------------------------

@@ -2,7 +2,7 @@
 
 from calendar import monthrange
 from collections.abc import Iterator
-from datetime import date, datetime
+from datetime import MAXYEAR, date, datetime
 
 from hub.canonical.case import Agent, Case, Member, Pilgrim
 from hub.canonical.countries import STATES
@@ -15,9 +15,11 @@ from hub.journey.rules import Season
 
 
 def months_after(day: date, months: int) -> date:
-    """The same day *months* later, or the last of its month."""
+    """The same day *months* later, or the last of its month.  Raises OverflowError beyond the calendar."""
     years, month = divmod(day.month - 1 + months, 12)
     year, month = day.year + years, month + 1
+    if year > MAXYEAR:
+        raise OverflowError
     return date(year, month, min(day.day, monthrange(year, month)[1]))
 
 

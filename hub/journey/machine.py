@@ -111,19 +111,25 @@ def apply(case: Case, event: Event, rules: Rules, now: datetime) -> Result:
     ``facts`` it holds the pilgrim as known before.
     """
     steps = Steps(case, event, rules, now)
-    refusal: Refusal | None
-    if event.name in _REQUEST:
-        refusal = _of_request(steps, event)
-    elif event.name in _GROUP:
-        refusal = _GROUP[event.name](steps)
-    elif event.name == "clock.due":
-        refusal = _clock(steps, event)
-    else:
-        refusal = Conflict("conclusion_only", "only the journey itself concludes this")
-    if refusal is not None:
-        return refusal
-    group.follow(steps)
+    try:
+        refusal = _decided(steps, event)
+        if refusal is not None:
+            return refusal
+        group.follow(steps)
+    except OverflowError:
+        # Dates are told from outside, and a rule's days after the last of them leave the calendar.
+        return Conflict("date_impossible", "what follows from a date lies beyond the calendar")
     return Applied(tuple(steps.transitions), tuple(steps.events))
+
+
+def _decided(steps: Steps, event: Event) -> Refusal | None:
+    if event.name in _REQUEST:
+        return _of_request(steps, event)
+    if event.name in _GROUP:
+        return _GROUP[event.name](steps)
+    if event.name == "clock.due":
+        return _clock(steps, event)
+    return Conflict("conclusion_only", "only the journey itself concludes this")
 
 
 def _of_request(steps: Steps, event: Event) -> Refusal | None:

@@ -145,6 +145,8 @@ def received(steps: Steps) -> Refusal | None:
         return TooEarly("voucher_missing")
     data = steps.event.data
     bank_ref, amount = data["bank_ref"], as_amount(data["amount"])
+    if amount <= 0:
+        return Conflict("payment_amount_wrong", "nothing was paid")
     if refusal := _told_before(voucher, bank_ref, amount, data["currency"]):
         return refusal
     paid, payments = voucher.paid + amount, {**voucher.payments, bank_ref: amount}
@@ -158,7 +160,7 @@ def received(steps: Steps) -> Refusal | None:
         elif state == "INVOICE_EXPIRED":
             steps.bill(state, due=voucher.due, paid=paid, payments=payments)
         else:
-            steps.bill("PART_PAID", due=voucher.due, paid=paid, payments=payments)
+            steps.bill("PART_PAID", reason="payment_part", due=voucher.due, paid=paid, payments=payments)
             steps.emit("voucher.part_paid", happened=steps.event.happened)
         return None
     owed = voucher.marks.get("refund_due", _ZERO) + amount if state == "PAID" else paid
@@ -185,7 +187,8 @@ def _settle(steps: Steps, voucher: Voucher, paid: Decimal, **changes: Any) -> No
     amount = changes.get("amount", voucher.amount)
     assert isinstance(amount, Decimal)
     over = paid - amount
-    steps.bill("PAID", paid=paid, refund_due=over or None, paid_at=happened, **changes)
+    reason = "payment_over" if over else None
+    steps.bill("PAID", reason=reason, paid=paid, refund_due=over or None, paid_at=happened, **changes)
     steps.emit("voucher.paid", happened=happened)
     if over:
         steps.emit("voucher.refund_due", amount=over)

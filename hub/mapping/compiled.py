@@ -270,7 +270,7 @@ class Map:
             place=rule.full if rule else None,
             field=str(rule.field) if isinstance(rule, Pair | Group | Each) else None,
             row=row,
-            item=item + (f" of line {row}" if row and isinstance(rule, Pair) else ""),
+            item=item + _line(rule, row),
             text=text,
             **where,
         )
@@ -280,6 +280,13 @@ class Map:
         if doing == "write" and isinstance(rule, Pair) and not rule.field.shape.personal:
             return repr(value)
         return mask(value)
+
+
+def _line(rule: Rule | None, row: int | None) -> str:
+    """The line of a file, where there are as many as rows; of a heading or trailer the rule says which it is."""
+    if not row:
+        return ""
+    return f" line {row}" if rule is None else f" of line {row}" if isinstance(rule, Pair) else ""
 
 
 def _paths(spec: Spec) -> Iterator[str]:

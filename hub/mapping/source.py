@@ -370,7 +370,7 @@ def same(found: Any, wanted: str) -> None:
 def agree(found: Any, wanted: Any) -> None:
     """A control total: both numbers are shown, since a total identifies nobody."""
     if found != wanted:
-        raise Bad("file_totals", f"must be {wanted!r}, is {found!r}", (wanted, found))
+        raise Bad("file_totals", f"must be {wanted}, is {found}", (wanted, found))
 
 
 def counted(rules: list[Rule]) -> set[tuple[str, ...]]:

@@ -14,6 +14,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
+from hub.canonical.errors import HubError
 from hub.channels import FileManifest, Inbox
 from hub.channels.files import MANIFEST
 from hub.partners import Operation, Partner
@@ -55,12 +56,12 @@ class Folders:
                 did = True
                 operation = _named(place.partner.operations.values(), arrived.name, place.partner.id)
                 if operation is None or not self._desk.plays(operation):
-                    inbox.refuse(arrived, "file_name_wrong")
+                    inbox.refuse(arrived, HubError("file_name_wrong"))
                     continue
                 try:
                     self._desk.finished(self._desk.take(place.partner, operation, arrived.body, arrived.name))
                 except NotUnderstood:
-                    inbox.refuse(arrived, "file_totals")
+                    inbox.refuse(arrived, HubError("file_totals"))
                 else:
                     inbox.done(arrived)
         return did

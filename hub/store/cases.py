@@ -11,7 +11,7 @@ from dataclasses import dataclass, field
 from typing import Any
 from uuid import UUID
 
-from sqlalchemy import bindparam, select, update
+from sqlalchemy import bindparam, delete, select, update
 
 from hub.canonical.case import Agent, Booking, Case, Member, Pilgrim, Voucher
 from hub.canonical.declare import canonical, plain, text
@@ -80,6 +80,13 @@ _history_insert = Statement(
     history.insert().values({c.name: bindparam(c.name) for c in history.columns if c.name != "id"})
 )
 _lookup_insert = inserting(lookup, ignore=True)
+_lookup_delete = Statement(
+    delete(lookup).where(
+        lookup.c.kind == bindparam("of_kind"),
+        lookup.c.hash == bindparam("of_hash"),
+        lookup.c.request_id == bindparam("of_request"),
+    )
+)
 _lookup_find = Statement(
     select(lookup.c.request_id, request.c.group_id, request.c.ended_at)
     .join(request, request.c.id == lookup.c.request_id)
@@ -264,9 +271,14 @@ class Cases:
         )
         self.index(tx, "document", member.id, pilgrim.document.number, pilgrim.document.issuing_state)
 
-    def rewrite(self, tx: Transaction, kept: Kept, request_id: UUID) -> None:
-        """Write a member whose personal part was corrected; its companion and document are found anew."""
+    def rewrite(self, tx: Transaction, kept: Kept, request_id: UUID, was: Document) -> None:
+        """Write a member whose personal part was corrected; its companion and document are found anew.
+
+        The document that it *was* under may be another person's, who is neither kept out nor mistaken for it.
+        """
         pilgrim = kept.case.pilgrims[request_id]
+        digest = self._sealer.lookup("document", was.number, was.issuing_state)
+        tx.run(_lookup_delete, of_kind="document", of_hash=digest, of_request=request_id)
         sealed = self._seal(request_id, kept.wrapped[request_id], pilgrim)
         tx.run(_request_sealed, request_id=request_id, sealed=sealed)
         tx.run(_request_state, request_id=request_id, **_member_values(kept.case.members[request_id]))
@@ -310,7 +322,7 @@ class Cases:
             pilgrim.reference_no, changed = facts["reference_no"], True
             self.index(tx, "reference", request_id, facts["reference_no"])
         if facts.get("visa_no") and event.name == "visa.issued":
-            pilgrim.visa, changed = _visa(event), True
+            pilgrim.visa, changed = _visa(event, kept.case.members[request_id].marks["stay_days"]), True
             self.index(tx, "visa", request_id, facts["visa_no"])
         if facts.get("border_no") and pilgrim.border_no != facts["border_no"]:
             pilgrim.border_no, changed = facts["border_no"], True
@@ -435,11 +447,11 @@ def _voucher_values(group_id: UUID, v: Voucher) -> dict[str, Any]:
     }
 
 
-def _visa(event: Event) -> Visa:
+def _visa(event: Event, stay_days: int) -> Visa:
     return Visa(
         number=event.facts["visa_no"],
         issued_on=event.data.get("issued_on") or event.happened.date(),
         enter_by=event.data.get("enter_by"),
-        stay_days=event.data.get("stay_days") or 90,
+        stay_days=stay_days,
         mrz=event.facts.get("visa_mrz"),
     )

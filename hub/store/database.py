@@ -72,6 +72,16 @@ def maybe_uuid(value: Any) -> UUID | None:
     return None if value is None else as_uuid(value)
 
 
+def columns_lacking(connection: sqlite3.Connection) -> list[str]:
+    """What the tables of a file do not have and this version writes, as ``table.column``.  A table that is not there at
+    all is not told: it can simply be made."""
+    found = []
+    for table in metadata.sorted_tables:
+        there = {row[0] for row in connection.execute("SELECT name FROM pragma_table_info(?)", (table.name,))}
+        found += [f"{table.name}.{column.name}" for column in table.columns if there and column.name not in there]
+    return found
+
+
 class Transaction:
     """What a unit of work is handed.  ``after_commit`` runs when, and only when, the unit is durable."""
 
@@ -117,8 +127,8 @@ class _Job(Generic[T]):
 class Database:
     """One SQLite file: a writer thread, and a reading connection for every thread that reads.
 
-    Raises HubError ``store_locked`` where another process holds the file, ``store_durability`` where the file's
-    settings do not keep what they promise.
+    Raises HubError ``store_durability`` where the file's settings do not keep what they promise, ``store_version``
+    where another version of the hub made it.
     """
 
     def __init__(self, path: Path) -> None:
@@ -154,6 +164,10 @@ class Database:
         return connection
 
     def _create(self) -> None:
+        lacking = columns_lacking(self._writer_connection)
+        if lacking:
+            self._writer_connection.close()
+            raise HubError("store_version", file=self.path.name, place=lacking[0])
         there = {row[0] for row in self._writer_connection.execute("SELECT name FROM sqlite_master")}
         self._writer_connection.execute("BEGIN IMMEDIATE")
         for table in metadata.sorted_tables:
@@ -274,6 +288,11 @@ class Database:
         self._thread.join()
         for connection in (*self._readers, self._writer_connection):
             connection.close()
+
+
+def store_at_fault(error: BaseException) -> bool:
+    """Whether a unit failed because the store could not take it, and not through anything of its own."""
+    return isinstance(error, sqlite3.OperationalError) or (isinstance(error, HubError) and error.code == "disk_full")
 
 
 def _is_full(error: BaseException) -> bool:

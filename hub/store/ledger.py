@@ -7,17 +7,19 @@ a person to decide; ``settled`` and ``dead`` are done.  A subject without an exc
 
 from dataclasses import dataclass
 from datetime import datetime
-from typing import Any
+from typing import Any, Literal
 from uuid import UUID
 
-from sqlalchemy import and_, bindparam, func, null, select, update
+from sqlalchemy import and_, bindparam, func, null, or_, select, update
 
 from hub.canonical.ids import new_id
 from hub.security.sealing import Sealer
-from hub.store.database import Row, Statement, Transaction, among, as_uuid, inserting
+from hub.store.database import Row, Statement, Transaction, among, as_uuid, inserting, maybe_uuid
 from hub.store.encoding import micros
 from hub.store.tables import audit, exchange, exchange_subject, incident, once, payload, seen, sequence
 
+#: Microseconds that nothing is ever put off for: what is due later was written while the clock was ahead, and is due.
+ABSURD = 3 * 3600 * 1_000_000
 OPEN = ("waiting", "leased", "sending", "in_doubt", "held", "parked")
 
 _exchange_insert = inserting(exchange)
@@ -41,7 +43,7 @@ _exchange_ready = Statement(
         exchange.c.partner == bindparam("partner"),
         among(exchange.c.state, ("waiting", "held")),
         exchange.c.direction == "out",
-        exchange.c.next_at <= bindparam("now_at"),
+        or_(exchange.c.next_at <= bindparam("now_at"), exchange.c.next_at > bindparam("absurd_at")),
     )
     .order_by(exchange.c.urgency, exchange.c.id)
     .limit(1)
@@ -61,7 +63,7 @@ _subjects_ready = Statement(
             _busy_lane.c.partner == exchange_subject.c.partner,
             _busy_lane.c.lane == exchange_subject.c.lane,
             _busy_lane.c.state == "open",
-            _busy_lane.c.exchange_id.is_not(None),
+            or_(_busy_lane.c.exchange_id.is_not(None), _busy_lane.c.id < exchange_subject.c.id),
         )
         .exists(),
     )
@@ -80,6 +82,15 @@ _partners_waiting = Statement(
     .where(exchange_subject.c.exchange_id.is_(None), exchange_subject.c.state == "open")
     .union(
         select(exchange.c.partner).where(among(exchange.c.state, ("waiting", "held")), exchange.c.direction == "out")
+    )
+)
+_open_work = Statement(
+    select(exchange_subject.c.partner, exchange_subject.c.operation)
+    .where(exchange_subject.c.exchange_id.is_(None), exchange_subject.c.state == "open")
+    .union(
+        select(exchange.c.partner, exchange.c.operation).where(
+            among(exchange.c.state, ("waiting", "held", "leased", "sending")), exchange.c.direction == "out"
+        )
     )
 )
 _subject_insert = inserting(exchange_subject)
@@ -134,6 +145,11 @@ _enquiry_open = Statement(
     )
     .limit(1)
 )
+_enquiries_of = Statement(
+    select(func.count())
+    .select_from(exchange_subject)
+    .where(exchange_subject.c.key == bindparam("key"), exchange_subject.c.enquires == bindparam("enquires"))
+)
 _payload_insert = inserting(payload)
 _payload_get = Statement(
     select(payload)
@@ -142,9 +158,8 @@ _payload_get = Statement(
     .limit(1)
 )
 _seen_insert = inserting(seen, ignore=True)
-_seen_get = Statement(
-    select(seen.c.exchange_id).where(seen.c.partner == bindparam("partner"), seen.c.key == bindparam("key"))
-)
+_seen_get = Statement(select(seen).where(seen.c.partner == bindparam("partner"), seen.c.key == bindparam("key")))
+_seen_put = inserting(seen, replace=True)
 _once_insert = inserting(once)
 _once_get = Statement(select(once).where(once.c.caller == bindparam("caller"), once.c.key == bindparam("key")))
 _incident_insert = inserting(incident)
@@ -166,6 +181,22 @@ _incident_resolve = Statement(
         incident.c.partner == bindparam("of_partner"),
         incident.c.operation == bindparam("of_operation"),
         incident.c.resolved_at.is_(None),
+    )
+    .values(resolved_at=bindparam("resolved"))
+)
+_incident_mended = Statement(
+    update(incident)
+    .where(
+        incident.c.kind == "file",
+        incident.c.resolved_at.is_(None),
+        incident.c.exchange_id.in_(
+            select(exchange.c.id).where(
+                exchange.c.partner == bindparam("of_partner"),
+                exchange.c.operation == bindparam("of_operation"),
+                exchange.c.name == bindparam("of_name"),
+                exchange.c.state == "dead",
+            )
+        ),
     )
     .values(resolved_at=bindparam("resolved"))
 )
@@ -224,7 +255,7 @@ class Ledger:
             "id": exchange_id, "partner": partner, "operation": operation, "direction": direction, "state": state,
             "outcome": None, "code": None, "owner": None, "name": None, "sequence": None, "records": None,
             "control": None, "subjects": 0, "done": 0, "map_hash": None, "sha256": None, "answers": None,
-            "attempts": 0, "urgency": 0, "next_at": at.wall, "lease_until": None, "partner_us": 0,
+            "attempts": 0, "urgency": 0, "next_at": at.wall, "partner_us": 0,
             "created_at": at.wall, "business_at": at.business,
             "settled_at": at.wall if state in ("settled", "dead") else None,
         }  # fmt: skip
@@ -275,7 +306,7 @@ class Ledger:
 
     def ready(self, tx: Transaction, at: Moment, partner: str) -> Row | None:
         """The next exchange whose bytes may be sent (again)."""
-        return tx.one(_exchange_ready, partner=partner, now_at=at.wall)
+        return tx.one(_exchange_ready, partner=partner, now_at=at.wall, absurd_at=at.wall + ABSURD)
 
     def next_at(self, tx: Transaction, partner: str) -> int | None:
         row = tx.one(_next_exchange, partner=partner)
@@ -287,6 +318,10 @@ class Ledger:
 
     def partners_waiting(self, tx: Transaction) -> list[str]:
         return [row[0] for row in tx.all(_partners_waiting)]
+
+    def open_work(self, tx: Transaction) -> list[tuple[str, str]]:
+        """Each partner and operation for which something is to be sent, or may be on its way."""
+        return [(row[0], row[1]) for row in tx.all(_open_work)]
 
     def file_known(self, tx: Transaction, partner: str, operation: str, sha256: str) -> Row | None:
         return tx.one(_file_by_hash, partner=partner, operation=operation, sha256=sha256)
@@ -318,7 +353,7 @@ class Ledger:
         )  # fmt: skip
 
     def subjects_ready(self, tx: Transaction, partner: str, most: int) -> list[Row]:
-        """Subjects waiting to be frozen whose lane is free, the most urgent first."""
+        """Subjects waiting to be frozen, the first of each free lane, the most urgent first."""
         return tx.all(_subjects_ready, partner=partner, most=most)
 
     def freeze(self, tx: Transaction, rows: list[Row], exchange_id: UUID) -> None:
@@ -369,6 +404,11 @@ class Ledger:
         """Whether an enquiry about *subject* is already open."""
         return tx.one(_enquiry_open, key=subject["key"], enquires=as_uuid(subject["id"])) is not None
 
+    def enquiries(self, tx: Transaction, subject: Row) -> int:
+        """How often *subject* was asked about."""
+        row = tx.one(_enquiries_of, key=subject["key"], enquires=as_uuid(subject["id"]))
+        return 0 if row is None else int(row[0])
+
     # -- bytes -------------------------------------------------------------------------------------------------------
 
     def keep(self, tx: Transaction, at: Moment, exchange_id: UUID, kind: str, body: bytes) -> None:
@@ -391,11 +431,31 @@ class Ledger:
 
     def first_time(self, tx: Transaction, partner: str, key: str, exchange_id: UUID) -> bool:
         """Note that *partner* told us *key*; False where it had told it before."""
-        return tx.run(_seen_insert, partner=partner, key=key, exchange_id=exchange_id).rowcount == 1
+        row = {"partner": partner, "key": key, "exchange_id": exchange_id, "digest": None, "group_id": None}
+        return tx.run(_seen_insert, **row).rowcount == 1
 
     def told_before(self, tx: Transaction, partner: str, key: str) -> UUID | None:
         row = tx.one(_seen_get, partner=partner, key=key)
-        return None if row is None else as_uuid(row[0])
+        return None if row is None else as_uuid(row["exchange_id"])
+
+    def tell(
+        self, tx: Transaction, partner: str, key: str, exchange_id: UUID, digest: bytes, group: UUID | None
+    ) -> Literal["new", "same", "other"]:
+        """Note what *partner* tells under *key*, by its *digest*, and of which *group*.
+
+        ``same``: told before, or told before of somebody else in the same words.  ``other``: told before in other
+        words of another group.  What was told before of nobody we knew is new when it is known of whom; and so are
+        other words of the same group, for the journey knows best what they change.
+        """
+        row = tx.one(_seen_get, partner=partner, key=key)
+        if row is not None:
+            before = maybe_uuid(row["group_id"])
+            if row["digest"] == digest and (before is not None or group is None):
+                return "same"
+            if before is not None and before != group:
+                return "other"
+        tx.run(_seen_put, partner=partner, key=key, exchange_id=exchange_id, digest=digest, group_id=group)
+        return "new"
 
     def answered_before(self, tx: Transaction, caller: str, key: str) -> Row | None:
         return tx.one(_once_get, caller=caller, key=key)
@@ -438,6 +498,10 @@ class Ledger:
 
     def resolve(self, tx: Transaction, at: Moment, code: str, partner: str, operation: str) -> None:
         tx.run(_incident_resolve, of_code=code, of_partner=partner, of_operation=operation, resolved=at.wall)
+
+    def mended(self, tx: Transaction, at: Moment, partner: str, operation: str, name: str) -> None:
+        """A file that was refused has come again, right: nobody need look at the wrong one any more."""
+        tx.run(_incident_mended, of_partner=partner, of_operation=operation, of_name=name, resolved=at.wall)
 
     def audit(
         self, tx: Transaction, at: Moment, actor: str, action: str, entity: str | None, exchange_id: UUID | None

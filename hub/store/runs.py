@@ -40,6 +40,10 @@ _due_groups = Statement(
 )
 
 
+#: A due time of a case: machine, group, request and when, in microseconds of business time.
+Edge = tuple[str, UUID, UUID | None, int]
+
+
 class Runs:
     """Reads and writes of the timetable inside a unit of work."""
 
@@ -73,12 +77,9 @@ class Runs:
             lines=lines, code=code,
         )  # fmt: skip
 
-    def any_edge(self, tx: Transaction, now: int) -> bool:
-        return any(tx.one(s, now_at=now, most=1) is not None for s in (_due_requests, _due_vouchers, _due_groups))
-
-    def edges(self, tx: Transaction, now: int, most: int) -> list[tuple[str, UUID, UUID | None, int]]:
-        """The due times that have come, by machine: (machine, group, request, due), the earliest first."""
-        found: list[tuple[str, UUID, UUID | None, int]] = [
+    def edges(self, tx: Transaction, now: int, most: int) -> list[Edge]:
+        """The due times that have come, the earliest first."""
+        found: list[Edge] = [
             ("request", as_uuid(r[0]), as_uuid(r[1]), r[2]) for r in tx.all(_due_requests, now_at=now, most=most)
         ]
         found += [("voucher", as_uuid(r[0]), None, r[1]) for r in tx.all(_due_vouchers, now_at=now, most=most)]

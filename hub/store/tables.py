@@ -166,7 +166,6 @@ exchange = Table(
     Column("attempts", Integer, nullable=False, default=0),
     Column("urgency", Integer, nullable=False, default=0),
     Column("next_at", BigInteger),
-    Column("lease_until", BigInteger),
     Column("partner_us", BigInteger, nullable=False, default=0),
     Column("created_at", BigInteger, nullable=False),
     Column("business_at", BigInteger, nullable=False),
@@ -230,6 +229,8 @@ seen = Table(
     Column("partner", String(40), nullable=False),
     Column("key", String(200), nullable=False),
     Column("exchange_id", Uuid, nullable=False),
+    Column("digest", LargeBinary(32)),  # of all that was told under the key
+    Column("group_id", Uuid),  # whom it was taken to speak of
     PrimaryKeyConstraint("partner", "key"),
 )
 

@@ -17,11 +17,12 @@ from apscheduler.triggers.cron import CronTrigger
 
 from hub.canonical.events import Event
 from hub.clock import Clock
+from hub.exchange.collect import Collected
 from hub.exchange.engine import Engine
 from hub.partners import Schedule
-from hub.store.database import Transaction
+from hub.store.database import Transaction, store_at_fault
 from hub.store.encoding import micros, moment
-from hub.store.runs import Runs
+from hub.store.runs import Edge, Runs
 
 log = structlog.get_logger(__name__)
 
@@ -42,6 +43,7 @@ class Timetable:
         }
         self._next: dict[str, datetime | None] = {}
         self._ticked: datetime | None = None
+        self._broken: set[Edge] = set()
         self._ticking = threading.Lock()
         self._scheduler = BackgroundScheduler(
             jobstores={"default": MemoryJobStore()},
@@ -111,7 +113,7 @@ class Timetable:
         if first is not None and first <= now:
             return True
         with self._engine.database.reading() as tx:
-            return self._runs.any_edge(tx, micros(now))
+            return bool(self._due(tx, now, 1))
 
     def _fires(self, schedule: Schedule, after: datetime, until: datetime) -> Iterator[datetime]:
         at = self._next.get(schedule.name)
@@ -143,7 +145,13 @@ class Timetable:
 
         if not self._engine.database.unit(begin):
             return
-        found = self._engine.run(schedule)
+        try:
+            found = self._engine.run(schedule)
+        except Exception as error:
+            if store_at_fault(error):
+                raise
+            log.error("run_failed", schedule=schedule.name, exc_info=error)
+            found = Collected(code="internal")
         self._engine.database.unit(
             lambda tx: self._runs.end(
                 tx, schedule.name, due, micros(self._clock.wall()), found.files, found.lines, found.code
@@ -152,14 +160,36 @@ class Timetable:
 
     def _edges(self, now: datetime) -> bool:
         """Tell cases whose due time has come; answers whether that moved any, and so whether there may be more."""
+        database = self._engine.database
+        try:
+            return database.unit(lambda tx: self._tell(tx, self._due(tx, now, EDGES)))
+        except Exception as error:
+            if store_at_fault(error):
+                raise
+        # One of them breaks us: the others must not wait for it.
+        with database.reading() as tx:
+            due = self._due(tx, now, EDGES)
+        for edge in due:
+            try:
+                database.unit(lambda tx, edge=edge: self._tell(tx, [edge]))  # type: ignore[misc]
+            except Exception as error:
+                if store_at_fault(error):
+                    raise
+                log.error("due_failed", group=edge[1], request=edge[2], exc_info=error)
+                self._broken.add(edge)
+                self._engine.broken(edge[1], edge[2], "clock.due")
+        return True
 
-        def unit(tx: Transaction) -> bool:
-            moved = False
-            for machine, group, request, due in self._runs.edges(tx, micros(now), EDGES):
-                event = Event(
-                    name="clock.due", group=group, request=request, happened=moment(due), data={"machine": machine}
-                )
-                moved |= self._engine.happen(tx, group, event)
-            return moved
+    def _due(self, tx: Transaction, now: datetime, most: int) -> list[Edge]:
+        """The due times that have come, without those that broke us since this process began."""
+        found = self._runs.edges(tx, micros(now), most + len(self._broken))
+        return [edge for edge in found if edge not in self._broken][:most]
 
-        return self._engine.database.unit(unit)
+    def _tell(self, tx: Transaction, edges: list[Edge]) -> bool:
+        moved = False
+        for machine, group, request, due in edges:
+            event = Event(
+                name="clock.due", group=group, request=request, happened=moment(due), data={"machine": machine}
+            )
+            moved |= self._engine.happen(tx, group, event)
+        return moved

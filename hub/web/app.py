@@ -45,6 +45,7 @@ def create_app(engine: Engine) -> Flask:
         SESSION_COOKIE_HTTPONLY=True,
         SESSION_COOKIE_SAMESITE="Strict",
     )
+    app.json.ensure_ascii = False  # type: ignore[attr-defined]  # Arabic is for people to read
     app.extensions["hub"] = engine
     app.before_request(_size)
     app.after_request(_harden)

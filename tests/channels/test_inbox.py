@@ -88,11 +88,11 @@ def test_refused_with_a_reason_for_people(folder: Path) -> None:
     inbox = Inbox(folder)
     put(folder)
     (arrived,) = inbox.arrivals()
-    inbox.refuse(arrived, "file_totals")
+    inbox.refuse(arrived, HubError("file_totals"))
     assert tree(folder) == {f"refused/{NAME}{ending}" for ending in ("", ".manifest.json", ".reason.json")}
     reason = json.loads((folder / "refused" / f"{NAME}.reason.json").read_text("utf-8"))
     assert reason["code"] == "file_totals" and reason["who"] == "partner"
-    assert reason["en"].isascii() and not reason["ar"].isascii()
+    assert reason["en"].replace("…", "").isascii() and not reason["ar"].isascii()
 
 
 @pytest.mark.parametrize(

@@ -5,6 +5,7 @@ Effects are counted in the stranger's own book: one application, one reference.
 
 import pytest
 
+from hub.canonical.errors import catalogue
 from tests.exchange.exchanging import MINISTRY
 from tests.faults import FaultyPartner
 
@@ -49,6 +50,8 @@ def test_an_unknown_outcome_is_enquired_never_repeated(make, ministry, fault):
         line.fault = fault
         hub.engine.dispatcher.drain(hub.engine.register.partners[MINISTRY])
         assert hub.exchanges("request_reference") == ["in_doubt"]
+        ((code,),) = hub.rows("SELECT code FROM exchange WHERE operation = 'request_reference'")
+        assert (code == "reply_html") == (fault == "html") and catalogue()[code].ar
         line.fault = None
         hub.drain()
     assert [name for name, _ in ministry.asked].count("SubmitApplications") == 1
@@ -143,7 +146,7 @@ def test_a_missing_address_holds_the_exchange_for_an_engineer(make):
     hub.settings.addresses.pop("MOFA_URL")
     hub.paid()
     hub.engine.dispatcher.drain(hub.engine.register.partners[MINISTRY])
-    assert hub.rows("SELECT state, owner FROM exchange WHERE operation = 'request_reference'") == [("held", "engineer")]
+    assert hub.rows("SELECT state, owner FROM exchange WHERE operation = 'request_reference'") == [("held", "operator")]
 
 
 def test_a_request_cancelled_before_it_left_is_withdrawn(make, ministry):
@@ -211,3 +214,18 @@ def test_a_name_that_the_partner_cannot_hold_goes_to_a_person_and_the_others_go_
     hub.drain()
     assert sorted(hub.states()) == ["REFERENCE_ISSUED", "SENT_FOR_REFERENCE"]
     assert hub.incidents() == [("exchange", "encoding_cannot_hold")]
+
+
+def test_a_keyed_sending_that_nobody_ever_answers_is_left_to_a_person(make):
+    with FaultyPartner(lambda _: b"<html>") as line:
+        hub = make(BANKS_URL=line.url)
+        for request in hub.open().body["requests"]:
+            hub.decide(request["id"], "accept")
+        bank = hub.engine.register.partners["bank_haramayn"]
+        hub.engine.dispatcher.drain(bank)
+        assert hub.exchanges("send_bill") == ["waiting"]
+        hub.later(73 * 3600)
+        hub.engine.dispatcher.drain(bank)
+    assert hub.rows("SELECT state, owner, code FROM exchange WHERE operation = 'send_bill'") == [
+        ("parked", "operator", "reply_html")
+    ]

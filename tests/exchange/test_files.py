@@ -59,6 +59,17 @@ def test_a_gap_is_told_once_however_often_it_is_met(post):
     assert post.incidents() == [("file", "file_sequence_gap")]
 
 
+def test_a_file_that_waits_for_its_forerunner_is_not_read_at_every_look(post, monkeypatch):
+    post.leave(movement_file(sequence=2), 2)
+    receive, read = post.engine._collector._receive, []
+    monkeypatch.setattr(post.engine._collector, "_receive", lambda *a, **k: read.append(k["name"]) or receive(*a, **k))
+    for _ in range(3):
+        assert post.engine.collect(post.engine.register.partners[POST]).code == "file_sequence_gap"
+    assert read == []
+    post.leave(movement_file(sequence=1), 1)
+    assert post.last.files == 2 and len(read) == 2
+
+
 def test_the_same_file_again_does_nothing(post):
     body = movement_file(movement("IN", "6000000001", "20270201013000"))
     post.leave(body, 1)
@@ -80,9 +91,13 @@ def test_a_file_with_wrong_totals_is_refused_whole_and_the_right_one_is_taken(po
     line = movement("IN", "6000000001", "20270201013000")
     post.leave(movement_file(line, count=2), 1)
     assert post.last.files == 0 and post.last.code == "file_totals"
+    (reason,) = (post.folder / "refused").glob("*.reason.json")
+    assert "2" in json.loads(reason.read_text("utf-8"))["en"] and "1" in json.loads(reason.read_text("utf-8"))["ar"]
     assert post.rows("SELECT count(*) FROM exchange WHERE direction = 'in' AND state = 'dead'") == [(1,)], "kept"
+    assert ("file", "file_totals") in post.incidents()
     post.leave(movement_file(line), 1)
     assert post.last.files == 1
+    assert ("file", "file_totals") not in post.incidents(), "what came right needs nobody any more"
 
 
 @pytest.mark.parametrize("wrong", [{"count": 2}, {"control_sum": "7"}, {"control_sum": "seven"}])

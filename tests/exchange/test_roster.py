@@ -103,3 +103,15 @@ def test_the_outcome_file_is_delivered_to_the_agent(roster, tmp_path):
     roster.drain(AGENT)
     (file,) = (tmp_path / "files" / AGENT / "to_partner").glob("*.outcome.csv")
     assert "accepted" in file.read_text("utf-8-sig")
+
+
+@pytest.mark.parametrize("name", ["كشف المعتمرين.csv", "roster 1.csv", "r" * 190 + ".csv", "-'r(2).csv"])
+def test_the_outcome_reaches_the_agent_whatever_people_call_their_files(hub, tmp_path, name):
+    hub.open(filing(members=[], heads=2))
+    folder = tmp_path / "files" / AGENT
+    (folder / "from_partner" / f"x{name}.part").write_text("\r\n".join((HEAD, GOOD)))
+    (folder / "from_partner" / f"x{name}.part").rename(folder / "from_partner" / name)
+    assert hub.engine.collect(hub.engine.register.partners[AGENT]).files == 1
+    hub.drain(AGENT)
+    (file,) = (folder / "to_partner").glob("*.outcome.csv")
+    assert file.name.isascii() and " " not in file.name

@@ -9,7 +9,7 @@ import pytest
 
 import hub.journey
 from hub.canonical.errors import catalogue
-from hub.journey import Conflict, check_programme
+from hub.journey import Applied, Conflict, check_programme
 from hub.journey.guards import is_minor, months_after
 from tests.journey.world import ARRIVES, DAY, LEAVES, RULES, START, World, pilgrim, programme
 
@@ -293,6 +293,23 @@ def test_a_group_without_a_complete_programme_is_not_opened():
         ("housing_unlicensed", {"line": "H2"}), ("insurance_missing", {}), ("ticket_missing", {"line": "arrival"}),
     ]  # fmt: skip
     assert world.case.state == "NEW"
+
+
+@pytest.mark.parametrize(
+    ("arrives", "codes"),
+    [
+        (date(2026, 1, 4), ["arrival_past"]),  # the world begins on the 5th
+        (date(2026, 1, 5), []),
+        (date(2025, 6, 12), ["arrival_past"]),  # season 1447 has begun
+        (date(2025, 6, 10), ["arrival_past", "season_wrong"]),
+        (date(2026, 6, 12), ["season_closed", "season_wrong"]),
+        (date(2100, 2, 1), ["season_closed", "hijri_range"]),
+    ],
+)
+def test_the_arrival_lies_ahead_and_in_the_season_filed_for(arrives, codes):
+    result = World(plan=programme(1, arrives)).tell("group.opened")
+    assert [fault.code for fault in getattr(result, "faults", ())] == codes
+    assert isinstance(result, Conflict if codes else Applied)
 
 
 def test_every_code_is_in_the_catalogue():

@@ -316,3 +316,20 @@ def test_a_dependant_may_still_be_waiting_when_the_voucher_ends():
         assert (world.case.voucher.amount < before) is (ends == "CANCELLED")
         world.tick(expires + 3 * DAY)
         assert (world.state(2), world.state(3)) == (ends, "INVOICE_EXPIRED")
+
+
+@pytest.mark.parametrize("amount", [Decimal(0), Decimal("-1.00")])
+def test_a_payment_of_nothing_is_no_payment(amount):
+    world = invoiced()
+    result = world.tell("payment.received", bank_ref="N1", amount=amount, currency="SAR")
+    assert isinstance(result, Conflict) and result.code == "payment_amount_wrong"
+    assert world.case.voucher.state == "INVOICED"
+
+
+def test_what_was_too_little_or_too_much_says_so_in_the_history():
+    world = invoiced()
+    total = world.case.voucher.amount
+    world.tell("payment.received", bank_ref="P1", amount=total - 1, currency="SAR")
+    world.tell("payment.received", bank_ref="P2", amount=Decimal(3), currency="SAR")
+    reasons = [t.reason for t in world.history if t.event == "payment.received" and t.machine == "voucher"]
+    assert reasons == ["payment_part", "payment_over"]

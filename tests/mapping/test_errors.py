@@ -166,13 +166,19 @@ def test_an_empty_optional_text_is_none():
         assert design("hotel-booking").read((text.strip()[:-1] + f',"note":{note}}}').encode()).remarks is None
 
 
+def test_a_record_cut_short_is_told_with_its_line_of_the_file():
+    map_, wire = design("bank-settlement"), sample("bank-settlement", "txt")
+    cut = wire.index(b"\n") + 40
+    error = failing(map_.read, wire[:cut])
+    assert error.row == 2
+    assert re.search(r"yaml:\d+: cannot read line 2: must have \d+ columns, has 39$", str(error))
+
+
 def test_totals_show_both_numbers():
     map_ = design("bank-settlement")
     wire = sample("bank-settlement", "txt").replace(b"612150", b"612151")
     error = failing(map_.read, wire)
-    assert str(error) == (
-        "maps/bank-settlement.yaml:35: cannot read '11-28': must be Decimal('6121.50'), is Decimal('6121.51')"
-    )
+    assert str(error) == "maps/bank-settlement.yaml:35: cannot read '11-28': must be 6121.50, is 6121.51"
     assert error.code == "file_totals"
     assert "6121.50" in error.en and "6121.51" in error.ar
 

@@ -37,6 +37,18 @@ def test_a_unit_is_durable_when_it_is_answered(database):
         assert other.execute("SELECT value FROM sequence").fetchall() == [(7,)]
 
 
+def test_a_store_of_another_version_is_refused_by_name_and_left_as_it_is(tmp_path):
+    Database(tmp_path / "hub.db").close()
+    with sqlite3.connect(tmp_path / "hub.db") as other:
+        other.execute("ALTER TABLE sequence RENAME COLUMN value TO worth")
+        other.execute("DROP TABLE run")
+    with pytest.raises(HubError) as caught:
+        Database(tmp_path / "hub.db")
+    assert str(caught.value) == "store_version (file=hub.db place=sequence.value)"
+    with sqlite3.connect(tmp_path / "hub.db") as other:
+        assert other.execute("SELECT count(*) FROM sqlite_master WHERE name = 'run'").fetchone() == (0,)
+
+
 def test_durability_settings_are_on(database):
     connection = database._writer_connection
     assert connection.execute("PRAGMA journal_mode").fetchone()[0] == "wal"

@@ -118,3 +118,11 @@ def test_a_bank_asks_what_a_bill_comes_to(tell):
     answer = tell(body={"billNumber": "9999999999990"}, path="/bill-enquiries")
     assert answer.status_code == 200
     assert answer.json["status"] == "NOT_FOUND"
+
+
+def test_an_operator_reads_what_waits_for_a_person(tell, as_):
+    tell()
+    (incident,) = as_("operator").get("/v1/operations/incidents").json["incidents"]
+    assert (incident["kind"], incident["code"]) == ("suspense", "payment_unknown_bill")
+    assert (incident["partner"], incident["operation"]) == ("bank_haramayn", "payment_notice")
+    assert incident["owner"] and incident["raised"]

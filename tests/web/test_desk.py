@@ -171,6 +171,9 @@ def test_lists_hold_ones_own_only(as_, group):
     filed(as_, group)
     assert len(as_("agent_idn_1").get("/v1/requests").json["requests"]) == 2
     assert len(as_("company_1").get("/v1/requests?state=SUBMITTED").json["requests"]) == 2
+    wrong = as_("company_1").get("/v1/requests?state=SUBMITED")
+    assert (wrong.status_code, wrong.json["code"]) == (422, "invalid_code")
+    assert wrong.json["title"].startswith("state ")
     assert as_("agent_idn_2").get("/v1/requests").json == {"requests": [], "next": None}
     assert as_("company_2").get("/v1/requests?agent=agent_idn_1").json["requests"] == []
     assert len(as_("operator").get("/v1/requests").json["requests"]) == 2
@@ -247,7 +250,12 @@ def test_a_correction_rides_on_nothing_else(as_, group):
 )
 def test_without_a_key_that_somebody_holds_no_door_opens(client, header):
     headers = {} if header is None else {"Authorization": header}
-    for path in ("/v1/requests", "/v1/operations/now", "/v1/groups/0198c2f0-aaaa-7000-8000-000000000001"):
+    for path in (
+        "/v1/requests",
+        "/v1/operations/now",
+        "/v1/operations/incidents",
+        "/v1/groups/0198c2f0-aaaa-7000-8000-000000000001",
+    ):
         answer = client.get(path, headers=headers)
         assert (answer.status_code, answer.json["code"]) == (401, "unauthorised")
         assert answer.headers["WWW-Authenticate"].startswith("Bearer")
@@ -256,6 +264,7 @@ def test_without_a_key_that_somebody_holds_no_door_opens(client, header):
 @pytest.mark.parametrize("who", ["agent_idn_1", "company_1", "health_authority"])
 def test_the_operators_figures_are_the_operators(as_, who):
     assert as_(who).get("/v1/operations/now").status_code == 403
+    assert as_(who).get("/v1/operations/incidents").status_code == 403
 
 
 def test_who_is_not_an_agent_files_nothing(as_, group):
@@ -278,3 +287,8 @@ def test_a_key_whose_holder_left_the_register_opens_nothing(settings, engine, tm
     engine.settings = dataclasses.replace(settings, api_keys={api_keys.digest("k" * 40): "agent_gone"})
     answer = create_app(engine).test_client().get("/v1/requests", headers={"Authorization": "Bearer " + "k" * 40})
     assert answer.status_code == 401
+
+
+def test_arabic_is_sent_as_arabic(as_):
+    answer = as_("agent_idn_1").get("/v1/groups/none")
+    assert answer.json["title_ar"].encode() in answer.data

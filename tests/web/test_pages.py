@@ -114,6 +114,14 @@ def test_nothing_of_a_page_comes_from_elsewhere(client):
     xml.dom.minidom.parseString((static / "mark.svg").read_bytes())
 
 
+def test_metrics_count_a_code_of_two_kinds_together(client, engine):
+    for kind in ("file", "exchange"):
+        engine.database.unit(
+            lambda tx, kind=kind: engine._ledger.raise_incident(tx, engine.now(), kind, "internal", "engineer")
+        )
+    assert 'hub_incidents{code="internal"} 2' in client.get("/metrics").text
+
+
 def test_metrics_are_the_same_counts_in_prometheus_text(client, as_, group):
     told = as_("agent_idn_1").post("/v1/groups", group).json
     for request in told["requests"]:

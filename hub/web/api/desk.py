@@ -9,6 +9,7 @@ from hub.canonical.errors import HubError
 from hub.canonical.messages.desk import Decision, GroupFiling
 from hub.canonical.schema import loads_strict, problems, schema_for
 from hub.exchange.receive import Once, Receipt
+from hub.journey.graph import EDGES
 from hub.web.access import calling, digest, hub, idempotency_key, identity
 from hub.web.problems import Faulty
 
@@ -16,6 +17,7 @@ blueprint = Blueprint("desk", __name__, url_prefix="/v1")
 
 _GROUP, _DECISION = schema_for(GroupFiling)(), schema_for(Decision)()
 _MOST = 500
+_STATES = frozenset(edge.now for edge in EDGES if edge.machine == "request")
 
 
 @blueprint.post("/groups")
@@ -39,12 +41,12 @@ def group(id: str) -> Response:
 @blueprint.get("/requests")
 def requests() -> Response:
     caller = calling("agent", "company", "operator")
-    after = request.args.get("after")
+    after, state = request.args.get("after"), request.args.get("state")
+    if state is not None and state not in _STATES:
+        raise HubError("invalid_code", field="state")
     own: dict[str, Any] = {caller.role: caller.partner} if caller.role in ("agent", "company") else {}
     limit = _limit(request.args.get("limit", "100"))
-    found = hub().reading.requests(
-        **own, state=request.args.get("state"), after=identity(after) if after else None, limit=limit
-    )
+    found = hub().reading.requests(**own, state=state, after=identity(after) if after else None, limit=limit)
     return jsonify(requests=found, next=found[-1]["id"] if len(found) == limit else None)
 
 

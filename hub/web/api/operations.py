@@ -1,5 +1,6 @@
 """For whoever runs the hub: is it well, what waits on whom, and the same as numbers for a monitoring system."""
 
+from collections import Counter
 from collections.abc import Iterator, Mapping
 from typing import Any
 
@@ -21,6 +22,13 @@ def health() -> Response:
 def now() -> Response:
     calling("operator")
     return jsonify(hub().reading.now())
+
+
+@blueprint.get("/v1/operations/incidents")
+def incidents() -> Response:
+    """What waits for a person, the oldest first: who must act, and where it happened."""
+    calling("operator")
+    return jsonify(incidents=hub().reading.incidents())
 
 
 @blueprint.get("/metrics")
@@ -49,7 +57,9 @@ def _lines(now: Mapping[str, Any]) -> Iterator[str]:
         for state, value in counts.items()
     }
     yield from family("hub_exchanges", "Exchanges and their ends by partner and state.", exchanges)
-    incidents = {item["code"]: item["n"] for item in now["incidents"]}
+    incidents: Counter[str] = Counter()
+    for item in now["incidents"]:
+        incidents[item["code"]] += item["n"]
     yield from family("hub_incidents", "Open incidents by code.", by("code", incidents))
     yield from family("hub_suspense", "Facts that belong to nobody known, open.", {"": now["suspense"]})
     clock = now["seconds_to_reference"]

@@ -62,6 +62,7 @@ def now() -> str:
     partners = sorted(
         (
             {
+                "id": partner,
                 "name": _partner(partner, lang),
                 "flying": sum(counts.get(s, 0) for s in _FLYING),
                 "oldest": _age(wall - since[partner], lang) if partner in since else None,
