@@ -22,7 +22,9 @@ from hub.canonical.errors import HubError
 from hub.channels import Answered, Inbox, OutcomeUnknown, Outgoing, Target, Throttled, Unavailable, open_channel
 from hub.conformance.subject import Example, Finding, Subject
 from hub.mapping import Map
-from hub.partners import Adapter, Limits, Operation, Partner
+from hub.partners import Adapter, Operation, Partner
+from hub.partners.documents import Document
+from hub.partners.partner import rows
 from hub.security import signing
 from hub.settings import Settings
 from hub.simulate.chance import Chance
@@ -61,11 +63,7 @@ class Play:
         self.settings: Settings = dataclasses.replace(
             subject.settings, var=folder, business_clock=None, addresses=addresses, secrets={SECRET: "s" * 64}
         )
-        self.partner = Partner(
-            id=PLAYED, name={"en": "Stand-in", "ar": "بديل"}, role="body", adapters=(adapter,), zone="here", contact={},
-            limits=Limits(timeout=PATIENCE), serves={}, agent=None, endpoint="${SIMULATED_URL}", folders=None,
-            signed_with=f"${{{SECRET}}}", ca=None, cert=None, path="", line=1, _settings=self.settings, mode="test",
-        )  # fmt: skip
+        self.partner = _stand_in(adapter, self.settings)
         for side in ("to_partner", "from_partner"):
             (folder / "files" / PLAYED / side).mkdir(parents=True)
         register = subject.register.just(self.partner)
@@ -314,7 +312,7 @@ def _collected(subject: Subject, op: Operation) -> Iterator[Finding]:
     channel = open_channel("files")
     with tempfile.TemporaryDirectory(prefix="adapter-") as name:
         folder = Path(name)
-        partner = _stand_in(subject.adapter)
+        partner = _stand_in(subject.adapter, subject.settings)
         inbox = Inbox(folder, manifest=op.wire.get("manifest") != "none")
         for number, example in enumerate(subject.examples(request), 1):
             named = _file_name(op, number, example.sample.suffix)
@@ -345,7 +343,7 @@ def _called(subject: Subject, op: Operation) -> Iterator[Finding]:
         return
     assert subject.adapter is not None
     answers = subject.examples(reply) if reply else []
-    partner = _stand_in(subject.adapter)
+    partner = _stand_in(subject.adapter, subject.settings)
     heard: list[tuple[Operation | None, bytes]] = []
 
     class Handler(BaseHTTPRequestHandler):
@@ -417,12 +415,14 @@ def _damaged(subject: Subject, op: Operation, one: Map) -> Iterator[Finding]:
 # ---------------------------------------------------------------------------------------------- small things
 
 
-def _stand_in(adapter: Adapter) -> Partner:
-    return Partner(
-        id=PLAYED, name={"en": "", "ar": ""}, role="body", adapters=(adapter,), zone="here", contact={},
-        limits=Limits(), serves={}, agent=None, endpoint=None, folders=None, signed_with=None, ca=None, cert=None,
-        path="", line=1, _settings=None,  # type: ignore[arg-type]
-    )  # fmt: skip
+def _stand_in(adapter: Adapter, settings: Settings) -> Partner:
+    row = {
+        "id": PLAYED, "adapter": [adapter.id], "name": {"en": "Stand-in", "ar": "بديل"}, "zone": "here", "mode": "test",
+        "contact": {"desk": "Nobody", "phone": "+999 10 000 0000"}, "endpoint": "${SIMULATED_URL}",
+        "folders": "${SIMULATED_ROOT}", "secret": f"${{{SECRET}}}", "limits": {"timeout": f"{PATIENCE:g}s"},
+    }  # fmt: skip
+    (made,) = rows(Document("", [row], {(0,): 1}), {adapter.id: adapter}, settings, [])
+    return made
 
 
 def _keys(op: Operation, message: Any) -> set[str]:

@@ -6,6 +6,7 @@ allows it.
 """
 
 import hashlib
+import importlib.util
 import re
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
@@ -148,6 +149,9 @@ def examples(subject: Subject) -> Iterator[Finding]:
 def laws(subject: Subject) -> Iterator[Finding]:
     from hub.mapping import laws as the_laws
 
+    if importlib.util.find_spec("hypothesis") is None:
+        yield subject.told("the laws cannot be tried without hypothesis, which the extra 'test' brings")
+        return
     for one in subject.maps:
         if one.map is None or one.map.spec.draft is not None:
             yield Finding(one.shown, 1, "cannot be tried while it is a draft or does not load")
