@@ -2,11 +2,14 @@
 
 import json
 import re
+from collections.abc import Iterator
 from decimal import Decimal
 from pathlib import Path
 
 import pytest
+import yaml
 
+from hub.canonical.declare import Shape, shapes
 from hub.canonical.messages import MESSAGES
 from hub.mapping import Map, MapError, MapFaults, load
 from hub.mapping.draft import Draft, Refused, draft, kind, operations
@@ -586,3 +589,28 @@ def test_codes_are_recognised_or_left_alone(theirs: str, allowed: tuple[str, ...
 def test_an_unknown_message_is_refused_with_what_was_meant(tmp_path: Path) -> None:
     with pytest.raises(Refused, match="did you mean 'BookingOrder'"):
         draft(OPENAPI, "POST /bookings", message="BookingOrdr")
+
+
+@pytest.mark.parametrize("name", ["words.yaml", "codes.yaml"])
+def test_the_lists_of_words_are_texts_of_fields_and_codes_that_exist(name: str) -> None:
+    """YAML would make a truth value of a bare `no` and `on`."""
+    said = yaml.safe_load((ROOT / "hub/mapping/draft" / name).read_text("utf-8"))
+    assert all(isinstance(word, str) for key, spelled in said.items() for word in (key, *spelled))
+    ours = {shape.name for cls in MESSAGES.values() for _, shape in all_shapes(cls)}
+    codes = {value for cls in MESSAGES.values() for _, shape in all_shapes(cls) for value in shape.one_of or ()}
+    assert set(said) - (ours if name == "words.yaml" else codes) == set()
+
+
+def all_shapes(cls: type) -> Iterator[tuple[str, Shape]]:
+    for field, shape in shapes(cls).items():
+        yield field, shape
+        if shape.part is not None:
+            yield from all_shapes(shape.part)
+
+
+def test_what_stands_once_in_an_xml_sample_may_be_the_only_item_of_a_list(tmp_path: Path) -> None:
+    text = "<Told><Mission>JKT</Mission><Line><PassportNumber>A123451</PassportNumber><Result>PR</Result></Line></Told>"
+    made = draft(written(tmp_path, "one.xml", text), message="PrintOutcomes")
+    assert rules(made)["each"] == "lines"
+    assert "stands once in the sample" in made.text
+    put(tmp_path, made)

@@ -128,6 +128,7 @@ def draft(
     *operation* may be left out where the contract has one only; of a schema it is the element's name.  *message* is
     ours; left out, the one whose fields are most alike is taken.  Raises :class:`Refused`; OSError for the file.
     """
+    sampled = kind(contract) == "sample"
     wire = _wire(contract, operation, part)
     if message is not None and message not in messages:
         raise Refused(f"message '{message}'", f"we have none{closest(message, messages)}")
@@ -145,7 +146,9 @@ def draft(
             for name, inner in one.lists.values() for field in inner.missing()
         ]  # fmt: skip
     else:
-        guesses = [guess.scope(cls, wire.places, wire.format)]
+        guesses = [
+            guess.sampled(cls, wire) if wire.format == "xml" and sampled else guess.scope(cls, wire.places, wire.format)
+        ]
         lacking = _lacking(guesses[0])
     schema, unusable = _schema(wire)
     text = write.written(

@@ -193,6 +193,30 @@ def scope(cls: type, places: list[Place], format: str) -> Guess:
     return guess
 
 
+def sampled(cls: type, wire: Wire) -> Guess:
+    """The reading of an XML sample: what stands there once may be the only item of a list."""
+    best = scope(cls, wire.places, wire.format)
+    for place in list(_parts(wire.places)):
+        if len(best.lists) == sum(shape.many and shape.part is not None for _, shape in _leaves(cls)):
+            break
+        place.many = True
+        tried = scope(cls, wire.places, wire.format)
+        if tried.score > best.score and id(place) in tried.lists:
+            best, place.note = tried, "stands once in the sample; taken for a list of ours"
+        else:
+            place.many = False
+    return best
+
+
+def _parts(places: list[Place]) -> Iterator[Place]:
+    """Places that hold others and stand once, the outer first."""
+    for place in places:
+        if not place.many and sum(child.kind is not None or bool(child.children) for child in place.children) > 1:
+            yield place
+        if not place.many:
+            yield from _parts(place.children)
+
+
 def _typed(place: Place, shape: Shape) -> float:
     """A little more for a place that says it holds exactly what ours does."""
     if place.values and not place.seen and shape.one_of:
