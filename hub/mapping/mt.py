@@ -110,11 +110,13 @@ def read(spec: Spec, data: bytes, counts: str, fail: Fail) -> Tree:
 
 
 def _text(spec: Spec, data: bytes) -> str:
-    """The characters of *data*: UTF-8 where it is UTF-8, the map's encoding (or ISO 8859-1) where it is not."""
+    """The characters of *data*: UTF-8 where it is UTF-8, else the map's encoding, else what banks still write in."""
     try:
         text = data.decode("utf-8-sig")
     except UnicodeDecodeError:
-        text = data.decode(spec.encoding if spec.encoding != "utf-8" else "iso8859-1", errors="replace")
+        # What are control characters in ISO 8859-1 are letters in the code page of DOS.
+        usual = "cp852" if re.search(rb"[\x80-\x9f]", data) else "iso8859-1"
+        text = data.decode(spec.encoding if spec.encoding != "utf-8" else usual, errors="replace")
     text = text.replace("\r\n", "\n").replace("\r", "\n")
     return "".join(" " if c == "\t" else c for c in text if c >= " " or c in "\n\t")
 

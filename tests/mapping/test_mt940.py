@@ -76,9 +76,10 @@ def test_letters_of_any_encoding(loaded, encoding):
         assert word.encode(encoding) in map_.write(read)
 
 
-def test_no_encoding_is_latin_1_where_it_is_not_utf_8(statements):
-    wire = one(":61:260102D10,NTRFNONREF", ":86:Größe").decode().encode("iso8859-1")
-    assert statements.read(wire).accounts[0].entries[0].note == "Größe"
+@pytest.mark.parametrize("encoding", ["iso8859-1", "cp852"])
+def test_what_is_not_utf_8_and_has_no_encoding(statements, encoding):
+    wire = one(":61:260102D10,NTRFNONREF", ":86:Größe für Müller").decode().encode(encoding)
+    assert statements.read(wire).accounts[0].entries[0].note == "Größe für Müller"
 
 
 def test_lines_of_a_text(statements):
