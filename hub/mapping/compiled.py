@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Any, BinaryIO
 
 from hub.mapping import csv as commas
-from hub.mapping import edifact, files, fixed, json, mt, xml
+from hub.mapping import edifact, files, fixed, json, mt, mt_writing, xml
 from hub.mapping.cells import guard
 from hub.mapping.document import Document, enveloped
 from hub.mapping.errors import Bad, Fault, MapError
@@ -18,7 +18,10 @@ from hub.mapping.xsd import Declared
 from hub.security.redaction import mask
 
 #: Formats whose bytes become a tree first, of which the map's places are the members.
-_TREES: Mapping[str, Any] = {"edifact": edifact, "mt940": mt, "mt942": mt}
+_TREES: Mapping[str, tuple[Callable[..., dict[str, Any]], Callable[..., bytes]]] = {
+    "edifact": (edifact.read, edifact.write),
+    **dict.fromkeys(mt.FORMATS, (mt.read, mt_writing.write)),
+}
 
 
 class Map:
@@ -85,9 +88,7 @@ class Map:
             return json.dumps(self._run(self._write, "write", message, doing="write"))
         if self.spec.format in _TREES:
             tree = self._run(self._write, "write", message, doing="write")
-            data = _TREES[self.spec.format].write(self.spec, tree, self._failing("write"))
-            assert isinstance(data, bytes)
-            return data
+            return _TREES[self.spec.format][1](self.spec, tree, self._failing("write"))
         parts: list[bytes] = []
         self._write_file(message, None, parts.append)
         return b"".join(parts)
@@ -112,8 +113,7 @@ class Map:
         if self.spec.format == "json":
             return self._run(self._read, "read", json.loads(data), date_order)
         if self.spec.format in _TREES:
-            trees = _TREES[self.spec.format]
-            tree = trees.read(self.spec, data, counts or self.spec.counts, self._failing("read"))
+            tree = _TREES[self.spec.format][0](self.spec, data, counts or self.spec.counts, self._failing("read"))
             return self._run(self._read, "read", tree, date_order)
         return self.open_rows(data, date_order=date_order).message()
 
@@ -172,7 +172,7 @@ class Map:
         """
         if self.spec.format not in mt.FORMATS:
             return message
-        tree = mt.settled(self.spec, self._run(self._write, "write", message, doing="write"))
+        tree = mt_writing.settled(self.spec, self._run(self._write, "write", message, doing="write"))
         return self._run(self._read, "read", tree, None)
 
     def source(self) -> str:

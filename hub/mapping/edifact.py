@@ -1,30 +1,19 @@
-"""UN/EDIFACT (ISO 9735): interchanges read as they really come and written as the standard has them.
+"""Maps of UN/EDIFACT: the tree of an interchange, of which the map's places are the members.
 
-Reading takes UNA or none and whatever separators; lines broken anywhere, in the middle of a word too; a byte order
-mark; the header and footer of an e-mail or a telex; UNG and UNE, or none.  Counts and references that are not true are
-refused under the policy ``strict`` and only told to the log under ``warn``: many senders count wrongly and list
-rightly.
-Writing gives the service segments their counts and references, and keeps to the characters of the syntax level.
+How segments are told from others, which belongs to which, and what is written where; the syntax is
+:mod:`hub.mapping.interchange`.
 """
 
-import codecs
 import re
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass, field
 from functools import cache
 from typing import Any
 
-import structlog
-
-from hub.mapping.errors import MapError
+from hub.mapping import interchange
+from hub.mapping.interchange import BEGINNINGS, ENDS, Address, Fail, Segment, log
 from hub.mapping.model import Always, Each, Group, Pair, Report, Rule, Spec, every_rule, rules_for
 
-SIZE_LIMIT = 20_000_000
-Fail = Callable[..., MapError]
-log = structlog.get_logger(__name__)
-
-#: Where a segment's data stand: element, its repetition, component (0: the whole element), all from 1.
-Address = tuple[int, int, int]
 _SEGMENT = re.compile(r"[A-Z][A-Z0-9]{2}(?:\+(?:\?.|[^/?])*)?")
 _DATUM = re.compile(
     rf"(?P<way>(?:{_SEGMENT.pattern}/)*)"
@@ -33,57 +22,6 @@ _DATUM = re.compile(
 _PART = re.compile(rf"{_SEGMENT.pattern}(?:/{_SEGMENT.pattern})*")
 #: A place of a map: a segment that begins a group or a list, or one datum.
 PLACE = re.compile(rf"{_PART.pattern}|{_DATUM.pattern}")
-_TAG = re.compile(r"[A-Z][A-Z0-9]{2}")
-_SERVICE_ENDS = {"UNT": "UNH", "UNE": "UNG", "UNZ": "UNB"}
-_SERVICE = frozenset(_SERVICE_ENDS.values())
-_LEVEL_A = frozenset("ABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789 .,-()/=!\"%&*;<>'+:?")
-_LEVELS = {"UNOA": _LEVEL_A, "UNOB": _LEVEL_A | frozenset("abcdefghijklmnopqrstuvwxyz")}
-_CODECS = {
-    "UNOC": "iso8859-1", "UNOD": "iso8859-2", "UNOE": "iso8859-5", "UNOF": "iso8859-7", "UNOG": "iso8859-3",
-    "UNOH": "iso8859-4", "UNOI": "iso8859-6", "UNOJ": "iso8859-8", "UNOK": "iso8859-9", "UNOW": "utf-8",
-    "UNOY": "utf-8",
-}  # fmt: skip
-
-
-@dataclass(slots=True)
-class Segment:
-    """A segment: ``elements[e][r][c]`` is component *c* of repetition *r* of element *e*, all from 0."""
-
-    tag: str
-    elements: list[list[list[str]]]
-
-    def get(self, address: Address) -> str:
-        element, repeat, component = address
-        try:
-            components = self.elements[element - 1][repeat - 1]
-            return ":".join(components) if not component else components[component - 1]
-        except IndexError:
-            return ""
-
-    def put(self, address: Address, text: str) -> None:
-        element, repeat, component = address
-        while len(self.elements) < element:
-            self.elements.append([[]])
-        repeats = self.elements[element - 1]
-        while len(repeats) < repeat:
-            repeats.append([])
-        if not component:
-            repeats[repeat - 1] = text.split(":")
-            return
-        components = repeats[repeat - 1]
-        components += [""] * (component - len(components))
-        components[component - 1] = text
-
-
-@dataclass(frozen=True, slots=True)
-class Signs:
-    """The service characters: what ``UNA`` says, or what the standard has where there is none."""
-
-    component: str = ":"
-    element: str = "+"
-    release: str = "?"
-    repeat: str = ""
-    end: str = "'"
 
 
 # --- places -------------------------------------------------------------------------------------------------------
@@ -203,7 +141,7 @@ def check(spec: Spec, report: Report) -> None:
         if spec.draft is None and tag not in written:
             report(spec.fields_line, f"nothing is written to '{tag}', which every interchange has")
     for rule in every_rule(spec):
-        if rule.place.partition("/")[0].partition("+")[0] in _SERVICE_ENDS:
+        if rule.place.partition("/")[0].partition("+")[0] in ENDS:
             report(rule.line, f"'{rule.place}' is written and held against the segments by itself")
 
 
@@ -239,8 +177,8 @@ def _check(rules: list[Rule], line: int, report: Report, *, outermost: bool = Fa
 
 def read(spec: Spec, data: bytes, counts: str, fail: Fail) -> dict[str, Any]:
     """The tree of *data* by the places of *spec*.  Raises what *fail* makes."""
-    segments = list(parse(data, fail))
-    _true(segments, counts, fail)
+    segments = list(interchange.parse(data, fail))
+    interchange.hold(segments, counts, fail)
     root = scope(spec.rules, "read")
     values: dict[str, Any] = {}
     _walk(root, values, segments, fail)
@@ -248,143 +186,6 @@ def read(spec: Spec, data: bytes, counts: str, fail: Fail) -> dict[str, Any]:
     if counts == "warn":
         _recount(root, values)
     return values
-
-
-def parse(data: bytes, fail: Fail) -> Iterator[Segment]:
-    """The segments of the interchange that stands somewhere in *data*."""
-    if len(data) > SIZE_LIMIT:
-        raise fail("file_too_large", text=f"there are more than {SIZE_LIMIT} bytes")
-    signs, body = _found(_text(data), fail)
-    if signs.release:
-        # A released character is kept out of the way while separators are looked for.
-        body = re.sub(re.escape(signs.release) + "([\0-\uffff])", lambda m: chr(0xF0000 + ord(m[1])), body)
-    opened, seen, ended = 0, False, False
-    for number, raw in enumerate(body.split(signs.end), 1):
-        name, *rest = raw.strip().split(signs.element)
-        tag = name.partition(signs.component)[0].rstrip()
-        if ended and tag == "UNB" and rest:
-            raise fail("edifact_unreadable", place="UNB", text="a second interchange follows the first")
-        if ended or not name:
-            continue
-        if _TAG.fullmatch(tag):
-            yield Segment(tag, [_element(text, signs) for text in rest])
-            opened += {"UNH": 1, "UNT": -1}.get(tag, 0)
-            seen, ended = seen or tag == "UNH", tag == "UNZ"
-        elif seen and not opened:
-            ended = True  # what stands below the last message is nobody's: an e-mail's footer, a page's end
-        else:
-            raise fail("edifact_unreadable", text=f"segment {number} has no tag")
-
-
-def _element(text: str, signs: Signs) -> list[list[str]]:
-    repeats = text.split(signs.repeat) if signs.repeat else [text]
-    return [[_RELEASED.sub(_plain, part) for part in repeat.split(signs.component)] for repeat in repeats]
-
-
-_RELEASED = re.compile("[\U000f0000-\U000fffff]")
-
-
-def _plain(match: re.Match[str]) -> str:
-    return chr(ord(match[0]) - 0xF0000)
-
-
-def _text(data: bytes) -> str:
-    if data.startswith((codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE)):
-        codec = "utf-16"
-    elif data.startswith(codecs.BOM_UTF8):
-        codec = "utf-8"
-    else:
-        level = re.search(rb"UNB[^A-Za-z0-9](UNO[A-Z])", data.replace(b"\r", b"").replace(b"\n", b""))
-        codec = _CODECS.get(level[1].decode(), "") if level else ""
-    for attempt in (codec, "utf-8", "iso8859-1"):
-        try:
-            if attempt:
-                return _RELEASED.sub("", data.decode(attempt).removeprefix("\ufeff"))
-        except UnicodeDecodeError:
-            continue  # many say one character set and send another
-    raise AssertionError("every byte is a character of ISO 8859-1")
-
-
-_SIGN = r"[^\w \t\n]"  # a control character is one too
-#: UNA's fifth sign is kept for later in most versions, and lost on the way where it was a blank.
-_UNA = re.compile(rf"UNA({_SIGN})({_SIGN})(.)(\W)(\W?)({_SIGN})[ \t]*(?=UNB\2)")
-_UNA_LINES = re.compile(rf"UNA({_SIGN})({_SIGN})(.)([^\w\n])([ *])\n(?=UNB\2)")
-_UNB = re.compile(rf"UNB({_SIGN})(?:UNO[A-Z]|IAT[A-Z]|KECA)(?:(?!\1)({_SIGN})([0-9]))?")
-
-
-def _found(text: str, fail: Fail) -> tuple[Signs, str]:
-    """The service characters and everything from ``UNB`` on, in one line."""
-    text = text.replace("\r\n", "\n").replace("\r", "\n")
-    lines = _UNA_LINES.search(text)
-    if lines is None:
-        text = text.replace("\n", "")
-    una = lines or _UNA.search(text)
-    unb = _UNB.search(text, una.end() if una else 0)
-    if unb is None or (una is not None and unb.start() != una.end()):
-        raise fail("edifact_unreadable", place="UNB", text="no interchange begins anywhere in it")
-    version = int(unb[3] or 0)
-    if una is not None:
-        end = "\n" if lines else una[6]
-        repeat = una[5].strip() if version >= 4 else ""
-        signs = Signs(una[1], una[2], "" if una[4] in (" ", una[1], una[2]) else una[4], repeat, end)
-    else:
-        component = unb[2] or ":"
-        first = re.compile(rf"(\W)\s*(?:UNG|UNH){re.escape(unb[1])}").search(text, unb.end())
-        end = first[1] if first and first[1] not in (unb[1], component, " ") else "'"
-        taken = {unb[1], component, end}
-        repeat = "*" if version >= 4 and "*" not in taken else ""
-        signs = Signs(component, unb[1], "" if "?" in taken else "?", repeat, end)
-    kept = {signs.component, signs.element, signs.end, signs.release}
-    # Telex and e-mail leave control characters behind.
-    body = "".join(c for c in text[unb.start() :] if (c >= " " and c != "\x7f") or c in kept)
-    return signs, body
-
-
-def _true(segments: list[Segment], counts: str, fail: Fail) -> None:
-    """Hold the counts and references of the service segments against what they close."""
-    if not any(segment.tag == "UNH" for segment in segments):
-        raise fail("file_truncated", place="UNH", text="the interchange holds no message")
-    since: dict[str, tuple[Segment, int]] = {}
-    held = {"UNT": 0, "UNE": 0, "UNZ": 0}
-    for number, segment in enumerate(segments):
-        tag = segment.tag
-        if tag in ("UNH", "UNE", "UNZ") and since.pop("UNH", None) is not None:
-            _policy(counts, fail, "UNT", "is missing", "file_truncated")
-        if tag in _SERVICE_ENDS.values():
-            since[tag] = segment, number
-            if tag != "UNB":
-                held["UNE" if tag == "UNH" and "UNG" in since else "UNZ"] += 1
-            if tag == "UNG":
-                held["UNE"] = 0
-        elif tag in _SERVICE_ENDS:
-            begun = since.pop(_SERVICE_ENDS[tag], None)
-            if begun is None:
-                raise fail("file_truncated", place=tag, text=f"{tag} stands where nothing is to be ended")
-            true = number - begun[1] + 1 if tag == "UNT" else held[tag]
-            said = segment.get((1, 1, 1)).strip()
-            if not said.isdigit() or int(said) != true:
-                _untrue(counts, fail, f"{tag}/1", said if said.isdigit() else "nothing", true)
-            reference = (5, 1, 1) if tag != "UNT" else (1, 1, 1)
-            if segment.get((2, 1, 1)).strip() != begun[0].get(reference).strip():
-                _policy(counts, fail, f"{tag}/2", f"is not the reference of its {_SERVICE_ENDS[tag]}")
-    if "UNH" in since:
-        raise fail("file_truncated", place="UNT", text="a message ends without its UNT")
-    for tag in ("UNG", "UNB"):
-        if tag in since:
-            end = next(end for end, begin in _SERVICE_ENDS.items() if begin == tag)
-            _policy(counts, fail, end, "is missing", "file_truncated")
-
-
-def _untrue(counts: str, fail: Fail, place: str, said: Any, true: Any) -> None:
-    if counts == "strict":
-        raise fail("file_totals", place=place, text=f"must be {true}, is {said}", expected=said, found=true)
-    log.warning("edifact_counts", place=place, expected=said, found=true)
-
-
-def _policy(counts: str, fail: Fail, place: str, text: str, code: str = "edifact_reference") -> None:
-    if counts == "strict":
-        raise fail(code, place=place, text=text)
-    log.warning("edifact_counts", place=place, code=code)
 
 
 @dataclass(slots=True)
@@ -402,7 +203,7 @@ def _walk(root: Scope, values: dict[str, Any], segments: list[Segment], fail: Fa
     """
     opened = [_Open(root, values, None, "")]
     for segment in segments:
-        if segment.tag in _SERVICE_ENDS:
+        if segment.tag in ENDS:
             continue
         depth, kind = len(opened), None
         while depth:
@@ -444,7 +245,7 @@ def _take(opened: list[_Open], kind: _Kind, segment: Segment, fail: Fail) -> Non
 
 def _fill(values: dict[str, Any], data: list[tuple[Rule, Address]], segment: Segment) -> None:
     for rule, where in data:
-        if isinstance(rule, Always) and segment.tag in _SERVICE and (segment.tag, where) != ("UNH", (2, 1, 1)):
+        if isinstance(rule, Always) and segment.tag in BEGINNINGS and (segment.tag, where) != ("UNH", (2, 1, 1)):
             values[rule.place] = rule.text  # versions and character sets of theirs are their own affair
         elif text := segment.get(where).strip():
             values[rule.place] = text
@@ -453,7 +254,7 @@ def _fill(values: dict[str, Any], data: list[tuple[Rule, Address]], segment: Seg
 def _complete(scope: Scope, values: dict[str, Any]) -> None:
     """What always stands in a segment that may be absent is not missed where the segment is."""
     for kind in scope.kinds.values():
-        if kind.rule is None and kind.way not in values and (kind.may_be_absent or kind.segment[:3] in _SERVICE):
+        if kind.rule is None and kind.way not in values and (kind.may_be_absent or kind.segment[:3] in BEGINNINGS):
             values |= {r.place: r.text for r, _ in kind.all_data() if isinstance(r, Always) and r.text is not None}
         elif kind.inner is not None:
             for item in [values] if kind.rule is None else kind.items(values):
@@ -489,13 +290,8 @@ def _parts(scope: Scope) -> Iterator[Group | Each]:
 
 def write(spec: Spec, values: dict[str, Any], fail: Fail) -> bytes:
     """The interchange of a tree.  Raises what *fail* makes where a character cannot be written at its syntax level."""
-    una = spec.una or ":+.? '"
-    signs = Signs(una[0], una[1], una[3], una[4].strip(), una[5])
-    fits = _fitting(spec)
-    parts = [f"UNA{una}{spec.newline}"] if spec.una else []
-    for segment in _closed(_segments(scope(spec.rules, "write"), values, fits, fail)):
-        parts.append(_rendered(segment, signs) + signs.end + spec.newline)
-    return "".join(parts).encode(codec(spec))
+    segments = _segments(scope(spec.rules, "write"), values, _fitting(spec), fail)
+    return interchange.written(segments, spec.una, spec.newline, syntax_level(spec))
 
 
 def syntax_level(spec: Spec) -> str:
@@ -508,20 +304,10 @@ def syntax_level(spec: Spec) -> str:
     return "UNOB"
 
 
-def codec(spec: Spec) -> str:
-    """The encoding of the map's syntax level."""
-    return _CODECS.get(syntax_level(spec), "ascii")
-
-
-def letters(spec: Spec) -> str | None:
-    """The characters of the map's syntax level, None where all of its encoding are."""
-    allowed = _LEVELS.get(syntax_level(spec))
-    return "".join(sorted(allowed)) if allowed is not None else None
-
-
 def _fitting(spec: Spec) -> Callable[[str], bool]:
     """Whether a text can be written at the map's syntax level."""
-    allowed, encoding = letters(spec), codec(spec)
+    level = syntax_level(spec)
+    allowed, encoding = interchange.letters(level), interchange.encoding(level)
 
     def fits(text: str) -> bool:
         if allowed is not None:
@@ -558,52 +344,3 @@ def _made(segment: str, data: list[tuple[Rule, Address]], values: dict[str, Any]
                 raise fail("encoding_cannot_hold", place=rule.full, text="a character is not of the map's syntax level")
             made.put(where, values[rule.place])
     return made
-
-
-def _closed(segments: Iterable[Segment]) -> Iterator[Segment]:
-    """*segments* with the ends of messages, groups and the interchange, counted."""
-    opened: list[tuple[str, str, int]] = []  # what was begun: its end, its reference, how many it holds so far
-
-    def close(until: str) -> Iterator[Segment]:
-        while opened and (not until or opened[-1][0] in until):
-            end, reference, holds = opened.pop()
-            yield Segment(end, [[[str(holds + (end == "UNT"))]], [[reference]]])
-
-    for segment in segments:
-        tag = segment.tag
-        if tag in ("UNH", "UNG"):
-            yield from close("UNT" if tag == "UNH" else "UNT UNE")
-            if opened:
-                opened[-1] = (*opened[-1][:2], opened[-1][2] + 1)
-        if tag in ("UNB", "UNG", "UNH"):
-            end = next(end for end, begin in _SERVICE_ENDS.items() if begin == tag)
-            opened.append((end, segment.get((1, 1, 1) if tag == "UNH" else (5, 1, 1)), 0))
-        if opened and opened[-1][0] == "UNT":
-            opened[-1] = (*opened[-1][:2], opened[-1][2] + 1)
-        yield segment
-    yield from close("")
-
-
-def _rendered(segment: Segment, signs: Signs) -> str:
-    special = {sign for sign in (signs.component, signs.element, signs.repeat, signs.end, signs.release) if sign}
-
-    def safe(text: str) -> str:
-        return "".join(signs.release + c if c in special else c for c in text)
-
-    def joined(repeat: list[str]) -> str:
-        last = max((number for number, part in enumerate(repeat, 1) if part), default=0)
-        return signs.component.join(safe(part) for part in repeat[:last])
-
-    elements = [signs.repeat.join(joined(repeat) for repeat in element) for element in segment.elements]
-    while elements and not elements[-1]:
-        elements.pop()
-    return signs.element.join([segment.tag, *elements])
-
-
-def same(one: bytes, other: bytes) -> bool:
-    """Whether two interchanges say the same, wherever their lines break."""
-    return list(parse(one, _unreadable)) == list(parse(other, _unreadable))
-
-
-def _unreadable(code: str, **where: Any) -> MapError:
-    return MapError(code, path="", **where)

@@ -26,7 +26,7 @@ from hub.canonical.declare import Shape, faults, wrong_value
 from hub.canonical.errors import HubError
 from hub.canonical.names import western_digits
 from hub.canonical.schema import undump
-from hub.mapping import edifact, mt
+from hub.mapping import edifact, interchange, mt
 from hub.mapping.cells import unguard
 from hub.mapping.compiled import Map
 from hub.mapping.files import assembled
@@ -145,7 +145,7 @@ def _same_wire(map_: Map, one: bytes, other: bytes) -> bool:
     if map_.format == "json":
         return bool(json.loads(one, parse_float=Decimal) == json.loads(other, parse_float=Decimal))
     if map_.format == "edifact":
-        return edifact.same(one, other)
+        return interchange.same(one, other)
     texts = [data.decode(map_.spec.encoding).removeprefix("\ufeff").replace("\r\n", "\n") for data in (one, other)]
     if map_.format == "csv":
         rows = [csv.reader(io.StringIO(text, newline=""), delimiter=map_.spec.delimiter) for text in texts]
@@ -331,8 +331,10 @@ def _texts(spec: Spec, shape: Shape, longest: int) -> "SearchStrategy[str]":
 
     codec = spec.encoding if spec.format in ("fixed", "csv") else "utf-8"
     if spec.format == "edifact":
-        codec = edifact.codec(spec)
-    signs = mt.LETTERS if spec.format in mt.FORMATS else edifact.letters(spec) if spec.format == "edifact" else None
+        codec = interchange.encoding(edifact.syntax_level(spec))
+    signs = mt.LETTERS if spec.format in mt.FORMATS else None
+    if spec.format == "edifact":
+        signs = interchange.letters(edifact.syntax_level(spec))
     alphabet = signs or st.characters(codec=codec, exclude_categories=("Cc", "Cs", "Co", "Cn"))
     numeric = spec.format == "csv" and shape.pattern is not None
 

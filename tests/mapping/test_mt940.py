@@ -11,7 +11,8 @@ import pytest
 
 from hub.canonical.errors import HubError
 from hub.canonical.messages import Statement
-from hub.mapping import MapError, laws, load, mt
+from hub.mapping import MapError, laws, load
+from hub.mapping.mt_writing import wrapped
 from tests.mapping.conftest import MAPS, design
 
 EXAMPLE = (MAPS / "examples" / "statements.sta").read_bytes()
@@ -256,7 +257,7 @@ def test_a_text_is_wrapped_as_it_is_read(statements):
         wire = statements.write(message)
         assert max(map(len, wire.split(b"\r\n"))) <= 65
         assert statements.read(wire).accounts[0].entries[0].note == text
-    assert mt.wrapped("A" * 61 + " :61:260102C1,") is None
+    assert wrapped("A" * 61 + " :61:260102C1,") is None
 
 
 # --- maps ---------------------------------------------------------------------------------------------------------
