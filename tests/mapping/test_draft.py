@@ -5,6 +5,7 @@ import re
 from collections.abc import Iterator
 from decimal import Decimal
 from pathlib import Path
+from random import Random
 
 import pytest
 import yaml
@@ -524,6 +525,7 @@ def test_a_csv_sample_in_arabic(tmp_path: Path) -> None:
         ("g.sta", ":20:START\n:25:X\n", "SWIFT MT"),
         ("h.json", "[1]", "JSON list"),
         ("i.json", '{"a": 1, "a": 2}', "JSON"),
+        ("s.json", '{"$schema": "x", "properties": {"a": {}}}', "JSON Schema"),
         ("j.xml", "<a><b></a>", "XML"),
         ("k.txt", "   \n", "sample"),
         ("l.bin", "a\0b", "binary"),
@@ -614,3 +616,51 @@ def test_what_stands_once_in_an_xml_sample_may_be_the_only_item_of_a_list(tmp_pa
     assert rules(made)["each"] == "lines"
     assert "stands once in the sample" in made.text
     put(tmp_path, made)
+
+
+CONTRACTS = [
+    path
+    for path in sorted(ROOT.glob("adapters/*/*/*"))
+    if path.suffix in (".wsdl", ".xsd") or path.name.endswith(".openapi.yaml")
+]
+
+
+def damaged(data: bytes, rnd: Random) -> bytes:
+    """*data* with lines lost or doubled, words and quoted texts put for others, and bytes cut out."""
+    for _ in range(rnd.randint(1, 3)):
+        lines, words_ = data.split(b"\n"), re.findall(rb"\b[A-Za-z]{4,}\b", data)
+        at = rnd.randrange(len(lines))
+        match rnd.randrange(4):
+            case 0:
+                del lines[at]
+                data = b"\n".join(lines)
+            case 1:
+                lines.insert(rnd.randrange(len(lines)), lines[at])
+                data = b"\n".join(lines)
+            case 2 if words_:
+                data = data.replace(rnd.choice(words_), rnd.choice(words_), rnd.randint(1, 3))
+            case _:
+                cut = rnd.randrange(len(data))
+                data = data[:cut] + data[cut + rnd.randint(1, 40) :]
+    return data
+
+
+@pytest.mark.parametrize("seed", range(8))
+def test_a_damaged_contract_gives_drafts_that_load_or_a_refusal(tmp_path: Path, seed: int) -> None:
+    rnd = Random(seed)
+    made = 0
+    for number in range(12):
+        original = rnd.choice(CONTRACTS)
+        path = tmp_path / str(number) / original.name
+        path.parent.mkdir()
+        for beside in original.parent.glob("*.xsd"):
+            (path.parent / beside.name).write_bytes(beside.read_bytes())
+        path.write_bytes(damaged(original.read_bytes(), rnd))
+        try:
+            offered = operations(path)
+            for one in offered[:2]:
+                put(path.parent, draft(path, one.name, part=one.parts[0]))
+                made += 1
+        except Refused as refused:
+            assert refused.construct
+    assert made, "every one of them was refused: nothing was tried"

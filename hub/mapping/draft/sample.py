@@ -97,6 +97,9 @@ def of_json(data: bytes, name: str) -> Wire:
         raise Refused(
             "JSON list", f"{name} is a list at its top, a message is an object", "Ask for an object around it"
         )
+    if "$schema" in tree and ("properties" in tree or "$ref" in tree or "definitions" in tree or "$defs" in tree):
+        todo = "Name it in an OpenAPI document, under the request or reply that it describes"
+        raise Refused("JSON Schema", f"{name} describes values, and is none", todo)
     place = _member("", [tree])
     return Wire(format="json", said=f"sample {name}", places=place.children)
 

@@ -167,6 +167,8 @@ class Schemas:
         else:
             inner = next((c for c in node.iterchildren(f"{{{XS}}}complexType", f"{{{XS}}}simpleType")), None)
             self._type(place, inner, node, node.get("type"), home, stack)
+            if place.kind is None and not place.children and not place.blocked:
+                place.kind, place.always, place.note = "text", "", _also(place.note, "empty element")
         if node.get("fixed") is not None:
             place.always = node.get("fixed")
         elif node.get("default") is not None:
@@ -190,9 +192,6 @@ class Schemas:
         else:
             place.kind = None
             self._complex(place, inner, home, (*stack, inner))
-            if not place.children and place.kind is None:
-                place.kind, place.note = "text", _also(place.note, "empty element")
-                place.always = ""
 
     def _builtin(self, place: Place, space: str | None, local: str) -> None:
         known = space == XS or local in _KINDS or local == "string"
