@@ -9,8 +9,9 @@ from collections.abc import Callable
 from typing import Any
 
 from hub.canonical import names
-from hub.canonical.declare import Shape
+from hub.canonical.declare import Shape, wrong_value
 from hub.mapping import cells, dates, quick, values
+from hub.mapping.errors import Bad
 from hub.mapping.model import Form, Format
 
 Bind = Callable[[Any], str]
@@ -46,6 +47,9 @@ def misfit(form: Form | None, name: str, shape: Shape, format: Format, width: in
             return None
         suggested = "decimal 2" if (format, kind) == ("fixed", "decimal") else _SUGGESTED[kind]
         return f"'{name}' is a {kind}: say its form, such as '| {suggested}'"
+    if form.brought is not None:
+        fits = form.brought.kind == kind
+        return None if fits else f"form '{form.name}' is for {form.brought.kind}, but '{name}' is {kind}"
     if kind not in _FOR[form.name]:
         return f"form '{form.name}' is for {' and '.join(_FOR[form.name])}, but '{name}' is {kind}"
     if form.name in ("date", "hijri", "datetime") and form.argument != "declared":
@@ -102,6 +106,8 @@ def writer(bind: Bind, shape: Shape, form: Form | None, format: Format, width: i
 
     ``codes`` binds the writing side of the form's table.
     """
+    if form is not None and form.brought is not None:
+        return _call(bind, _written(form.brought.write))
     name = form.name if form else ""
     kind = shape.kind
     if name == "table":
@@ -150,6 +156,8 @@ def _call(bind: Bind, function: Callable[..., Any]) -> Wrap:
 
 def reader(bind: Bind, shape: Shape, form: Form | None, format: Format, width: int | None, codes: Bind) -> Wrap:
     """Source of what stands on the wire → source of the canonical value.  ``codes`` binds the table's reading side."""
+    if form is not None and form.brought is not None:
+        return _call(bind, _read(form.brought.read, shape))
     name = form.name if form else ""
     if name == "table":
         table = codes(form)
@@ -164,6 +172,33 @@ def reader(bind: Bind, shape: Shape, form: Form | None, format: Format, width: i
         else:
             slow = cells.date_cell(function) if shape.kind == "date" else cells.cell(shape, function)
     return quick.reader(bind, shape, form, format, width, function, slow) or _call(bind, slow)
+
+
+def _written(write: Callable[[Any], str]) -> Callable[[Any], str]:
+    """*write* of an adapter's own code, whose ValueError says that the value has no such form."""
+
+    def written(value: Any) -> str:
+        try:
+            return write(value)
+        except ValueError:
+            raise Bad("map_form", "{} cannot be written in the adapter's own form", value) from None
+
+    return written
+
+
+def _read(read: Callable[[str], Any], shape: Shape) -> Callable[[Any], Any]:
+    """*read* of an adapter's own code, held to what the field may be."""
+
+    def value(text: Any) -> Any:
+        try:
+            found = read(text)
+        except ValueError:
+            raise Bad("map_form", "{} is not in the adapter's own form", text) from None
+        if any(wrong_value(shape, found, "")):
+            raise Bad("map_form", "{} is read as what the field cannot be", text)
+        return found
+
+    return value
 
 
 def _read_function(shape: Shape, form: Form | None, format: Format, width: int | None) -> Callable[[Any], Any]:

@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import Any
 from zoneinfo import ZoneInfo
 
+from hub import adapter
 from hub.canonical.declare import Shape, shapes
 from hub.mapping import edifact, tables
 from hub.mapping.loader import Branch, Item, Node, Text
@@ -115,6 +116,11 @@ def read(tree: Branch, spec: Spec, messages: Mapping[str, type], folders: tuple[
 class _Grammar:
     def __init__(self, spec: Spec, tables: Path, schemas: Path, report: Report) -> None:
         self.spec, self.tables, self.schemas, self.report = spec, tables, schemas, report
+        self.brought: Mapping[str, adapter.Form] = {}
+        try:
+            self.brought = adapter.load(schemas)
+        except ValueError as error:
+            report(1, f"the adapter's own forms cannot be used: {error}")
 
     # --- the file -------------------------------------------------------------------------------------------------
 
@@ -587,8 +593,12 @@ class _Grammar:
     def form(self, text: str, line: int) -> Form | None:
         name, _, argument = text.strip().partition(" ")
         argument = argument.strip()
+        if name in self.brought:
+            if argument:
+                self.report(line, f"form '{name}' takes nothing after it")
+            return Form(name, brought=self.brought[name])
         if name not in FORMS:
-            self.report(line, f"no form '{name}'{closest(name, FORMS)}")
+            self.report(line, f"no form '{name}'{closest(name, (*FORMS, *self.brought))}")
             return None
         if name in ("table", "date", "hijri", "datetime", "decimal") and not argument:
             self.report(line, f"form '{name}' says which: '{name} {'NAME' if name == 'table' else 'PATTERN'}'")

@@ -11,12 +11,13 @@ from zoneinfo import ZoneInfo
 
 from lxml import etree
 
+from hub import adapter
 from hub.canonical.declare import Shape
 
 log = logging.getLogger(__name__)
 #: So many unknown names are kept, and only such as no value of a person's would look like.
 _NOTICED = 100
-_PLAIN_NAME = re.compile(r"[^\W\d][\w .:/@-]{0,79}")
+_PLAIN_NAME = re.compile(r"@?[^\W\d][\w .:/@-]{0,79}")
 
 Format = Literal["xml", "json", "fixed", "csv", "edifact", "mt940", "mt942", "delimited"]
 Direction = Literal["write", "read"]
@@ -48,12 +49,14 @@ class Field:
 
 @dataclass(frozen=True, slots=True)
 class Form:
-    """``past``: a year of two digits is the latest that lies not after today."""
+    """``past``: a year of two digits is the latest that lies not after today.  ``brought`` is what the adapter's own
+    code does with a value, where it says so."""
 
     name: str
     argument: str = ""
     zone: ZoneInfo | None = None
     past: bool = False
+    brought: adapter.Form | None = None
 
     def __str__(self) -> str:
         return f"{self.name} {self.argument}{' past' if self.past else ''}".strip()
