@@ -93,10 +93,15 @@ class SoapChannel:
 
 
 def envelope(body: bytes, version: str) -> bytes:
-    """*body*, an element with or without an XML declaration, as the one child of a SOAP Body."""
+    """*body*, an element with or without an XML declaration, as the one child of a SOAP Body.
+
+    A message that has headers of its own comes in its envelope already, and stays in it.
+    """
     declaration = b""
     if said := _DECLARATION.match(body):
         declaration, body = said.group(), body[said.end() :]
+    if body.startswith(b"<SOAP-ENV:Envelope "):
+        return declaration + body
     opening = f'<soap:Envelope xmlns:soap="{NAMESPACES[version]}"><soap:Body>'.encode("ascii")
     return b"".join((declaration, opening, body, b"</soap:Body></soap:Envelope>"))
 

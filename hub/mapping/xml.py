@@ -312,7 +312,7 @@ class _Reader:
         self, theirs: Theirs, element: Element, holder: str, first: set[tuple[str, ...]], ways: Sequence[str] = ()
     ) -> None:
         """*ways* are the places below *element* that are looked for in another manner."""
-        if self.spec.unknown != "ignore":
+        if self.spec.unknown != "ignore" and (element.children or element.attributes or not element.name):
             self.known(theirs, element, holder, ways)
         if not element.children:
             return

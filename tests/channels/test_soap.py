@@ -116,3 +116,10 @@ def test_the_drivers_call_ends_at_its_deadline(soap: Channel) -> None:
         partner.fault = "drip"
         result = soap.send(target(partner.url, "soap", wire=WEIGH, driver="zeep", timeout=0.3), out(ARGUMENTS))
     assert isinstance(result, OutcomeUnknown) and result.code == "reply_late"
+
+
+@pytest.mark.parametrize("declaration", [b"", b'<?xml version="1.0"?>'])
+def test_a_message_with_headers_of_its_own_stays_in_its_envelope(declaration: bytes) -> None:
+    whole = b'<SOAP-ENV:Envelope xmlns:SOAP-ENV="%s"><SOAP-ENV:Header/></SOAP-ENV:Envelope>' % SOAP["1.1"].encode()
+    assert envelope(declaration + whole, "1.1") == declaration + whole
+    assert envelope(declaration + b"<Pay/>", "1.1").count(b"Envelope") == 2
