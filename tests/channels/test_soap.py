@@ -5,6 +5,7 @@ import json
 import pytest
 
 from hub.channels import Answered, Channel, ConfigError, OutcomeUnknown
+from hub.channels.soap import envelope
 from hub.security import xml
 from tests.channels.conftest import TRACK, out, target
 from tests.faults import SOAP_FAULT, FaultyPartner
