@@ -231,6 +231,14 @@ def _port(found: Settings) -> Iterator[Finding]:
 def _register(register: Register) -> Iterator[Finding]:
     counts = f"{len(register.adapters)} adapters, {len(register.partners)} partners, {len(register.maps)} maps"
     yield Finding("ok", "partners", f"{counts} and {len(register.schedules)} schedules load.")
+    spoken = {adapter.id for partner in register.enabled for adapter in partner.adapters}
+    for id in sorted(register.adapters.keys() - spoken):
+        if not register.speaking(id):
+            todo = "`hub partner add`, or a row in partners.yaml; until then what it would send is sent to nobody."
+            yield Finding("warning", "partners", f"No partner has adapter {id}.", todo)
+    for id in sorted(register.drafts):
+        todo = f"`hub adapter check {id}` says what is still to do."
+        yield Finding("warning", "partners", f"Adapter {id} is a draft, which the hub leaves alone.", todo)
     wanting = [partner for partner in register.enabled if partner.missing]
     names = sorted({name for partner in wanting for name in partner.missing})
     if wanting:
