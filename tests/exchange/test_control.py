@@ -18,7 +18,7 @@ from hub.store import overlay
 from tests.exchange.exchanging import MISSION, Hub
 
 LILLIPUT = {
-    "id": "mission_lilliput", "adapter": ["mofa/missions"], "name": {"en": "Mission in Lilliput", "ar": "الممثلية في ليليبت"},
+    "id": "mission_lilliput", "adapter": ["mofa/missions"], "name": {"en": "Mission in Lilliput", "ar": "ليليبت"},
     "serves": {"mission": ["LIL"]}, "endpoint": "${FILES_ROOT}/mission_lilliput", "zone": "riyadh",
     "contact": {"desk": "Visa section", "phone": "+999 10 000 0990"},
 }  # fmt: skip
@@ -141,8 +141,8 @@ def test_the_commands_do_it(working, tmp_path, monkeypatch):
         assert done.exit_code == code, done.output + repr(done.exception)
         return done.output
 
-    said = run("add", "mission_lilliput", "--like", "mission_cairo", "--serves", "mission=LIL", "--name-en", "Lilliput",
-               "--name-ar", "ليليبت")  # fmt: skip
+    said = run("add", "mission_lilliput", "--like", "mission_cairo", "--serves", "mission=LIL",
+               "--name-en", "Lilliput", "--name-ar", "ليليبت")  # fmt: skip
     assert said == "mission_lilliput: live\n"
     assert "mission_lilliput" in working.engine.register.partners
     assert "mission_lilliput: test; needs SIMULATED_ROOT" in run("mode", "test", "mission_lilliput")

@@ -14,8 +14,9 @@ def register():
 
 def line(**given):
     return {
-        "id": "mission_lilliput", "like": "mission_cairo", "name_en": "Mission in Lilliput", "name_ar": "الممثلية في ليليبت",
-        "serves": "mission=LIL", "phone": "+999 10 000 0990", **given,
+        "id": "mission_lilliput", "like": "mission_cairo", "name_en": "Mission in Lilliput",
+        "name_ar": "الممثلية في ليليبت", "serves": "mission=LIL",
+        "phone": "+999 10 000 0990", **given,
     }  # fmt: skip
 
 
