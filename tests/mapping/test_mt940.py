@@ -189,7 +189,7 @@ def test_what_does_not_add_up_is_told_to_the_log(statements, capsys):
         (EXAMPLE.replace(b":28C:45/1", b":28C:no"), "mt_unreadable", "28C/number"),
         (EXAMPLE.replace(b":28C:45/1", b":28C:45/1\r\n:60F:C260213SAR1,"), "map_repeated", "60"),
         (EXAMPLE.replace(b":25:SA0380000000608010167519\r\n", b""), "required", "statement/25"),
-        (one(":61:260102D10,NTRFNONREF", ":86:" + "X" * 501), "invalid_length", "statement/61/86"),
+        (one(":61:260102D10,NTRFNONREF", ":86:" + "X" * 2001), "invalid_length", "statement/61/86"),
         (one(":61:260102D10,12345678NTRFNONREF"), "file_totals", "62"),
     ],
 )

@@ -92,7 +92,7 @@ class Entry:
     sub_family: str | None = text(4, path="statement.code", default=None)
     code: str | None = text(35, path="statement.code", default=None)
     movements: list[Movement] = plain(path="statement.amount", default=[])
-    note: str | None = text(500, path="statement.remittance", personal=True, default=None)
+    note: str | None = text(2000, path="statement.remittance", personal=True, default=None)
 
     @property
     def signed(self) -> Decimal:
@@ -118,7 +118,7 @@ class AccountStatement:
     owner: str | None = text(140, path="statement.account", personal=True, default=None)
     balances: list[Balance] = plain(path="statement.balance", default=[])
     entries: list[Entry] = plain(path="statement.amount", default=[])
-    note: str | None = text(500, path="statement.remittance", personal=True, default=None)
+    note: str | None = text(2000, path="statement.remittance", personal=True, default=None)
 
     def balance(self, kind: str) -> Balance | None:
         """The first balance of *kind*, or None."""
