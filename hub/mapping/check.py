@@ -46,10 +46,10 @@ def check(spec: Spec, declared: Declared | None, report: Report, warn: Report) -
         for rules in _scopes_of(spec.rules):
             json.tree(rules_for(rules, "write"), report)
             json.tree(rules_for(rules, "read"), report)
-    elif spec.format == "edifact":
-        edifact.check(spec, report)
-    elif spec.format in mt.FORMATS:
-        mt.check(spec, report)
+    elif spec.format == "edifact" or spec.format in mt.FORMATS:
+        (edifact if spec.format == "edifact" else mt).check(spec, report)
+        if spec.unknown != "ignore":
+            report(spec.lines["unknown"], f"in {spec.format} what the map does not know is passed over: say 'ignore'")
     elif spec.format == "fixed":
         checks.fixed()
     elif spec.format == "csv":

@@ -7,6 +7,7 @@ rightly.
 """
 
 import codecs
+import quopri
 import re
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
@@ -25,6 +26,7 @@ Address = tuple[int, int, int]
 #: What ends with which segment.
 ENDS = {"UNT": "UNH", "UNE": "UNG", "UNZ": "UNB"}
 BEGINNINGS = frozenset(ENDS.values())
+_QUOTED = re.compile(rb"(?im)^content-transfer-encoding:[ \t]*quoted-printable")
 _TAG = re.compile(r"[A-Z][A-Z0-9]{2}")
 _LEVEL_A = frozenset("ABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789 .,-()/=!\"%&*;<>'+:?")
 _LEVELS = {"UNOA": _LEVEL_A, "UNOB": _LEVEL_A | frozenset("abcdefghijklmnopqrstuvwxyz")}
@@ -118,6 +120,8 @@ def _plain(match: re.Match[str]) -> str:
 
 
 def _text(data: bytes) -> str:
+    if _QUOTED.search(data, 0, 1 << 16):
+        data = quopri.decodestring(data)
     if data.startswith((codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE)):
         codec = "utf-16"
     elif data.startswith(codecs.BOM_UTF8):

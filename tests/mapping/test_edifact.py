@@ -1,5 +1,6 @@
 """EDIFACT as it really comes: separators, wrapping, wrappers, counts that are not true; and as it is written."""
 
+import quopri
 from datetime import date, timedelta
 from pathlib import Path
 
@@ -86,6 +87,11 @@ MAIL = b"From: desk@air.example\r\nSubject: UNABLE TO SEND, UNA or UNB\r\n\r\nDe
 @pytest.mark.parametrize("after", [b"", FOOTER, b"\r\n\r\n"])
 def test_telex_and_mail_around_it(passengers, wanted, before, after):
     assert passengers.read(before + EXAMPLE.replace(b"\n", b"\r\n") + after) == wanted
+
+
+def test_mail_in_quoted_printable(passengers, wanted):
+    head = b"From: desk@air.example\r\nContent-Transfer-Encoding: quoted-printable\r\n\r\n"
+    assert passengers.read(head + quopri.encodestring(ONE_LINE)) == wanted
 
 
 def test_utf_16_with_its_mark(passengers, wanted):
@@ -307,6 +313,7 @@ def test_several_messages_of_one_interchange(loaded):
         ("  CNT+42/1.2:", "  NAD+FL/4.3:", "begins a group or a list"),
         ('''una: ":+.? '"''', 'una: "::.? x"', "una is the six service characters"),
         ("format: edifact", "format: edifact\ncounts: often", "counts is strict"),
+        ("format: edifact", "format: edifact\nunknown: refuse", "what the map does not know is passed over"),
         ("date YYMMDD past", "date YYYYMMDD past", "'past' is for years of two digits"),
         ("      NAT+2/2: ", "      LOC+178/2.1: ", "is the place of line"),
     ],
