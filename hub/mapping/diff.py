@@ -1,13 +1,15 @@
 """What a map's successor changes: on the wire, in its codes, and in what it carries of ours."""
 
 import dataclasses
-from collections.abc import Iterator
+import re
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
+from types import MappingProxyType
 from typing import Literal
 
 from hub.mapping.compiled import Map
-from hub.mapping.model import MISSING, Always, Each, Group, Pair, Rule, Spec, Table
+from hub.mapping.model import MISSING, Always, Each, Group, Pair, Record, Rule, Spec, Table
 
 #: What a Spec says of the file that the map is in, and what was worked out from it: not what is on the wire.
 _NOT_WIRE = {"path", "shown", "name", "version", "message_line", "fields_line", "understood", "unready", "draft"}
@@ -56,13 +58,32 @@ def _plain(value: object) -> str:
 # --- places -------------------------------------------------------------------------------------------------------
 
 
-def _each_place(spec: Spec) -> Iterator[tuple[str, Rule, str]]:
-    """Every place with its rule and the way to our fields there, lists and groups before what they hold."""
-    yield from _below(spec.rules, "")
-    for record in spec.records:
-        prefix = f"{record.name} "
-        way = f"{record.each}." if record.each is not None else ""
-        yield from ((prefix + where, rule, way + inner) for where, rule, inner in _below(record.rules, ""))
+def _each_place(spec: Spec, called: Mapping[str, str] = MappingProxyType({})) -> Iterator[tuple[str, Rule, str]]:
+    """Every place with its rule and the way to our fields there, lists and groups before what they hold.
+
+    *called* are the prefixes that go by another name.
+    """
+    for rules, prefix in ((spec.header, "header "), (spec.rules, "")):
+        for where, rule, way in _below(rules, ""):
+            steps = re.sub(r"([\w.-]+):(?=[\w])", lambda m: f"{called.get(m[1], m[1])}:", where) if called else where
+            yield prefix + steps, rule, way
+    for record in spec.kinds:
+        way = _way(spec, record)
+        yield from ((f"{record.name} {where}", rule, way + inner) for where, rule, inner in _below(record.rules, ""))
+
+
+def _way(spec: Spec, record: Record) -> str:
+    outer = _way(spec, spec.kinds[record.parent]) if record.parent >= 0 else ""
+    part = record.each or record.group
+    return f"{outer}{part}." if part is not None else outer
+
+
+def _renamed(old: Spec, new: Spec) -> dict[str, str]:
+    """For each prefix of *new* what *old* calls its namespace: a prefix is a name for us, not on the wire."""
+    names = {uri: prefix for prefix, uri in old.namespaces.items()}
+    return {
+        prefix: names.get(uri, uri if prefix in old.namespaces else prefix) for prefix, uri in new.namespaces.items()
+    }
 
 
 def _below(rules: list[Rule], way: str) -> Iterator[tuple[str, Rule, str]]:
@@ -94,7 +115,7 @@ def said(rule: Rule) -> str:
             told = "" if when is None else f" when {when.field} is {'not ' if when.negated else ''}{when.value}"
             return f"group {rule.field}{told}"
         case Each():
-            return f"each {rule.field}"
+            return f"each {rule.field}" + (f" (at least {rule.least})" if rule.least else "")
     return "todo"
 
 
@@ -105,7 +126,7 @@ def _form(form: object) -> str:
 
 def _places(old: Spec, new: Spec) -> Iterator[Change]:
     was = {where: said(rule) for where, rule, _ in _each_place(old)}
-    now = {where: said(rule) for where, rule, _ in _each_place(new)}
+    now = {where: said(rule) for where, rule, _ in _each_place(new, _renamed(old, new))}
     for where in was:
         if where not in now:
             yield Change("place", where, "loses", was[where])

@@ -3,6 +3,7 @@
 import csv
 import io
 import json
+import re
 from collections.abc import Iterator
 from typing import Any
 
@@ -69,7 +70,7 @@ def wire(map_: Map, data: bytes, *, plain: bool = False) -> list[Seen]:
         found = enumerate_lines(data)
     if plain:
         return list(found)
-    open_ = {_bare(rule.full) for rule in every_rule(map_.spec) if _nobodys(rule)}
+    open_ = {_local(_bare(rule.full), map_.format) for rule in every_rule(map_.spec) if _nobodys(rule)}
     return [(where, value if _known(_bare(where), open_) else mask(value)) for where, value in found]
 
 
@@ -87,6 +88,11 @@ def _bare(where: str) -> str:
     """A place without the numbers of its lists, and without its line."""
     way = where.partition(": ")[2] or where
     return "".join(part.partition("]")[2] if n else part for n, part in enumerate(way.split("[")))
+
+
+def _local(place: str, format: str) -> str:
+    """An element's place as :func:`wire` calls it: without prefixes, and without the dot for its own text."""
+    return re.sub(r"[\w.-]+:(?=\w)", "", place).removesuffix("/.") if format == "xml" else place
 
 
 def _known(where: str, places: set[str]) -> bool:
@@ -142,13 +148,13 @@ def _cells(spec: Spec, data: bytes) -> Iterator[Seen]:
 
 
 def _column_rules(spec: Spec) -> Iterator[Rule]:
-    for record in spec.records:
+    for record in spec.kinds:
         yield from record.rules
 
 
 def _columns(spec: Spec, data: bytes) -> Iterator[Seen]:
     for number, line in enumerate(data.decode(spec.encoding, "replace").splitlines(), 1):
-        record = next((r for r in spec.records if _is_of(r, line)), None)
+        record = next((r for r in spec.kinds if _is_of(r, line)), None)
         if record is None:
             yield f"line {number}", line
             continue

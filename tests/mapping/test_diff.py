@@ -150,3 +150,17 @@ def test_another_namespace_root_and_message_are_told(tmp_path: Path) -> None:
     assert {(c.where, c.kind, c.was, c.now) for c in found} == {
         ("root", "changes", "Ask", "Asked"), ("namespace", "gains", "", "urn:x"),
     }  # fmt: skip
+
+
+def test_a_prefix_is_a_name_for_us_and_its_namespace_is_on_the_wire(tmp_path: Path) -> None:
+    text = (
+        "message: BillEnquiry\nformat: xml\nnamespaces: {a: 'urn:a', b: 'urn:b'}\nroot: a:Ask\nfields:\n"
+        "  b:Kind: = 'x'\n  a:Bill: bill_no\n"
+    )
+    one = _map(tmp_path / "one.yaml", text)
+    assert (
+        diff(one, _map(tmp_path / "two.yaml", text.replace("b: 'urn:b'", "c: 'urn:b'").replace("b:Kind", "c:Kind")))
+        == []
+    )
+    moved = diff(one, _map(tmp_path / "three.yaml", text.replace("b: 'urn:b'", "b: 'urn:c'")))
+    assert [(c.kind, c.where) for c in moved] == [("loses", "b:Kind"), ("gains", "urn:c:Kind")]

@@ -37,6 +37,7 @@ NOTICE: dict[str, Any] = {
     ],
 }  # fmt: skip
 
+MAPS = sorted(Path(__file__).parents[2].glob("mappings/*/*/*/*.v*.yaml"))
 SWAPPED = ("passport: document_no", "room: document_no"), ("room:     room", "passport: room")
 
 
@@ -152,3 +153,16 @@ def test_places_of_xml_csv_and_fixed_files(tmp_path: Path) -> None:
 )
 def test_equal_places_of_many_rows_count_as_one(place: str, bare: str) -> None:
     assert unnumbered(place) == bare
+
+
+@pytest.mark.parametrize("path", MAPS, ids=lambda path: "/".join(path.parts[-3:]))
+def test_every_map_replays_its_own_examples(path: Path) -> None:
+    one = load(path)
+    for sample in one.examples:
+        if sample.suffix == ".xlsx":
+            continue
+        beside = sample.with_name(sample.name.removesuffix(sample.suffix) + ".canonical.json")
+        order = json.loads(beside.read_text("utf-8")).get("date_order")
+        assert compare(one, one, sample.read_bytes(), written=False, date_order=order).verdict == "same"
+        assert ours(one.read(sample.read_bytes(), date_order=order))
+        assert wire(one, sample.read_bytes())
