@@ -146,7 +146,8 @@ def test_the_commands_do_it(working, tmp_path, monkeypatch):
     assert said == "mission_lilliput: live\n"
     assert "mission_lilliput" in working.engine.register.partners
     assert "mission_lilliput: test; needs SIMULATED_ROOT" in run("mode", "test", "mission_lilliput")
-    assert run("disable", "mission_lilliput", MISSION) == f"mission_lilliput: off; needs SIMULATED_ROOT\n{MISSION}: off\n"
+    off = run("disable", "mission_lilliput", MISSION)
+    assert off == f"mission_lilliput: off; needs SIMULATED_ROOT\n{MISSION}: off\n"
     assert run("enable", MISSION) == f"{MISSION}: live\n"
     assert "serves mission 'LIL'" not in run("show", "mission_lilliput")
     rows = tmp_path / "more.csv"
