@@ -1,0 +1,123 @@
+"""Bodies of other interfaces than the first season's, live beside them: what they tell reaches a case, or a person."""
+
+import json
+
+import pytest
+
+from hub.exchange.receive import Said
+from hub.partners.overlay import Overlaid
+from tests.exchange.exchanging import filing
+
+LIVE = (
+    "statements_wadi", "refunds_wadi", "refunds_manar", "refunds_rayyan", "crossings_ruh", "admissions_makkah",
+    "visa_centre_jakarta", "report_platform", "lists_rihla", "ota_ibrahim",
+)  # fmt: skip
+
+
+@pytest.fixture
+def live(hub):
+    register = hub.engine.register
+    register.become(register.overlaid([Overlaid(id=id, enabled=True) for id in LIVE]))
+    return hub
+
+
+def bill(hub):
+    ((number, minor),) = hub.rows("SELECT bill_no, amount FROM voucher")
+    return number, f"{minor / 100:.2f}"
+
+
+def notification(bill_no, ref, amount, side="CRDT"):
+    return f"""<Document xmlns="urn:iso:std:iso:20022:tech:xsd:camt.054.001.08"><BkToCstmrDbtCdtNtfctn>
+    <GrpHdr><MsgId>N-{ref}</MsgId><CreDtTm>2026-12-01T10:00:00Z</CreDtTm></GrpHdr><Ntfctn><Id>N-{ref}</Id>
+    <Acct><Id><IBAN>SA0380000000608010167519</IBAN></Id></Acct><Ntry><Amt Ccy="SAR">{amount}</Amt>
+    <CdtDbtInd>{side}</CdtDbtInd><Sts><Cd>BOOK</Cd></Sts><BookgDt><Dt>2026-12-01</Dt></BookgDt>
+    <AcctSvcrRef>{ref}</AcctSvcrRef><NtryDtls><TxDtls><Refs><EndToEndId>{bill_no}</EndToEndId></Refs></TxDtls></NtryDtls>
+    </Ntry></Ntfctn></BkToCstmrDbtCdtNtfctn></Document>""".encode()
+
+
+def file(hub, partner, operation, body, name):
+    return hub.tell(partner, operation, body, name=name, said=Said())
+
+
+def test_a_credit_in_a_notification_settles_the_payment(live):
+    live.paid()
+    number, amount = bill(live)
+    before = live.incidents()
+    told = notification(number, "PAY-1", amount)
+    assert file(live, "statements_wadi", "receive_notification", told, "CAMT054-1.xml").status == "taken"
+    assert live.rows("SELECT COUNT(*) FROM history WHERE event = 'payment.settled'") == [(1,)]
+    assert file(live, "statements_wadi", "receive_notification", told, "CAMT054-1.xml").status == "repeated"
+    out = notification(number, "PAY-1", amount, "DBIT")
+    assert file(live, "statements_wadi", "receive_notification", out, "CAMT054-2.xml").status == "taken"
+    assert live.incidents() == before, "money going out by itself moves nothing"
+
+
+def test_a_credit_for_a_bill_that_nobody_knows_is_put_before_a_person(live):
+    told = notification("9" * 13, "PAY-9", "10.00")
+    assert file(live, "statements_wadi", "receive_notification", told, "CAMT054-1.xml").status == "taken"
+    assert live.incidents() == [("suspense", "payment_unknown_bill")]
+
+
+def test_a_crossing_of_a_stranger_is_put_before_a_person_and_answered(live):
+    notice = {
+        "notice": "RUH-1", "port": "RUH", "crossings": [
+            {"kind": "IN", "at": "2026-12-02T01:30:00", "doc": {"number": "Z9999999", "country": "ID"}, "port": "RUH"}
+        ],
+    }  # fmt: skip
+    receipt = live.tell("crossings_ruh", "receive_crossings", json.dumps(notice).encode())
+    assert json.loads(receipt.answer) == {"notice": "RUH-1", "status": "unknown"}
+    assert live.incidents() == [("suspense", "unknown_id")]
+
+
+def test_what_a_hospital_tells_finds_the_pilgrim_by_passport(live):
+    live.paid()
+    document = filing().members[0].document.number
+    before = live.states()
+    notice = {
+        "messageId": "H-1", "facility": "HSP-7", "event": "DISCHARGE", "eventTime": "2026-12-05T03:00:00Z",
+        "patient": {"passport": document, "issuer": "ID"},
+    }  # fmt: skip
+    receipt = live.tell("admissions_makkah", "receive_admission", json.dumps(notice).encode())
+    assert json.loads(receipt.answer) == {"messageId": "H-1", "ack": "AA"}
+    assert live.states() == before and live.incidents() == []
+
+
+def test_a_house_that_takes_back_what_it_confirmed_is_put_before_a_person(live):
+    told = b"""<OTA_CancelRQ xmlns="http://www.opentravel.org/OTA/2003/05" Version="1.003" EchoToken="C-1"
+    CancelType="Commit"><UniqueID Type="14" ID="nobody-knows-this-key"/></OTA_CancelRQ>"""
+    receipt = live.tell("ota_ibrahim", "receive_cancellation", told)
+    assert b'Status="Unsuccessful"' in receipt.answer
+    assert live.incidents() == [("suspense", "unknown_id")]
+
+
+def test_inventory_is_kept_and_moves_nothing(live):
+    told = b"""<OTA_HotelInvCountNotifRQ xmlns="http://www.opentravel.org/OTA/2003/05" Version="1.003" EchoToken="I-1">
+    <Inventories HotelCode="MKH-IBR-01"><Inventory><StatusApplicationControl Start="2026-12-01" End="2026-12-05"
+    InvTypeCode="DBL"/><InvCounts><InvCount CountType="2" Count="40"/></InvCounts></Inventory></Inventories>
+    </OTA_HotelInvCountNotifRQ>"""
+    receipt = live.tell("ota_ibrahim", "receive_inventory", told)
+    assert (receipt.status, live.incidents()) == ("taken", [])
+    assert live.exchanges("receive_inventory") == ["settled"]
+
+
+def test_a_list_names_a_passenger_without_a_state_and_nobody_falls(live):
+    told = (
+        "UNB+UNOA:4+RIHLA+UMRAHHUB+261201:0840+L1++APIS'UNH+1+PAXLST:D:05B:UN:IATA'BGM+745'TDT+20+RH881'LOC+87+JED'"
+        "DTM+232:2612011805:201'NAD+FL+++ALI'DOC+P:110:111+Q1'NAD+FL+++OMAR'CNT+42:2'UNT+11+1'UNZ+1+L1'"
+    )
+    receipt = file(live, "lists_rihla", "receive_list", told.encode(), "RH881.edi")
+    assert receipt.status == "taken", receipt.problems
+    assert live.incidents() == [("suspense", "unknown_id")] * 2
+
+
+def test_a_refund_that_the_bank_rejects_is_put_before_a_person(live):
+    live.paid()
+    number, _ = bill(live)
+    told = f"""<Document xmlns="urn:iso:std:iso:20022:tech:xsd:pain.002.001.10"><CstmrPmtStsRpt>
+    <GrpHdr><MsgId>R1</MsgId><CreDtTm>2026-12-02T05:00:00Z</CreDtTm></GrpHdr>
+    <OrgnlGrpInfAndSts><OrgnlMsgId>5</OrgnlMsgId><OrgnlMsgNmId>pain.001.001.09</OrgnlMsgNmId></OrgnlGrpInfAndSts>
+    <OrgnlPmtInfAndSts><OrgnlPmtInfId>5</OrgnlPmtInfId><TxInfAndSts><OrgnlEndToEndId>{number}</OrgnlEndToEndId>
+    <TxSts>RJCT</TxSts><AcctSvcrRef>RF1</AcctSvcrRef><OrgnlTxRef><Amt><InstdAmt Ccy="SAR">10.00</InstdAmt></Amt>
+    </OrgnlTxRef></TxInfAndSts></OrgnlPmtInfAndSts></CstmrPmtStsRpt></Document>""".encode()
+    assert file(live, "refunds_wadi", "receive_status", told, "PAIN002-refunds_wadi-000001.xml").status == "taken"
+    assert live.incidents() == [("suspense", "outcome_unforeseen")]
