@@ -25,13 +25,13 @@ def test_a_new_installation_is_one_that_the_hub_can_run_with(made: Installation)
     assert found.var == made.var
     assert found.test_mode
     Keys.load(found.keys)
-    assert all(not p.missing for p in partners.load(found).partners.values()), "every address and secret is given"
+    assert all(not p.missing for p in partners.load(found).enabled), "every address and secret is given"
     assert abs(Clock(found.business_clock).now() - START) < timedelta(minutes=1)
 
 
 def test_everybody_at_a_desk_has_a_key_of_their_own_and_the_hub_keeps_only_its_hash(made: Installation) -> None:
     found = settings.load(made.settings_file, {})
-    desks = {p.id for p in made.register.partners.values() if p.role in ("agent", "company", "health")}
+    desks = {p.id for p in made.register.enabled if p.role in ("agent", "company", "health")}
     assert set(found.api_keys.values()) == desks | {OPERATOR}
     assert len(set(made.api_keys.values())) == len(made.api_keys)
     text = made.settings_file.read_text()
