@@ -1,6 +1,5 @@
 """A draft as YAML that a person goes on with: rules for what is known, ``todo`` with what is known for the rest."""
 
-import json
 import re
 from collections.abc import Iterator
 from dataclasses import dataclass, field
@@ -8,13 +7,11 @@ from dataclasses import dataclass, field
 from hub.canonical.declare import Shape
 from hub.mapping import forms
 from hub.mapping.draft import guess as guessing
+from hub.mapping.draft import page
 from hub.mapping.draft.guess import Guess
 from hub.mapping.draft.wire import Place, Refused, Wire
 from hub.mapping.model import Form
 
-_WIDTH = 116
-_PLAIN = re.compile(r"[^\W\d_](?:[\w ./()@-]*[\w./()-])?|[0-9]+-[0-9]+")
-_WORDS = {"null", "true", "false", "yes", "no", "on", "off", "y", "n", "todo", "~"}
 _NAMES = {"xml": re.compile(r"\.|@?[A-Za-z_][\w.-]*"), "json": re.compile(r"[^/\s](?:[^/]*[^/\s])?")}
 _COUNTING = {"count", "number", "total", "nb", "nof", "num", "of", "quantity", "qty", "عدد"}
 _ITEMS = ("transactions", "records", "lines", "rows", "items", "entries", "details")
@@ -26,28 +23,6 @@ def speakable(name: str, format: str) -> bool:
     return format not in _NAMES or (_NAMES[format].fullmatch(name) is not None and name.isprintable())
 
 
-def scalar(text: str) -> str:
-    """*text* as YAML, quoted where it would be read as something else."""
-    if _PLAIN.fullmatch(text) and text.casefold() not in _WORDS:
-        return text
-    return _quoted(text)
-
-
-def _quoted(text: str) -> str:
-    plain = json.dumps(text, ensure_ascii=False)
-    return "".join(sign if sign.isprintable() else f"\\u{ord(sign):04x}" for sign in plain)
-
-
-@dataclass(slots=True)
-class _Line:
-    """A line of the draft: a key with its value, or a key whose value is what follows further in."""
-
-    depth: int
-    key: str
-    value: str = ""
-    comment: str = ""
-
-
 @dataclass(slots=True)
 class _Draft:
     wire: Wire
@@ -56,7 +31,7 @@ class _Draft:
     comments: dict[str, str] = field(default_factory=dict)
     prefixes: dict[str, str] = field(default_factory=dict)
     default: str | None = None
-    lines: list[_Line] = field(default_factory=list)
+    lines: list[page.Line] = field(default_factory=list)
 
     # --- scopes ---------------------------------------------------------------------------------------------------
 
@@ -66,14 +41,14 @@ class _Draft:
         self.level(places, guess, depth, way, left)
         if left and known:
             said = ", ".join(left[:40]) + (f" and {len(left) - 40} more" if len(left) > 40 else "")
-            self.lines.append(_Line(depth, "", comment=f"optional, left out: {said}"))
+            self.lines.append(page.Line(depth, "", comment=f"optional, left out: {said}"))
 
     def level(self, places: list[Place], guess: Guess | None, depth: int, way: str, left: list[str]) -> None:
         seen: set[str] = set()
         for place in places:
             if place.name in seen:
                 self.lines.append(
-                    _Line(depth, "", comment=f"{way}{place.name} stands again here: one map names it once")
+                    page.Line(depth, "", comment=f"{way}{place.name} stands again here: one map names it once")
                 )
                 continue
             seen.add(place.name)
@@ -103,7 +78,7 @@ class _Draft:
         full = way + self.named(place) if speakable(place.name, self.wire.format) else way + place.name
         if not speakable(place.name, self.wire.format):
             # It is not asked again whether it is required: no rule could name it.
-            self.lines.append(_Line(depth, "", comment=f"{full}: a name that no place can spell"))
+            self.lines.append(page.Line(depth, "", comment=f"{full}: a name that no place can spell"))
             return
         either = f"one of {', '.join(dict.fromkeys(place.either))}" if len(place.either) > 1 else ""
         if place.blocked:
@@ -114,7 +89,7 @@ class _Draft:
             before = len(self.lines)
             inner = [child for child in place.children if child.name.startswith("@") or place.kind is None]
             if place.note and place.kind is None:
-                self.lines.append(_Line(depth, "", comment=f"{full}: {place.note}"))
+                self.lines.append(page.Line(depth, "", comment=f"{full}: {place.note}"))
             if place.kind is not None:
                 self.leaf(place, guess, depth, full, either)
             elif not inner:
@@ -252,7 +227,7 @@ class _Draft:
         return called
 
     def add(self, depth: int, key: str, value: str, comment: str = "") -> None:
-        self.lines.append(_Line(depth, scalar(key), value and _value(value), comment))
+        self.lines.append(page.Line(depth, page.scalar(key), value and page.value(value), comment))
 
     # --- the whole ------------------------------------------------------------------------------------------------
 
@@ -294,23 +269,23 @@ def written(
     out = [
         "# A draft. Decide every `todo`, delete the line `draft:`, put an example pair into examples/, and let",
         "# `hub map check` and `hub map try` say what is still wrong.",
-        *_wrapped([f"note: {note}" for note in dict.fromkeys(wire.notes)]),
+        *page.wrapped([f"note: {note}" for note in dict.fromkeys(wire.notes)]),
     ]
     if unusable:
-        out += _wrapped([f"note: no schema: line, {unusable}"])
+        out += page.wrapped([f"note: no schema: line, {unusable}"])
     if lacking:
-        out += _wrapped([f"of ours still without a place: {', '.join(lacking)}"])
+        out += page.wrapped([f"of ours still without a place: {', '.join(lacking)}"])
     remark = ""
     if guessed:
         alike = any(one is not None and one.score for one in fields)
         remark = "guessed from names" if alike else "nothing tells which of ours this is: name it with --message"
         remark += f"; near to it: {', '.join(near)}" if near and alike else ""
-    out.append(_commented(f"message: {cls.__name__}", remark))
+    out.append(page.commented(f"message: {cls.__name__}", remark))
     out.append(f"format: {wire.format}")
-    out.append(f"draft: {_quoted(wire.said)}")
+    out.append(f"draft: {page.quoted(wire.said)}")
     if wire.format == "xml":
         out += [f"namespace: {draft.default}"] if draft.default else []
-        spaces = ", ".join(f"{prefix}: {_quoted(uri)}" for uri, prefix in draft.prefixes.items())
+        spaces = ", ".join(f"{prefix}: {page.quoted(uri)}" for uri, prefix in draft.prefixes.items())
         out += [f"namespaces: {{{spaces}}}"] if spaces else []
         out.append(f"root: {root}")
         out += [f"schema: {schema}"] if schema else []
@@ -324,12 +299,12 @@ def written(
     if draft.tables:
         out += ["", "tables:                         # theirs: ours"]
         for name, codes in draft.tables.items():
-            out += _table(name, codes, draft.comments.get(name, ""))
+            out += page.table(name, codes, draft.comments.get(name, ""))
     out += [
         "",
         "records:" if wire.lines else "fields:                         # theirs: ours | form, in the order of the wire",
     ]
-    out += _aligned(draft.lines)
+    out += page.aligned(draft.lines)
     return "\n".join(out) + "\n"
 
 
@@ -344,59 +319,6 @@ def _insist(places: list[Place]) -> None:
         place.required, place.note = True, _said("optional" if not place.required else "", place.note)
         if not any(child.required for child in place.children):
             _insist(place.children)
-
-
-def _table(name: str, codes: list[tuple[str, str]], comment: str) -> Iterator[str]:
-    pairs = [f"{scalar(theirs)}: {scalar(ours) if ours != 'todo' else 'todo'}" for theirs, ours in codes]
-    short = f"  {scalar(name)}: {{{', '.join(pairs)}}}"
-    if len(short) <= _WIDTH - 20 and "partial: " not in short:
-        yield f"  # {comment}"
-        yield short
-        return
-    yield _commented(f"  {scalar(name)}:", comment)
-    for pair in pairs:
-        yield f"    {pair}"
-
-
-def _aligned(lines: list[_Line]) -> Iterator[str]:
-    wide = max((len(line.key) + 2 * line.depth for line in lines if line.value and line.key), default=0)
-    column = min(wide + 2, 48)
-    for line in lines:
-        start = "  " * line.depth
-        if not line.key:
-            yield from _wrapped([line.comment], start)
-        elif not line.value:
-            yield _commented(f"{start}{line.key}:", line.comment)
-        else:
-            key = f"{start}{line.key}:".ljust(column - 1)
-            yield _commented(f"{key} {line.value}", line.comment)
-
-
-def _commented(text: str, comment: str) -> str:
-    comment = "".join(sign for sign in " ".join(comment.split()) if sign.isprintable())
-    if not comment:
-        return text.rstrip()
-    room = max(_WIDTH - len(text) - 4, 40)
-    return f"{text.rstrip()}   # {comment if len(comment) <= room else comment[: room - 1] + '…'}"
-
-
-def _wrapped(notes: list[str], start: str = "") -> Iterator[str]:
-    for note in notes:
-        line = ""
-        for word in "".join(sign if sign.isprintable() else " " for sign in note).split():
-            if line and len(start) + len(line) + len(word) > _WIDTH - 4:
-                yield f"{start}# {line}"
-                line = " "
-            line = f"{line} {word}" if line else word
-        yield f"{start}# {line}"
-
-
-def _value(text: str) -> str:
-    if text == "todo" or (re.fullmatch(r"[\w.]+(?: \| [\w .:/-]+)?", text) and ": " not in text):
-        return text
-    if re.fullmatch(r"= (?:'[\w ./-]*'|count\([\w.]+\)(?: \| \w+)?)", text):
-        return text
-    return _quoted(text)
 
 
 def _forms(place: Place, shape: Shape, format: str) -> Iterator[tuple[Form | None, str]]:
