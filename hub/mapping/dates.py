@@ -17,6 +17,7 @@ from hub.mapping.model import Form, Format
 
 # Dates repeat all through a file; their texts are kept so that most are made and read once.
 _KEPT = 4096
+_DAYS = 50_000
 TOKEN = re.compile(r"YYYY|YY|MM|DD|hh|mm|ss")
 #: Formats in which a moment comes in any spelling that XSD allows, or in that of :meth:`datetime.isoformat`.
 _XSD_TOO = ("xml", "json", "mt940", "mt942")
@@ -111,7 +112,24 @@ def moment_reader(form: Form, format: Format) -> Callable[[str], Any]:
 
     if form.name == "datetime" or form.past:
         return read
-    return _iso_first(form, lru_cache(_KEPT)(read)) if form.argument in _ISO_PATTERNS else lru_cache(_KEPT)(read)
+    return _iso_first(form, read) if form.argument in _ISO_PATTERNS else read
+
+
+class Days(dict[Any, Any]):
+    """The days that texts have been read as, by :meth:`parse` where they are new.
+
+    Days repeat all through a file, and a century has no more than 36,525 of them.
+    """
+
+    def __init__(self, parse: Callable[[Any], Any]) -> None:
+        super().__init__()
+        self.parse = parse
+
+    def __missing__(self, text: Any) -> Any:
+        day = self.parse(text)
+        if type(text) is str and len(text) <= 32 and len(self) < _DAYS:
+            self[text] = day
+        return day
 
 
 def _past(day: date) -> date:

@@ -171,6 +171,8 @@ def reader(bind: Bind, shape: Shape, form: Form | None, format: Format, width: i
             slow = cells.moment_cell(function, form.zone if form else None)
         else:
             slow = cells.date_cell(function) if shape.kind == "date" else cells.cell(shape, function)
+    if shape.kind == "date" and not (form is not None and form.past):
+        return f"{bind(dates.Days(slow))}[{{}}]".format
     return quick.reader(bind, shape, form, format, width, function, slow) or _call(bind, slow)
 
 

@@ -12,6 +12,8 @@ import yaml
 
 SIZE_LIMIT = 256_000
 _DEPTH_LIMIT = 32
+#: The same events from the library in C, where it is there.
+_LOADER = yaml.CSafeLoader if yaml.__with_libyaml__ else yaml.SafeLoader
 
 
 @dataclass(frozen=True, slots=True)
@@ -69,7 +71,7 @@ def parse(data: bytes) -> Branch:
 
 class _Events:
     def __init__(self, text: str) -> None:
-        self.events: Iterator[yaml.Event] = yaml.parse(text, Loader=yaml.SafeLoader)
+        self.events: Iterator[yaml.Event] = yaml.parse(text, Loader=_LOADER)
         self.line = 1
 
     def next(self) -> yaml.Event:

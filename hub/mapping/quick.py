@@ -34,8 +34,6 @@ def reader(
             return lambda raw: f"(x if type(x := {raw}) is int{bounds} else {bind(slow)}(x))"
         if kind == "boolean":
             return lambda raw: f"(x if type(x := {raw}) is bool else {bind(slow)}(x))"
-    if kind == "date" and format == "csv":
-        return lambda raw: f"({bind(function)}(x) if type(x := {raw}) is str and x.isascii() else {bind(slow)}(x))"
     good: str | None = None
     value = "x"
     if kind == "text" and name in ("", "text", "digits"):
