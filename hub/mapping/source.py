@@ -300,7 +300,7 @@ class Theirs:
         return self.prelude + self.after + body + made
 
     def _filled(self, made: Lines) -> Lines:
-        """The same object, field by field: with as many fields as messages have, that is faster than to hand them over."""
+        """The same object, field by field: with so many fields that is faster than to hand them over by name."""
         filled: Lines = [(f"r = {self.source.bind(object.__new__)}({self.source.bind(self.cls)})", None)]
         for text, rule in made[1:-1]:
             if text.startswith("  "):
