@@ -19,6 +19,7 @@ from hub.canonical.messages import MESSAGES
 from hub.clock import Clock
 from hub.exchange.advance import Advance, Told
 from hub.exchange.lines import event_of
+from hub.mapping import Row as FileRow
 from hub.partners import NOTHING, Operation, Register
 from hub.partners.partner import Partner
 from hub.security.sealing import Sealer
@@ -206,9 +207,11 @@ class Receiver:
 
     def file(self, partner: Partner, operation: Operation, body: bytes, *, name: str, said: Said) -> Receipt:
         """A file that a partner left for us.  Its lines are taken in chunks; a file whose taking was cut off goes on
-        where it stopped."""
+        where it stopped.  Of a list that comes without a manifest, rows that cannot be read are put before a person and
+        the others are taken."""
+        rejected: list[FileRow] = []
         try:
-            message = self._register.map(operation.adapter, operation.name, "request").read(body, counts=partner.counts)
+            message, rejected = self._read_file(partner, operation, body)
         except HubError as error:
             return self._unreadable(partner, operation, body, error, name)
         number = getattr(message, operation.sequence) if operation.sequence else None
@@ -249,6 +252,8 @@ class Receiver:
                 name=name, sequence=number, subjects=len(lines), sha256=digest,
             )  # fmt: skip
             state["done"] = 0
+            for row in rejected:
+                self._reject(tx, partner, operation, row, state["exchange"], at)
             return None
 
         def chunk(tx: Transaction) -> Receipt | None:
@@ -272,6 +277,31 @@ class Receiver:
             receipt = self._database.unit(chunk)
             if receipt is not None:
                 return receipt
+
+    def _read_file(self, partner: Partner, operation: Operation, body: bytes) -> tuple[Any, list[FileRow]]:
+        """What file *body* says, and the rows of it that say nothing that can be read.  Raises HubError."""
+        map_ = self._register.map(operation.adapter, operation.name, "request")
+        order = partner.agent.date_order if partner.agent else None
+        if map_.format != "csv" or operation.each is None or operation.wire.get("manifest") != "none":
+            return map_.read(body, date_order=order, counts=partner.counts), []
+        rows = list(map_.rows(body, date_order=order))
+        faults = [row.fault for row in rows if row.fault is not None]
+        if faults and len(faults) == len(rows):
+            raise faults[0]
+        read = [row.value for row in rows if row.fault is None]
+        return map_.message(**{operation.each: read}), [row for row in rows if row.fault is not None]
+
+    def _reject(
+        self, tx: Transaction, partner: Partner, operation: Operation, row: FileRow, exchange: UUID, at: Moment
+    ) -> None:
+        """Put a row before whoever must mend it, once, however often a cumulative file brings it again."""
+        assert row.fault is not None
+        code, line = row.fault.code, row.number
+        if not self._ledger.raised_already(tx, code, partner.id, operation.name, line):
+            self._ledger.raise_incident(
+                tx, at, "file", code, HubError(code).who,
+                partner=partner.id, operation=operation.name, exchange_id=exchange, line=line,
+            )  # fmt: skip
 
     def _take(
         self,

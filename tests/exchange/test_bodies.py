@@ -121,3 +121,23 @@ def test_a_refund_that_the_bank_rejects_is_put_before_a_person(live):
     </OrgnlTxRef></TxInfAndSts></OrgnlPmtInfAndSts></CstmrPmtStsRpt></Document>""".encode()
     assert file(live, "refunds_wadi", "receive_status", told, "PAIN002-refunds_wadi-000001.xml").status == "taken"
     assert live.incidents() == [("suspense", "outcome_unforeseen")]
+
+
+REPORT = "رقم المعتمر في النظام,الجنسية,رقم الجواز,رقم التأشيرة,حالة المعتمر"
+
+
+def test_a_standing_that_nobody_knows_rejects_its_row_and_the_others_go_on(live):
+    rows = ["9001,IDN,C7654321,6000000001,داخل المملكة", "9002,IDN,C7654322,6000000002,مفقود"]
+    receipt = file(live, "report_platform", "receive_report", "\n".join([REPORT, *rows]).encode(), "monday.csv")
+    assert (receipt.status, receipt.lines) == ("taken", 1)
+    assert sorted(live.incidents()) == [("file", "map_code_unknown"), ("suspense", "unknown_id")]
+    # Tuesday's is cumulative: yesterday's rows come again, and nobody is asked twice about them.
+    rows.append("9003,IDN,C7654323,6000000003,غادر")
+    receipt = file(live, "report_platform", "receive_report", "\n".join([REPORT, *rows]).encode(), "tuesday.csv")
+    assert (receipt.status, receipt.lines) == ("taken", 2)
+    assert len(live.incidents()) == 3
+
+
+def test_a_report_of_which_no_row_can_be_read_is_refused(live):
+    body = "\n".join([REPORT, "9002,IDN,C7654322,6000000002,مفقود"]).encode()
+    assert file(live, "report_platform", "receive_report", body, "monday.csv").status == "refused"
