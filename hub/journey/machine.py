@@ -2,7 +2,7 @@
 
 from collections.abc import Callable, Mapping
 from dataclasses import replace
-from datetime import datetime
+from datetime import datetime, timedelta
 from typing import Any
 
 from hub.canonical.case import Case, Member
@@ -104,12 +104,18 @@ _CLOCK: Mapping[str, tuple[str, str | None]] = {
 }
 
 
+#: How far a partner's clock may be ahead of ours, its calendar a day ahead of our own included.
+AHEAD_OF_US = timedelta(days=1)
+
+
 def apply(case: Case, event: Event, rules: Rules, now: datetime) -> Result:
     """What *event* means for *case* at business time *now*.  The case is not changed: :func:`evolve` does that.
 
     For ``request.submitted`` and ``request.corrected`` the case holds the pilgrim as filed; for an event with
     ``facts`` it holds the pilgrim as known before.
     """
+    if event.happened > now + AHEAD_OF_US:
+        return Conflict("fact_future", "it is told as having happened, and its time has not come")
     steps = Steps(case, event, rules, now)
     try:
         refusal = _decided(steps, event)

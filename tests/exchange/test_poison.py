@@ -148,7 +148,7 @@ def test_one_answer_with_a_date_at_the_end_of_the_calendar_does_not_hold_up_the_
         hub.paid()
         hub.engine.dispatcher.drain(hub.engine.register.partners[MINISTRY])
     assert sorted(hub.states()) == ["REFERENCE_ISSUED", "SENT_FOR_REFERENCE"]
-    assert hub.incidents() == [("conflict", "date_impossible")]
+    assert hub.incidents() == [("conflict", "fact_future")]
 
 
 def test_a_name_that_turns_the_direction_of_what_follows_comes_back_and_one_with_a_joiner_is_taken(hub):

@@ -82,7 +82,7 @@ def test_a_visa_refused_after_it_was_issued_is_a_persons_case(make, ministry):
         "<EnterBy>2027-03-01</EnterBy><StayDays>90</StayDays>",
     )
     assert hub.states()[0] == "VISA_ISSUED"
-    outcome(2, "<Outcome>R</Outcome><At>2026-12-03T03:25:10Z</At><ReasonCode>M04</ReasonCode>")
+    outcome(2, "<Outcome>R</Outcome><At>2026-12-02T04:25:10Z</At><ReasonCode>M04</ReasonCode>")
     assert hub.states()[0] == "VISA_ISSUED"
     assert hub.incidents() == [("conflict", "fact_contradicts")]
 

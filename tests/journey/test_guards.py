@@ -9,9 +9,10 @@ import pytest
 
 import hub.journey
 from hub.canonical.errors import catalogue
-from hub.journey import Applied, Conflict, check_programme
+from hub.canonical.events import Event
+from hub.journey import Applied, Conflict, apply, check_programme, evolve
 from hub.journey.guards import is_minor, months_after
-from tests.journey.world import ARRIVES, DAY, LEAVES, RULES, START, World, pilgrim, programme
+from tests.journey.world import ARRIVES, DAY, GROUP, HOUR, LEAVES, RULES, START, World, pilgrim, programme
 
 SEASON = RULES.at(START, 1447)
 
@@ -337,3 +338,16 @@ def test_prices_are_shares_of_the_group():
     lines = {line.kind: line.amount for line in world.case.voucher.lines}
     assert lines["insurance"] == Decimal("66.67")
     assert timedelta(0) < world.case.voucher.due - world.now
+
+
+def test_what_is_told_from_the_future_is_a_persons_case():
+    world = World().to("VISA_ISSUED")
+    request = next(iter(world.case.members))
+    for ahead, state in ((2 * DAY, "VISA_ISSUED"), (HOUR, "INSIDE")):
+        event = Event(name="pilgrim.entered", group=GROUP, request=request, happened=world.now + ahead)
+        result = apply(world.case, event, world.rules, world.now)
+        if isinstance(result, Applied):
+            evolve(world.case, result)
+        else:
+            assert isinstance(result, Conflict) and result.code == "fact_future"
+        assert world.state() == state

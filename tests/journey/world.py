@@ -121,7 +121,8 @@ class World:
 
     def take(self, event: Event) -> Result:
         self.case.focus = event.request if event.request in self.case.members else None
-        result = apply(self.case, event, self.rules, self.now)
+        # Nobody tells what has not happened yet: now is at least the time of what is told.
+        result = apply(self.case, event, self.rules, max(self.now, event.happened))
         if isinstance(result, Applied):
             evolve(self.case, result)
             self.history += result.transitions
