@@ -63,13 +63,18 @@ def test_every_command_says_what_it_is_for():
 
 @pytest.mark.parametrize(
     "path",
-    # What those who write maps are told is looked at in test_cli_maps.py: their commands want files.
-    [p for p, c in commands() if any(o.name == "json_file" for o in c.params) and (p[0] != "map" or p[1] == "check")],
+    # What those who write maps are told is looked at in test_cli_maps.py: their commands want files.  The demonstration
+    # and the benchmark run minutes; tests/demo and tests/bench look at their JSON.
+    [
+        p
+        for p, c in commands()
+        if any(o.name == "json_file" for o in c.params)
+        and (p[0] != "map" or p[1] == "check")
+        and p not in (("demo",), ("bench", "mapping"))
+    ],
     ids=" ".join,
 )
 def test_every_report_is_a_table_lines_and_json(path, installation, tmp_path):
-    if path == ("demo",):
-        return  # runs minutes; tests/demo has its JSON
     more = ["bank_haramayn"] if path in (("partner", "show"), ("partner", "sheet")) else []
     if path == ("adapter", "check"):
         more = ["transport/trips", "--laws", "2"]
