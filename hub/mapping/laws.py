@@ -26,7 +26,7 @@ from hub.canonical.declare import Shape, faults, wrong_value
 from hub.canonical.errors import HubError
 from hub.canonical.names import western_digits
 from hub.canonical.schema import undump
-from hub.mapping import edifact, interchange, mt
+from hub.mapping import edifact, interchange, mt, shown
 from hub.mapping.cells import unguard
 from hub.mapping.compiled import Map
 from hub.mapping.files import assembled
@@ -38,6 +38,9 @@ if TYPE_CHECKING:
 
 _HIJRI = date(1924, 8, 1), date(2077, 11, 16)
 _DATES = date(1900, 1, 1), date(2199, 12, 31)
+_WHERE_THE_SCHEMA_IS = {
+    f"{{http://www.w3.org/2001/XMLSchema-instance}}{name}" for name in ("schemaLocation", "noNamespaceSchemaLocation")
+}
 _MT_DATES = date(2000, 1, 1), date(2099, 12, 31)
 
 
@@ -132,7 +135,21 @@ def example(map_: Map, sample: Path) -> None:
         again = map_.read(written, date_order=order)
         assert again == wanted, f"{canonical.name} is not read back as it was written"
     else:
-        assert _same_wire(map_, written, data), f"{canonical.name} is not written as {sample.name} stands"
+        assert _same_wire(map_, written, data), (
+            f"{canonical.name} is not written as {sample.name} stands{_where(map_, written, data)}; where the partner "
+            f'writes what we would not, "only": "read" in {canonical.name} says so'
+        )
+
+
+def _where(map_: Map, written: bytes, sample: bytes) -> str:
+    """The first places in which the two differ, without what stands there."""
+    ours, theirs = shown.wire(map_, written, plain=True), shown.wire(map_, sample, plain=True)
+    places = list(
+        dict.fromkeys(
+            place for place, value in theirs + ours if (place, value) not in ours or (place, value) not in theirs
+        )
+    )
+    return f": {', '.join(repr(place) for place in places[:5])}{' …' if places[5:] else ''}" if places else ""
 
 
 def _same_heading(one: bytes, other: bytes) -> bool:
@@ -141,9 +158,11 @@ def _same_heading(one: bytes, other: bytes) -> bool:
 
 def _same_wire(map_: Map, one: bytes, other: bytes) -> bool:
     if map_.format == "xml":
-        return _plain_xml(one) == _plain_xml(other)
+        return bool(_plain_xml(one) == _plain_xml(other))
     if map_.format == "json":
-        return bool(json.loads(one, parse_float=Decimal) == json.loads(other, parse_float=Decimal))
+        return bool(
+            _plain_json(json.loads(one, parse_float=Decimal)) == _plain_json(json.loads(other, parse_float=Decimal))
+        )
     if map_.format == "edifact":
         return interchange.same(one, other)
     texts = [data.decode(map_.spec.encoding).removeprefix("\ufeff").replace("\r\n", "\n") for data in (one, other)]
@@ -155,14 +174,29 @@ def _same_wire(map_: Map, one: bytes, other: bytes) -> bool:
     return texts[0].rstrip("\n") == texts[1].rstrip("\n")
 
 
-def _plain_xml(data: bytes) -> bytes:
+def _plain_json(value: Any) -> Any:
+    """*value* without the members that say nothing: none, blank, or a wrapper around nothing."""
+    if isinstance(value, list):
+        return [_plain_json(item) for item in value]
+    if not isinstance(value, dict):
+        return value
+    members = {name: _plain_json(inner) for name, inner in value.items()}
+    return {name: inner for name, inner in members.items() if inner not in (None, "", {}, [])}
+
+
+def _plain_xml(data: bytes) -> Any:
     root = xml.parse(data)
     if etree.QName(root).localname == "Envelope":
         root = root[-1][0]
-    for element in root.iter():
-        element.text = (element.text or "").strip() or None
-        element.tail = None
-    return etree.tostring(xml.parse(etree.tostring(root)), method="c14n", exclusive=True)
+    return _plain_element(root)
+
+
+def _plain_element(element: Any) -> Any:
+    """What an element says, by whatever prefixes: its name, attributes, text, and children that say something.  Where
+    somebody keeps the schema is no part of it."""
+    attributes = {name: value for name, value in element.attrib.items() if name not in _WHERE_THE_SCHEMA_IS}
+    children = [_plain_element(child) for child in element if isinstance(child.tag, str)]
+    return element.tag, attributes, (element.text or "").strip(), [child for child in children if any(child[1:])]
 
 
 # --- what is compared ---------------------------------------------------------------------------------------------
