@@ -31,7 +31,8 @@ def unsaid(op: Operation, sends: type | None, tells: type | None) -> Iterable[tu
         known = _known(op, tells)
         for kind, names in op.find.items():
             # our own API names the thing in its path, which is no field of the message
-            yield from _absent("find", names if op.channel != "api" else (), known, tells, f"to find the {kind} by")
+            fields = [name for name in names if op.channel != "api" and not _derived(op, tells, name)]
+            yield from _absent("find", fields, known, tells, f"to find the {kind} by")
         yield from _absent("key", op.key, known, tells, "to know it again by")
         yield from _absent("happened", (op.happened,) if op.happened else (), known, tells, "to say when it happened")
         yield from _absent(
@@ -67,6 +68,12 @@ def _known(op: Operation, tells: type) -> Mapping[str, Shape]:
     """The fields of a line of *tells*, and of the message around it."""
     line = shapes(tells).get(op.each or "")
     return {**_leaves(tells), **(_leaves(line.part) if line and line.part else {})}
+
+
+def _derived(op: Operation, tells: type, name: str) -> bool:
+    """Whether a line of *tells* makes *name* of what it holds."""
+    line = shapes(tells).get(op.each or "")
+    return isinstance(getattr(line.part if line and line.part else tells, name, None), property)
 
 
 def _leaves(cls: type) -> Mapping[str, Shape]:

@@ -11,25 +11,36 @@ from hub.mapping import Map, MapError, laws, load
 from tests.mapping.flat_messages import MESSAGES as FLAT
 
 HERE = Path(__file__).parent
-#: A map for each kind of camt: they differ in what the statement is called.
+ADAPTER = HERE.parents[1] / "mappings/banks/statements"
+#: The interim report and the notification differ from the day's statement in what it is called.
 KINDS = {
     "camt052": ("camt.052", "Document/BkToCstmrAcctRpt / Document/BkToCstmrAcctRptV01", "Rpt"),
-    "camt053": ("camt.053", "Document/BkToCstmrStmt", "Stmt"),
     "camt054": ("camt.054", "Document/BkToCstmrDbtCdtNtfctn", "Ntfctn"),
 }
 
 
 @pytest.fixture(scope="module")
 def camt(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Map]:
-    text, folder, maps = (HERE / "iso/camt053.yaml").read_text("utf-8"), tmp_path_factory.mktemp("camt"), {}
+    """The adapter's map of a statement, and the same of the other kinds."""
+    own = ADAPTER / "receive_statement/request.v1.yaml"
+    folder, maps = tmp_path_factory.mktemp("camt"), {"camt053": load(own)}
+    text = own.read_text("utf-8").replace("schema: camt.053.xsd\n", "")
     for kind, (name, root, statement) in KINDS.items():
         path = folder / f"{kind}.yaml"
-        own = text.replace("camt.053", name).replace("Document/BkToCstmrStmt", root)
         path.write_text(
-            own.replace("  Stmt:\n", f"  {statement}:\n").replace("StmtPgntn", f"{statement}Pgntn"), "utf-8"
+            text.replace("camt.053", name)
+            .replace("Document/BkToCstmrStmt", root)
+            .replace("  Stmt:\n", f"  {statement}:\n")
+            .replace("StmtPgntn", f"{statement}Pgntn"),
+            "utf-8",
         )
         maps[kind] = load(path)
     return maps
+
+
+@pytest.fixture(scope="module")
+def notification() -> Map:
+    return load(ADAPTER / "receive_notification/request.v1.yaml")
 
 
 def flat(name: str) -> Map:
@@ -99,6 +110,34 @@ def test_every_camt_equals_its_independent_reading(camt, specimens):
 
 
 @pytest.mark.needs("specimens")
+def test_every_notification_equals_its_independent_reading(notification, specimens):
+    expected = sorted(specimens.glob("camt-expected/camt__camt054.*.json"))
+    assert len(expected) == len(list(specimens.glob("camt054/*.xml"))) == 3
+    for path in expected:
+        message = notification.read((specimens / "camt054" / path.name).with_suffix(".xml").read_bytes())
+        wanted = json.loads(path.read_text("utf-8"))
+        (entry,), (ours,) = wanted["getEntries"], message.entries
+        record = entry["getRecord"]
+        assert message.notice_no == wanted["getGroupHeader"]["getMessageId"] == record["getId"]
+        assert message.told_at.isoformat() == wanted["getGroupHeader"]["getCreatedOn"]["0"]
+        assert message.account == record["getAccount"]["getIdentification"]
+        signed = ours.amount if ours.outcome == "credit" else -ours.amount
+        assert (minor(signed, ours.currency), ours.currency) == money(entry["getAmount"])
+        for day, said in ((ours.booked_on, "getBookingDate"), (ours.value_on, "getValueDate")):
+            assert (day and day.isoformat()) == (entry[said] and entry[said]["0"][:10]), path.name
+        assert ours.bank_ref == entry["getAccountServicerReference"]
+        details = [entry["getTransactionDetail"], *entry["getTransactionDetails"][1:]]
+        assert len(ours.payments) == len(entry["getTransactionDetails"])
+        for part, detail in zip(ours.payments, details, strict=True):
+            assert [part.reference] == reference(detail, "getEndToEndId")
+            if detail["getAmount"] is not None:
+                amount, currency = money(detail["getAmount"])
+                assert (minor(part.amount, part.currency), part.currency) == (abs(amount), currency)
+        assert ours.bill_no is None, "what is no bill of ours, or several payments, is for a person"
+        assert notification.read(notification.write(message)) == message
+
+
+@pytest.mark.needs("specimens")
 def test_every_camt_is_read_or_refused_at_its_place(camt, specimens):
     refused = []
     for path in sorted(specimens.glob("camt05?/*.xml")):
@@ -112,9 +151,9 @@ def test_every_camt_is_read_or_refused_at_its_place(camt, specimens):
     assert refused == ["camt__camt053.v2.wrong.xml"]
 
 
-def test_the_statement_maps_keep_the_laws(camt):
-    for map_ in camt.values():
-        laws.hold(map_, examples=40)
+def test_the_other_statement_maps_keep_the_laws(camt):
+    for kind in KINDS:
+        laws.hold(camt[kind], examples=40)
 
 
 # --- clearing files -----------------------------------------------------------------------------------------------

@@ -1,5 +1,6 @@
 """Bills, payments and credits passed as files: the bill payment service, and a bank's notifications of an account."""
 
+import re
 from datetime import date, datetime
 from decimal import Decimal
 from typing import ClassVar, Self
@@ -34,16 +35,32 @@ class PaymentFile:
 
 
 @canonical
+class CreditPart:
+    """One payment of an entry, as its payer named it."""
+
+    reference: str | None = text(35, path="payment.reference", default=None)
+    amount: Decimal | None = decimal(14, 2, path="payment.amount", default=None)
+    currency: str | None = text(3, pattern=CURRENCY, path="payment.amount", default=None)
+
+
+@canonical
 class Credit:
-    """Money that has come into the account for a voucher, or has gone out of it again."""
+    """Money that has come into the account, or has gone out of it again; an entry may sum up several payments."""
 
     bank_ref: str = text(35, path="payment.reference")
-    bill_no: str = text(13, pattern=BILL, path="voucher.bill_no")
     outcome: str = text(6, one_of=("credit", "debit"), path="payment.outcome")
     amount: Decimal = decimal(14, 2, path="payment.amount")
     currency: str = text(3, pattern=CURRENCY, path="payment.amount")
-    booked_on: date = plain(path="payment.at")
+    status: str = text(6, one_of=("booked",), path="statement.status")
+    booked_on: date | None = plain(path="payment.at", default=None)
     value_on: date | None = plain(path="payment.at", default=None)
+    payments: list[CreditPart] = plain(path="payment.reference", default=[])
+
+    @property
+    def bill_no(self) -> str | None:
+        """The bill that the whole entry is for; None where it sums up several payments, or its payer named no bill."""
+        named = [part.reference or "" for part in self.payments]
+        return named[0] if len(named) == 1 and re.fullmatch(BILL, named[0]) else None
 
 
 @canonical
