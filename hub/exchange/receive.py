@@ -13,6 +13,8 @@ from decimal import Decimal
 from typing import Any
 from uuid import UUID
 
+import structlog
+
 from hub.canonical.case import Case
 from hub.canonical.errors import HubError, catalogue
 from hub.canonical.messages import MESSAGES
@@ -27,6 +29,8 @@ from hub.store.cases import Cases, Kept
 from hub.store.database import Database, Row, Transaction, as_uuid
 from hub.store.encoding import moment
 from hub.store.ledger import Ledger, Moment
+
+log = structlog.get_logger(__name__)
 
 #: Lines of a file that share a unit of work: enough to share a commit, few enough to let others in.
 CHUNK = 200
@@ -181,7 +185,7 @@ class Receiver:
     def message(self, partner: Partner, operation: Operation, body: bytes, once: Once | None = None) -> Receipt:
         """A message that a partner calls us with."""
         try:
-            message = self._register.map(operation.adapter, operation.name, "request").read(body, counts=partner.counts)
+            message = self._read(partner, operation, body)
         except HubError as error:
             return self._unreadable(partner, operation, body, error, None)
         answer = MESSAGES[operation.answer] if operation.answer else None
@@ -278,13 +282,23 @@ class Receiver:
             if receipt is not None:
                 return receipt
 
+    def _read(self, partner: Partner, operation: Operation, body: bytes) -> Any:
+        """What *body* says.  Raises HubError, also for figures that disagree where the partner is held to them."""
+        map_ = self._register.map(operation.adapter, operation.name, "request")
+        message = map_.read(body, date_order=_date_order(partner), counts=partner.counts)
+        untrue: HubError | None = message.contradiction() if hasattr(message, "contradiction") else None
+        if untrue is not None:
+            if (partner.counts or map_.spec.counts) == "strict":
+                raise untrue
+            log.warning(untrue.code, partner=partner.id, operation=operation.name)
+        return message
+
     def _read_file(self, partner: Partner, operation: Operation, body: bytes) -> tuple[Any, list[FileRow]]:
         """What file *body* says, and the rows of it that say nothing that can be read.  Raises HubError."""
         map_ = self._register.map(operation.adapter, operation.name, "request")
-        order = partner.agent.date_order if partner.agent else None
         if map_.format != "csv" or operation.each is None or operation.wire.get("manifest") != "none":
-            return map_.read(body, date_order=order, counts=partner.counts), []
-        rows = list(map_.rows(body, date_order=order))
+            return self._read(partner, operation, body), []
+        rows = list(map_.rows(body, date_order=_date_order(partner)))
         faults = [row.fault for row in rows if row.fault is not None]
         if faults and len(faults) == len(rows):
             raise faults[0]
@@ -499,6 +513,10 @@ class Receiver:
                 partner=partner.id, operation=operation.name, exchange_id=exchange,
             )  # fmt: skip
         return refused(fault.code, **{"partner": partner.id, **fault.where})
+
+
+def _date_order(partner: Partner) -> str | None:
+    return partner.agent.date_order if partner.agent else None
 
 
 def _lines(message: Any, operation: Operation) -> list[_Line]:

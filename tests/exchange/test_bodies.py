@@ -1,6 +1,8 @@
 """Bodies of other interfaces than the first season's, live beside them: what they tell reaches a case, or a person."""
 
+import dataclasses
 import json
+from pathlib import Path
 
 import pytest
 
@@ -8,9 +10,10 @@ from hub.exchange.receive import Said
 from hub.partners.overlay import Overlaid
 from tests.exchange.exchanging import filing
 
+HOME = Path(__file__).parents[2]
 LIVE = (
-    "statements_wadi", "refunds_wadi", "refunds_manar", "refunds_rayyan", "crossings_ruh", "admissions_makkah",
-    "visa_centre_jakarta", "report_platform", "lists_rihla", "ota_ibrahim",
+    "statements_wadi", "swift_jakarta", "refunds_wadi", "refunds_manar", "refunds_rayyan", "crossings_ruh",
+    "admissions_makkah", "visa_centre_jakarta", "report_platform", "lists_rihla", "ota_ibrahim",
 )  # fmt: skip
 
 
@@ -56,6 +59,52 @@ def test_a_credit_for_a_bill_that_nobody_knows_is_put_before_a_person(live):
     told = notification("9" * 13, "PAY-9", "10.00")
     assert file(live, "statements_wadi", "receive_notification", told, "CAMT054-1.xml").status == "taken"
     assert live.incidents() == [("suspense", "payment_unknown_bill")]
+
+
+def test_a_credit_of_several_payments_is_put_before_a_person(live):
+    live.paid()
+    number, amount = bill(live)
+    before = live.incidents()
+    part = f"<TxDtls><Refs><EndToEndId>{number}</EndToEndId></Refs></TxDtls>".encode()
+    told = notification(number, "PAY-1", amount).replace(part, part * 2)
+    assert file(live, "statements_wadi", "receive_notification", told, "CAMT054-1.xml").status == "taken"
+    assert live.incidents() == [*before, ("suspense", "payment_unknown_bill")]
+    assert live.rows("SELECT COUNT(*) FROM history WHERE event = 'payment.settled'") == [(0,)]
+
+
+CAMT = ("statements_wadi", "statements/receive_statement/examples/request-day.xml", "CAMT053-1.xml")
+MT940 = ("swift_jakarta", "swift_statements/receive_statement/examples/request-haramayn.sta", "MT940-1.sta")
+
+
+@pytest.mark.parametrize(
+    ("sent", "closing", "untrue", "figures"),
+    [
+        (CAMT, b'"SAR">58022.00<', b'"SAR">58022.10<', ("58022.1", "58022")),
+        (MT940, b":62F:C260214SAR15985,00", b":62F:C260214SAR15985,10", ("15985.10", "15985.00")),
+        (MT940, b":62F:D260215SAR15,00", b":62F:C260215SAR15,00", ("15.00", "-15.00")),
+    ],
+    ids=["camt", "mt940", "mt940-overdrawn"],
+)
+def test_a_statement_that_does_not_add_up_is_refused_with_both_figures(live, sent, closing, untrue, figures):
+    partner, example, name = sent
+    body = (HOME / "mappings/banks" / example).read_bytes()
+    assert body.count(closing) == 1
+    receipt = file(live, partner, "receive_statement", body.replace(closing, untrue), name)
+    assert (receipt.status, receipt.fault.code) == ("refused", "file_totals")
+    assert tuple(str(receipt.fault.where[which]) for which in ("expected", "found")) == figures
+    assert all(figure in receipt.problems[0][language] for figure in figures for language in ("en", "ar"))
+    assert live.incidents() == [("file", "file_totals")] and live.exchanges("receive_statement") == ["dead"]
+    assert file(live, partner, "receive_statement", body, name).status == "taken"
+
+
+def test_a_statement_is_held_to_its_balances_where_it_has_both_and_as_strictly_as_the_partner_says(live):
+    body = (HOME / "mappings/banks" / CAMT[1]).read_bytes().replace(b'"SAR">58022.00<', b'"SAR">58022.10<')
+    no_opening = body.replace(b"OPBD", b"OPAV")
+    assert file(live, CAMT[0], "receive_statement", no_opening, "CAMT053-1.xml").status == "taken"
+    partners = live.engine.register.partners
+    lax = dataclasses.replace(partners[CAMT[0]], counts="warn")
+    live.engine.register.become(live.engine.register.just(*{**partners, lax.id: lax}.values()))
+    assert file(live, CAMT[0], "receive_statement", body, "CAMT053-2.xml").status == "taken"
 
 
 def test_a_crossing_of_a_stranger_is_put_before_a_person_and_answered(live):

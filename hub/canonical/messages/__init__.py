@@ -4,8 +4,9 @@ An outgoing line has ``project(case, subject) -> line | None`` (None: the case n
 withdrawn).  A message of several lines has ``of(lines, envelope) -> message`` and names the class of its ``line``.  A
 message that travels as a file may have ``control() -> str``, the sum that its manifest carries beside the count: of
 amounts where there are any, else of a number that every line has (a hash total, as batch files have always had).  A
-message that answers one of a partner's has ``answer(asked, case, taken) -> message``.  A message never knows a
-partner's format: that is the map's.
+message whose own figures may disagree has ``contradiction() -> HubError | None``, which gives both; it is then refused
+whole, unless the partner's ``counts`` say otherwise.  A message that answers one of a partner's has
+``answer(asked, case, taken) -> message``.  A message never knows a partner's format: that is the map's.
 """
 
 from hub.canonical.messages.banks import (

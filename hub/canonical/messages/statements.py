@@ -9,6 +9,7 @@ from datetime import date, datetime
 from decimal import Decimal
 
 from hub.canonical.declare import canonical, decimal, integer, plain, text
+from hub.canonical.errors import HubError
 
 CURRENCY = r"[A-Z]{3}"
 DIRECTIONS = ("credit", "debit")
@@ -147,3 +148,13 @@ class Statement:
     page: int | None = integer(0, 99999, path="statement.no", default=None)
     last_page: bool | None = plain(path="statement.no", default=None)
     accounts: list[AccountStatement] = plain(path="statement.account")
+
+    def contradiction(self) -> HubError | None:
+        """The first account whose entries do not lead from its opening to its closing balance, with what it says and
+        what they make; None where all do, or do not say both."""
+        for number, account in enumerate(self.accounts, 1):
+            closing = account.balance("closing")
+            if closing is not None and account.difference:
+                said, found = closing.signed.normalize(), (closing.signed - account.difference).normalize()
+                return HubError("file_totals", place=f"accounts/{number}/closing", expected=f"{said:f}", found=f"{found:f}")
+        return None
