@@ -42,6 +42,18 @@ def said(*arguments: object, code: int = 0) -> object:
     return json.loads(run(*arguments, "--json", "-", code=code).out)
 
 
+# --- fields -----------------------------------------------------------------------------------------------------------
+
+
+def test_our_messages_and_their_fields_are_told_without_a_look_at_the_source() -> None:
+    told = {one["message"]: one["says"] for one in said("map", "fields")}
+    assert "Asks what became of one booking." in told["BookingEnquiry"] and len(told) >= 50
+    fields = {one["field"]: one for one in said("map", "fields", "StayNotice")}
+    assert fields["guests[].outcome"]["is"] == "checked_in, checked_out" and fields["guests[].outcome"]["required"]
+    assert fields["guests[].document_no"]["path"] == "document.number" and not fields["guests[].room"]["required"]
+    assert "did you mean 'StayNotice'?" in run("map", "fields", "StayNotise", code=1).err
+
+
 # --- new --------------------------------------------------------------------------------------------------------------
 
 

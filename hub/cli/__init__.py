@@ -8,7 +8,7 @@ import sys
 import click
 
 from hub.canonical.errors import HubError
-from hub.cli import adapters, bench, looking, maps, partners, running
+from hub.cli import adapters, bench, looking, maps, messages, partners, running
 from hub.settings import ConfigError
 
 
@@ -48,3 +48,4 @@ for _command in (
     maps.map_, bench.bench,
 ):  # fmt: skip
     hub.add_command(_command)
+maps.map_.add_command(messages.fields)

@@ -70,8 +70,19 @@ class _Drawn:
 
     @property
     def message(self) -> str | None:
-        """The message of its request."""
-        return self.drafts["request"].message if "request" in self.drafts else None
+        """The message of its request; None where nothing tells which that is."""
+        request = self.drafts.get("request")
+        return request.message if request is not None and request.alike else None
+
+    @property
+    def enquiry(self) -> bool:
+        """Whether it asks what became of another."""
+        return "enquiry" in (self.message or "").lower()
+
+    @property
+    def unanswered(self) -> bool:
+        """Whether what is sent is only handed over: a file has no reply."""
+        return self.offered.channel == "files" and "reply" not in self.drafts
 
 
 def scaffold(
@@ -146,14 +157,29 @@ def _drawn(
                     ours = drawn.twin.reply
                 drawn.drafts[part] = drafts.draft(contract, one.name, part=part, message=ours)
                 if part == "request":
-                    drawn.twin = twins.get(drawn.drafts[part].message)
+                    drawn.twin = twins.get(drawn.message or "")
         except Refused as why:
             refused.append(why)
             continue
         found[_name(one.name)] = drawn
     if not found:
         raise refused[0]
+    _enquiries_answer_alike(contract, found, messages)
     return found, [str(why) for why in refused]
+
+
+def _enquiries_answer_alike(contract: Path, found: Mapping[str, _Drawn], messages: Mapping[str, str]) -> None:
+    """What an enquiry is answered with is what the operation that it asks about would have been, and means the same."""
+    asked = next((one for one in found.values() if one.twin and one.twin.operation.enquiry), None)
+    if asked is None or "reply" not in asked.drafts:
+        return
+    ours = asked.drafts["reply"].message
+    for one in found.values():
+        if not one.enquiry or "reply" not in one.drafts or f"{one.offered.name}/reply" in messages:
+            continue
+        if one.drafts["reply"].message != ours:
+            one.drafts["reply"] = drafts.draft(contract, one.offered.name, part="reply", message=ours)
+            one.twin = asked.twin
 
 
 def _name(operation: str) -> str:
@@ -262,7 +288,7 @@ def _manifest(id: str, contract: Path, drawn: Mapping[str, _Drawn], refused: Seq
         "operations:",
     ]
     suffix = ".xml" if contract.suffix.lower() == ".xsd" else contract.suffix.lower()
-    asks = next((name for name, one in drawn.items() if one.message and "enquiry" in one.message.lower()), None)
+    asks = next((name for name, one in drawn.items() if one.enquiry), None)
     enquired = any(twin.operation.enquiry for twin in twins)
     for name, one in drawn.items():
         lines.append(f"  {name}:")
@@ -278,6 +304,8 @@ def _operation(name: str, one: _Drawn, channel: str, asks: str | None, suffix: s
         yield f"channel: {offered.channel}"
     if twin is not None:
         yield f"# as {twin.adapter} has {twin.name}, which carries the same message"
+    elif one.message is None:
+        yield f"# todo: which message of ours it carries. `hub map fields` lists them; --message {offered.name}=MESSAGE"
     if enquiry:
         yield "repeat: safe"
     elif twin is None:
@@ -301,20 +329,25 @@ def _operation(name: str, one: _Drawn, channel: str, asks: str | None, suffix: s
     else:
         wire = dict(offered.wire) | ({"signed": "hmac"} if offered.channel == "rest" else {})
         yield f"{offered.channel}: {{{', '.join(f'{key}: {_quoted(value)}' for key, value in wire.items())}}}"
-    yield from _meaning(twin)
+    yield from _meaning(twin, one.unanswered)
     if not enquiry and (twin is None or twin.direction == "out"):
         place = _place(one.drafts["request"].text, twin.keyed or "key" if twin else "key")
         yield f"effect: {{key: {place}, of: {place}}}    # in the raw bytes: our key, and what may be done once only"
         made = twin.simulate if twin else None
         outcomes = ", ".join(f"{k}: {v}" for k, v in (made.outcomes if made else {}).items()) or "todo: 100"
         make = ", ".join(f"{k}: {v}" for k, v in (made.make if made else {}).items())
+        if one.unanswered:
+            outcomes, make = "delivered: 100", ""
         yield f"simulate: {{outcomes: {{{outcomes}}}{f', make: {{{make}}}' if make else ''}}}"
 
 
-def _meaning(twin: Operation | None) -> Iterator[str]:
+def _meaning(twin: Operation | None, unanswered: bool) -> Iterator[str]:
     """What its outcomes mean, and how the thing it is about is found."""
     if twin is None:
         yield "gives: {todo: todo}         # outcome: event, or nothing"
+        return
+    if twin.direction == "out" and unanswered:
+        yield f"gives: {{delivered: {twin.gives.get('delivered', 'nothing')}}}"
         return
     if twin.sequence:
         yield f"sequence: {twin.sequence}"

@@ -197,7 +197,8 @@ class _Checks:
         for day, one in tables.periods(table):
             if missing := [value for value in shape.one_of or () if value not in one.write]:
                 since = f" from {day}" if day is not None else ""
-                self.report(table.line, f"table '{table.name}' has no code for {', '.join(missing)}{since}")
+                lacks = f"table '{table.name}' has no code for {', '.join(missing)}{since}"
+                self.report(table.line, f"{lacks}; where the partner has none, 'partial: WHY' in the table says so")
 
     def encodable(self, text: str, line: int) -> None:
         if self.spec.format in ("fixed", "csv"):

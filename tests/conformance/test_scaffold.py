@@ -121,3 +121,74 @@ def test_it_may_be_begun_outside_the_tree(home, whole, tmp_path):
     scaffold(whole, "family/fresh", INN, into=tmp_path / "plug_in", operations=["findReservation"])
     assert (tmp_path / "plug_in/adapters/family/fresh/adapter.yaml").is_file()
     assert files(home / "adapters", "family") == set()
+
+
+ROUTES = """
+openapi: 3.1.0
+info: {title: Routes, version: "1"}
+paths:
+  /pesanan:
+    post:
+      operationId: buatPesanan
+      requestBody: {content: {application/json: {schema: {$ref: "#/components/schemas/Pesanan"}}}}
+      responses: {"200": {description: ok, content: {application/json: {schema: {$ref: "#/components/schemas/Hasil"}}}}}
+  /pesanan/cari:
+    post:
+      operationId: cariPesanan
+      requestBody: {content: {application/json: {schema: {$ref: "#/components/schemas/Tanya"}}}}
+      responses: {"200": {description: ok, content: {application/json: {schema: {$ref: "#/components/schemas/Hasil"}}}}}
+components:
+  schemas:
+    Tanya: {type: object, required: [kunci], properties: {kunci: {type: string}}}
+    Hasil: {type: object, required: [kunci], properties: {kunci: {type: string}}}
+    Pesanan:
+      type: object
+      required: [kunci]
+      properties:
+        kunci: {type: string}
+        rombongan: {type: array, items: {type: object, required: [paspor], properties: {paspor: {type: string}}}}
+"""
+
+
+@pytest.fixture
+def routes(tmp_path):
+    path = tmp_path / "routes.openapi.yaml"
+    path.write_text(ROUTES, "utf-8")
+    return path
+
+
+def test_where_nothing_tells_the_message_nothing_is_said_of_what_it_means(home, whole, routes):
+    scaffold(whole, "transport/routes", routes, operations=["cariPesanan"])
+    text = (home / "adapters/transport/routes/adapter.yaml").read_text("utf-8")
+    assert "when: todo" in text and "purpose: todo" in text and "which carries the same message" not in text
+    assert "--message cariPesanan=MESSAGE" in text
+
+
+def test_an_enquiry_is_answered_as_what_it_asks_about(home, settings, routes):
+    for kind in ("adapters", "mappings"):
+        shutil.copytree(ROOT / kind / "transport/bus_rest", home / kind / "transport/bus_rest")
+        shutil.copytree(ROOT / kind / "insurance/policies", home / kind / "insurance/policies")
+    scaffold(settings, "transport/routes", routes, messages={"buatPesanan": "Trip", "cariPesanan": "Enquiry"})
+    manifest = yaml.safe_load((home / "adapters/transport/routes/adapter.yaml").read_text("utf-8"))
+    made, asked = manifest["operations"]["buat_pesanan"], manifest["operations"]["cari_pesanan"]
+    assert manifest["purpose"] == "transport" and made["enquiry"] == "cari_pesanan"
+    assert asked["gives"] == made["gives"] and asked["repeat"] == "safe"
+    for operation in ("buat_pesanan", "cari_pesanan"):
+        text = (home / f"mappings/transport/routes/{operation}/reply.v1.yaml").read_text("utf-8")
+        assert "message: TripReply\n" in text
+
+
+def test_the_only_list_left_is_taken_for_ours_whatever_it_is_called(home, whole, routes):
+    scaffold(whole, "transport/routes", routes, operations=["buatPesanan"], messages={"buatPesanan": "Trip"})
+    text = (home / "mappings/transport/routes/buat_pesanan/request.v1.yaml").read_text("utf-8")
+    assert "each: passengers" in " ".join(text.split()) and "paspor:" in text
+
+
+def test_a_file_without_a_reply_is_delivered(home, whole, tmp_path):
+    rows = tmp_path / "rows.csv"
+    rows.write_text(
+        (ROOT / "mappings/transport/trips/send_manifest/examples").glob("*.csv").__next__().read_text("utf-8")
+    )
+    scaffold(whole, "transport/rows", rows, messages={"rows": "TripManifest"})
+    operation = yaml.safe_load((home / "adapters/transport/rows/adapter.yaml").read_text("utf-8"))["operations"]["rows"]
+    assert operation["simulate"] == {"outcomes": {"delivered": 100}} and operation["gives"] == {"delivered": "nothing"}

@@ -116,7 +116,7 @@ PLANTED = [
     (VISA, [("{M: male, F: female}", "{M: male, F: female, M: female}")],
      "11: table 'sex': 'M' stands for both 'male' and 'female', so it cannot be read back"),
     (VISA, [("{M: male, F: female}", "{M: male, F: female, M: male}")], "11: table 'sex': 'M' is given twice (first on line 11)"),
-    (VISA, [(", SA-001: SAU", "")], "8: table 'nationality' has no code for SAU"),
+    (VISA, [(", SA-001: SAU", "")], "8: table 'nationality' has no code for SAU; where the partner has none, 'partial: WHY' in the table says so"),
     (VISA, [("{M: male, F: female}", "{M: male, F: femal}")],
      "11: table 'sex': 'gender' is never 'femal'; did you mean 'female'?"),
     (VISA, [("  sex:         {M: male, F: female}", "  sex: {}")], "11: table 'sex' has no codes"),

@@ -30,7 +30,8 @@ Kind = Literal["wsdl", "xsd", "openapi", "sample"]
 
 @dataclass(frozen=True, slots=True)
 class Draft:
-    """``text`` is the map's YAML, ``message`` the message it was drafted for, ``guessed`` whether nobody named it.
+    """``text`` is the map's YAML, ``message`` the message it was drafted for, ``guessed`` whether nobody named it,
+    ``alike`` whether anything of the partner's is like it; where nothing is, the message means nothing either.
 
     ``schemas`` are the XML schemas that its ``schema:`` needs in the adapter's folder, by file name.
     """
@@ -40,6 +41,7 @@ class Draft:
     guessed: bool
     format: str
     schemas: Mapping[str, bytes] = field(default_factory=dict)
+    alike: bool = True
 
     @property
     def todos(self) -> int:
@@ -149,12 +151,14 @@ def draft(
         guesses = [
             guess.sampled(cls, wire) if wire.format == "xml" and sampled else guess.scope(cls, wire.places, wire.format)
         ]
+        guess.adopt(guesses[0], wire.places, wire.format)
         lacking = _lacking(guesses[0])
     schema, unusable = _schema(wire)
     text = write.written(
         wire, cls, near=near, guessed=message is None, schema=schema, unusable=unusable, lacking=lacking, fields=guesses
     )
-    return Draft(text, chosen, message is None, wire.format, wire.schemas if schema else {})
+    alike = message is not None or any(one is not None and one.score for one in guesses)
+    return Draft(text, chosen, message is None, wire.format, wire.schemas if schema else {}, alike)
 
 
 def _lacking(one: "guess.Guess | None") -> list[str]:

@@ -193,6 +193,23 @@ def scope(cls: type, places: list[Place], format: str) -> Guess:
     return guess
 
 
+def adopt(guess: Guess | None, places: list[Place], format: str) -> None:
+    """Where one list of ours and one of theirs are left over, the one is taken for the other, whatever it is called."""
+    if guess is None:
+        return
+    theirs = [leaf.place for leaf in _gathered(places)[1]]
+    named = {name for name, _ in guess.lists.values()}
+    ours = [(name, shape.part) for name, shape in _leaves(guess.cls) if shape.many and shape.part and name not in named]
+    left = [place for place in theirs if id(place) not in guess.lists and place.children]
+    if len(ours) == len(left) == 1:
+        name, part = ours[0]
+        guess.lists[id(left[0])] = name, scope(part, left[0].children, format)
+        left[0].note = left[0].note or "the only list left of theirs and of ours"
+    for place in theirs:
+        if id(place) in guess.lists:
+            adopt(guess.lists[id(place)][1], place.children, format)
+
+
 def sampled(cls: type, wire: Wire) -> Guess:
     """The reading of an XML sample: what stands there once may be the only item of a list."""
     best = scope(cls, wire.places, wire.format)
