@@ -72,6 +72,18 @@ def test_a_credit_of_several_payments_is_put_before_a_person(live):
     assert live.rows("SELECT COUNT(*) FROM history WHERE event = 'payment.settled'") == [(0,)]
 
 
+@pytest.mark.parametrize("version", [b".001.08", b".001.02"])
+@pytest.mark.parametrize("old", [b"<Cd>BOOK</Cd>", b"</Ntfctn>"], ids=["pending", "two accounts"])
+def test_a_notification_of_what_is_not_booked_or_of_several_accounts_is_refused(live, version, old):
+    told = notification("9" * 13, "PAY-1", "10.00")
+    second = told[told.index(b"<Ntfctn>") : told.index(b"</Ntfctn>") + len(b"</Ntfctn>")]
+    new = b"<Cd>PDNG</Cd>" if b"BOOK" in old else old + second
+    wrong = told.replace(old, new).replace(b".001.08", version)
+    assert file(live, "statements_wadi", "receive_notification", wrong, "CAMT054-1.xml").status == "refused"
+    right = told.replace(b".001.08", version)
+    assert file(live, "statements_wadi", "receive_notification", right, "CAMT054-2.xml").status == "taken"
+
+
 CAMT = ("statements_wadi", "statements/receive_statement/examples/request-day.xml", "CAMT053-1.xml")
 MT940 = ("swift_jakarta", "swift_statements/receive_statement/examples/request-haramayn.sta", "MT940-1.sta")
 

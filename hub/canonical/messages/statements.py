@@ -156,5 +156,7 @@ class Statement:
             closing = account.balance("closing")
             if closing is not None and account.difference:
                 said, found = closing.signed.normalize(), (closing.signed - account.difference).normalize()
-                return HubError("file_totals", place=f"accounts/{number}/closing", expected=f"{said:f}", found=f"{found:f}")
+                return HubError(
+                    "file_totals", place=f"accounts/{number}/closing", expected=f"{said:f}", found=f"{found:f}"
+                )
         return None
