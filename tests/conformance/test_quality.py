@@ -11,6 +11,12 @@ HOUSING = "housing/bookings"
 FEW = [rule for rule in RULES if rule.name in ("contract", "maps", "signed", "pinned")]
 
 
+@pytest.fixture(autouse=True)
+def unpinned(home):
+    """The adapter as it was before its contract was pinned: one rule of silver is open."""
+    (home / "adapters" / HOUSING / "contract.sha256").unlink()
+
+
 def claim(settings, text):
     quality_file(settings, HOUSING).write_text(text, "utf-8")
     return check(settings, HOUSING, rules=FEW)

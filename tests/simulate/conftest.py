@@ -30,6 +30,7 @@ class Hub:
     def __init__(self) -> None:
         self.calls: list[tuple[str, dict[str, Any]]] = []
         self.due: dict[str, str] = {}
+        self.counted: set[str] = set()
         self.status = 200
         hub = self
 
@@ -62,7 +63,9 @@ class Hub:
             return {"billNumber": bill, "status": "DUE", "amountDue": self.due[bill], "currency": "SAR"}
         if path.endswith("/stays"):
             return {"noticeNumber": told["noticeNumber"], "status": "TAKEN"}
-        if told["billNumber"] in self.due:
+        # As the hub does: what is told again, because its answer was lost with whoever asked, counts once.
+        if told["billNumber"] in self.due and told["reference"] not in self.counted:
+            self.counted.add(told["reference"])
             amount = Decimal(told["amount"]) * (-1 if "originalReference" in told else 1)
             self.due[told["billNumber"]] = str(Decimal(self.due[told["billNumber"]]) - amount)
         return {"reference": told["reference"], "status": "TAKEN"}
