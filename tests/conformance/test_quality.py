@@ -13,8 +13,9 @@ FEW = [rule for rule in RULES if rule.name in ("contract", "maps", "signed", "pi
 
 @pytest.fixture(autouse=True)
 def unpinned(home):
-    """The adapter as it was before its contract was pinned: one rule of silver is open."""
-    (home / "adapters" / HOUSING / "contract.sha256").unlink()
+    """The adapter as it was before its contract was pinned and its quality was claimed: one rule of silver is open."""
+    for name in ("contract.sha256", "quality.yaml"):
+        (home / "adapters" / HOUSING / name).unlink(missing_ok=True)
 
 
 def claim(settings, text):

@@ -139,7 +139,7 @@ paths:
       responses: {"200": {description: ok, content: {application/json: {schema: {$ref: "#/components/schemas/Hasil"}}}}}
 components:
   schemas:
-    Tanya: {type: object, required: [kunci], properties: {kunci: {type: string}}}
+    Tanya: {type: object, required: [tunnus], properties: {tunnus: {type: string}}}
     Hasil: {type: object, required: [kunci], properties: {kunci: {type: string}}}
     Pesanan:
       type: object

@@ -564,7 +564,8 @@ def test_a_fixed_width_sample_with_three_kinds_of_line(tmp_path: Path, tags: tup
 @pytest.mark.parametrize(
     ("theirs", "ours"),
     [
-        ("DateOfBirth", "birth_date"), ("DOB", "birth_date"), ("date_naissance", None), ("surname", "family_name"),
+        ("DateOfBirth", "birth_date"), ("DOB", "birth_date"), ("date_naissance", "birth_date"),
+        ("surname", "family_name"), ("soyadi", "family_name"), ("Geschlecht", "sex"), ("syntymäaika", None),
         ("تاريخ الميلاد", "birth_date"), ("رقم الجـواز", "document_no"), ("Passport No", "document_no"),
         ("IBAN", None), ("Gender", "sex"), ("CheckInDate", "check_in"), ("citizenship", "nationality"),
     ],
