@@ -192,3 +192,13 @@ def test_a_file_without_a_reply_is_delivered(home, whole, tmp_path):
     scaffold(whole, "transport/rows", rows, messages={"rows": "TripManifest"})
     operation = yaml.safe_load((home / "adapters/transport/rows/adapter.yaml").read_text("utf-8"))["operations"]["rows"]
     assert operation["simulate"] == {"outcomes": {"delivered": 100}} and operation["gives"] == {"delivered": "nothing"}
+
+
+def test_an_enquiry_that_another_kind_of_body_answers_alike_does_not_blur_the_purpose(home, settings, routes):
+    for kind in ("adapters", "mappings"):
+        for adapter in ("housing/guest_register", "insurance/policies"):
+            shutil.copytree(ROOT / kind / adapter, home / kind / adapter)
+    named = {"buatPesanan": "PolicyRegistration", "cariPesanan": "Enquiry"}
+    scaffold(settings, "insurance/routes", routes, messages=named)
+    text = (home / "adapters/insurance/routes/adapter.yaml").read_text("utf-8")
+    assert "# as housing/guest_register has find_report" in text and "purpose: insurance\n" in text
