@@ -106,6 +106,13 @@ def test_a_csv_sample_reaches_bronze_by_yaml_alone(home, whole):
     assert check(whole, "transport/coaches", laws=1).passed
 
 
+def test_a_map_that_is_to_do_is_no_fault_of_the_manifest(home, settings):
+    scaffold(settings, "housing/inn", INN, messages={"makeReservation": "BookingOrder"}, operations=["makeReservation"])
+    (manifest, *_) = check(settings, "housing/inn", laws=1).verdicts
+    assert manifest.rule.name == "manifest"
+    assert not [str(finding) for finding in manifest.findings if "is never told" in str(finding)]
+
+
 def test_what_is_there_is_not_written_over(home, whole):
     scaffold(whole, "family/fresh", INN)
     with pytest.raises(Refused, match="there is such an adapter already"):
