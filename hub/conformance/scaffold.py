@@ -272,7 +272,8 @@ def _manifest(id: str, contract: Path, drawn: Mapping[str, _Drawn], refused: Seq
     channels = [one.offered.channel for one in drawn.values()]
     channel = max(set(channels), key=channels.count)
     twins = [one.twin for one in drawn.values() if one.twin is not None]
-    purposes = {twin.purpose for twin in twins}
+    # An enquiry is for whatever the thing is for that it asks about.
+    purposes = {one.twin.purpose for one in drawn.values() if one.twin and not one.enquiry}
     purpose = purposes.pop() if len(purposes) == 1 else "todo"
     lines = [
         f"# Drafted from {contract.name}.  `hub adapter check {id}` says what is still to do;",

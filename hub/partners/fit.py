@@ -38,10 +38,13 @@ def agree(
             later = adapter.operations.get(op.simulate.sends or "") if op.simulate else None
             told = agreement.outcomes(op, tells)
             told_later = agreement.outcomes(later, messages(later, maps)[1]) if later else ()
+            lacking = [*_lacking(op, request, reply)]
+            # Of a map that cannot be used nobody knows yet what it tells.
+            unsaid = () if lacking and tells is None else agreement.unsaid_outcomes(op, told, told_later)
             for said in (
-                *_lacking(op, request, reply),
+                *lacking,
                 *(f"{key}: {said}" for key, said in agreement.unsaid(op, sends, tells)),
-                *(f"{key}: {said}" for key, said in agreement.unsaid_outcomes(op, told, told_later)),
+                *(f"{key}: {said}" for key, said in unsaid),
             ):
                 faults.append(Fault(adapter.path, op.line, f"{op.name}: {said}"))
             for one in (request, reply):

@@ -106,6 +106,13 @@ def test_a_csv_sample_reaches_bronze_by_yaml_alone(home, whole):
     assert check(whole, "transport/coaches", laws=1).passed
 
 
+def test_a_map_that_is_to_do_is_no_fault_of_the_manifest(home, settings):
+    scaffold(settings, "housing/inn", INN, messages={"makeReservation": "BookingOrder"}, operations=["makeReservation"])
+    (manifest, *_) = check(settings, "housing/inn", laws=1).verdicts
+    assert manifest.rule.name == "manifest"
+    assert not [str(finding) for finding in manifest.findings if "is never told" in str(finding)]
+
+
 def test_what_is_there_is_not_written_over(home, whole):
     scaffold(whole, "family/fresh", INN)
     with pytest.raises(Refused, match="there is such an adapter already"):
@@ -192,3 +199,13 @@ def test_a_file_without_a_reply_is_delivered(home, whole, tmp_path):
     scaffold(whole, "transport/rows", rows, messages={"rows": "TripManifest"})
     operation = yaml.safe_load((home / "adapters/transport/rows/adapter.yaml").read_text("utf-8"))["operations"]["rows"]
     assert operation["simulate"] == {"outcomes": {"delivered": 100}} and operation["gives"] == {"delivered": "nothing"}
+
+
+def test_an_enquiry_that_another_kind_of_body_answers_alike_does_not_blur_the_purpose(home, settings, routes):
+    for kind in ("adapters", "mappings"):
+        for adapter in ("housing/guest_register", "insurance/policies"):
+            shutil.copytree(ROOT / kind / adapter, home / kind / adapter)
+    named = {"buatPesanan": "PolicyRegistration", "cariPesanan": "Enquiry"}
+    scaffold(settings, "insurance/routes", routes, messages=named)
+    text = (home / "adapters/insurance/routes/adapter.yaml").read_text("utf-8")
+    assert "# as housing/guest_register has find_report" in text and "purpose: insurance\n" in text
