@@ -7,10 +7,13 @@ test is left out, and the end of the run says so, with the reason: a green run n
 import os
 import shutil
 from collections import Counter
-from collections.abc import Callable
+from collections.abc import Callable, Iterator, MutableMapping
 from pathlib import Path
+from typing import Any
 
 import pytest
+import structlog
+from structlog.testing import capture_logs
 
 
 def _specimens() -> Path | None:
@@ -63,3 +66,13 @@ def specimens() -> Path:
     found = _specimens()
     assert found is not None, 'mark the test @pytest.mark.needs("specimens")'
     return found
+
+
+@pytest.fixture
+def logged() -> Iterator[list[MutableMapping[str, Any]]]:
+    """What is logged, at every level, whoever has set the log up before."""
+    before = structlog.get_config()
+    structlog.reset_defaults()
+    with capture_logs() as lines:
+        yield lines
+    structlog.configure(**before)

@@ -3,8 +3,6 @@
 import base64
 import json
 
-from structlog.testing import capture_logs
-
 from tests.exchange.exchanging import MINISTRY, MISSION, filing
 
 PLANTED = ("CANARIUS", "KENARIZADE", "Z9X8W7V", "canary@invented.example", "+628009998887")
@@ -23,7 +21,9 @@ def spellings(value: str) -> list[bytes]:
     ]
 
 
-def test_nothing_that_identifies_somebody_stands_in_the_store_the_log_or_an_answer_to_an_operator(make, ministry):
+def test_nothing_that_identifies_somebody_stands_in_the_store_the_log_or_an_answer_to_an_operator(
+    make, ministry, logged
+):
     hub = make(MOFA_URL=ministry.url)
     given = filing()
     first = given.members[0]
@@ -32,18 +32,17 @@ def test_nothing_that_identifies_somebody_stands_in_the_store_the_log_or_an_answ
     first.document.mrz = None
     for member in given.members:
         member.companion = None
-    with capture_logs() as log:
-        requests = [r["id"] for r in hub.open(given).body["requests"]]
-        for request in requests:
-            hub.decide(request, "accept")
-        hub.pay()
-        hub.drain(MINISTRY)
-        hub.drain(MISSION)
-        hub.tell(MISSION, "receive_outcome", f"<broken>{PLANTED[1]}".encode(), name="o")
+    requests = [r["id"] for r in hub.open(given).body["requests"]]
+    for request in requests:
+        hub.decide(request, "accept")
+    hub.pay()
+    hub.drain(MINISTRY)
+    hub.drain(MISSION)
+    hub.tell(MISSION, "receive_outcome", f"<broken>{PLANTED[1]}".encode(), name="o")
     assert hub.states() == ["AT_MISSION"] * 2, "the values did go through it"
     hub.engine.database.unit(lambda tx: tx._connection.execute("SELECT 1"))
     written = b"".join(p.read_bytes() for p in hub.settings.var.rglob("*") if p.is_file())
-    told = json.dumps([hub.engine.reading.now(), hub.engine.reading.incidents(), str(log)], default=str).encode()
+    told = json.dumps([hub.engine.reading.now(), hub.engine.reading.incidents(), str(logged)], default=str).encode()
     assert b"G-1001" in written, "the look does find what is there"
     for value in PLANTED:
         for spelling in spellings(value):

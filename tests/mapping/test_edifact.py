@@ -6,7 +6,6 @@ from pathlib import Path
 
 import pytest
 from pydifact.segmentcollection import Interchange
-from structlog.testing import capture_logs
 
 from hub.mapping import MapError, interchange, laws, load
 from tests.mapping.conftest import MAPS, design
@@ -174,10 +173,9 @@ def test_the_policy_may_stand_in_the_map(loaded, wanted):
     assert refused(map_.read, wire, counts="strict").code == "file_totals"
 
 
-def test_untrue_counts_are_told_to_the_log(passengers):
-    with capture_logs() as lines:
-        passengers.read(ONE_LINE.replace(b"CNT+42:2", b"CNT+42:47"), counts="warn")
-    told = str(lines)
+def test_untrue_counts_are_told_to_the_log(passengers, logged):
+    passengers.read(ONE_LINE.replace(b"CNT+42:2", b"CNT+42:47"), counts="warn")
+    told = str(logged)
     assert "edifact_counts" in told and "47" in told and "SANTOSO" not in told
 
 

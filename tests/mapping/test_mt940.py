@@ -8,7 +8,6 @@ from pathlib import Path
 
 import mt940
 import pytest
-from structlog.testing import capture_logs
 
 from hub.canonical.errors import HubError
 from hub.canonical.messages import Statement
@@ -167,10 +166,9 @@ def test_the_moment_of_an_interim_report():
     assert map_.read(INTERIM.replace(b"+0300", b"")).accounts[0].created_at is None
 
 
-def test_what_does_not_add_up_is_told_to_the_log(statements):
-    with capture_logs() as lines:
-        statements.read(EXAMPLE.replace(b"10000,00", b"10000,01"), counts="warn")
-    told = str(lines)
+def test_what_does_not_add_up_is_told_to_the_log(statements, logged):
+    statements.read(EXAMPLE.replace(b"10000,00", b"10000,01"), counts="warn")
+    told = str(logged)
     assert "mt_totals" in told and "PILGRIMS" not in told and "SA038" not in told
 
 
