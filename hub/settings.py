@@ -30,8 +30,8 @@ class Settings:
     installation that talks to simulators only.  ``api_keys`` maps the SHA-256 of a key (hex) to the partner who holds
     it, or to ``operator``; a partner may hold several.  ``trusted_hosts`` are the names that the web server answers to
     besides its own, ``proxies`` how many proxies stand in front of it.  ``adapters`` are further folders that bring
-    adapters, partners, maps and schedules, laid out as the home folder is.  Secrets are kept out of
-    ``repr``.
+    adapters, partners, maps and schedules, laid out as the home folder is.  ``database_url`` says where the store is
+    (empty: ``hub.db`` in the data folder).  Secrets are kept out of ``repr``.
     """
 
     home: Path
@@ -48,6 +48,7 @@ class Settings:
     trusted_hosts: tuple[str, ...] = ()
     proxies: int = 0
     adapters: tuple[Path, ...] = ()
+    database_url: str = field(default="", repr=False)
 
     def expand(self, text: str) -> str:
         """*text* with every ``${NAME}`` replaced.  Raises :class:`ConfigError` naming the first that is not set."""
@@ -113,6 +114,7 @@ def load(path: Path | None = None, env: Mapping[str, str] = os.environ) -> Setti
         trusted_hosts=tuple(text("trusted_hosts", "").split()),
         proxies=_number("proxies", env.get("HUB_PROXIES") or given.pop("proxies", 0), 9),
         adapters=_folders(folder, given.pop("adapters", []), env.get("HUB_ADAPTERS")),
+        database_url=text("database_url", ""),
     )
     for name in ("port", "test_mode", "proxies", "adapters"):
         given.pop(name, None)

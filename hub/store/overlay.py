@@ -2,9 +2,10 @@
 
 import json
 import sqlite3
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from contextlib import closing
 from pathlib import Path
+from typing import Any
 
 from sqlalchemy import bindparam, select
 
@@ -29,7 +30,7 @@ def version(tx: Transaction) -> int:
 
 
 def rows(tx: Transaction) -> list[Overlaid]:
-    return [_overlaid(row) for row in tx.all(_rows)]
+    return [overlaid(row) for row in tx.all(_rows)]
 
 
 def put(tx: Transaction, at: int, was: Iterable[Overlaid], now: Iterable[Overlaid], actor: str) -> int:
@@ -61,10 +62,11 @@ def stored(path: Path) -> list[Overlaid]:
         connection.row_factory = sqlite3.Row
         if connection.execute("SELECT 1 FROM sqlite_master WHERE name = ?", (partner_overlay.name,)).fetchone() is None:
             return []
-        return [_overlaid(row) for row in connection.execute(_rows.sql)]
+        return [overlaid(row) for row in connection.execute(_rows.sql)]
 
 
-def _overlaid(row: Row) -> Overlaid:
+def overlaid(row: Row | Mapping[str, Any]) -> Overlaid:
+    """What a row of the table says."""
     return Overlaid(
         id=row["id"],
         row=None if row["row"] is None else json.loads(row["row"]),
