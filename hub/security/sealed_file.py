@@ -1,7 +1,7 @@
 """A sealed file: a stream of any length in authenticated chunks, written once and read from front to back.
 
 A clear header of JSON says which key and what the file is for; then come chunks of at most :data:`CHUNK` bytes, each
-compressed and sealed with AES-256-GCM under a key of the file's own.  A chunk's place and whether it is the last are
+compressed where that helps, and sealed with AES-256-GCM under a key of the file's own.  A chunk's place and whether it is the last are
 authenticated with it, and so is the header: a file that is cut short, changed, put in another order or lengthened does
 not open.  Source of the construction: Hoang, Reyhanitabar, Rogaway and Vizár, "Online Authenticated-Encryption and its
 Nonce-Reuse Misuse-Resistance", 2015 (STREAM).
@@ -30,7 +30,8 @@ from hub.security.keys import KEY_BYTES, Keys
 
 CHUNK = 1 << 20
 LONGEST_HEADER = 64 << 10
-_LEVEL = 1  # most bytes of a store are sealed already and do not get smaller
+_STORED, _DEFLATED = b"\0", b"\1"
+_TRIED = 16 << 10  # bytes of a chunk that show whether it gets smaller: what is sealed already costs much and does not
 _AHEAD = 4  # chunks that may wait to be sealed while the next rows are read
 _FRAME = struct.Struct("!?I")
 _TAG = 16
@@ -81,7 +82,7 @@ class SealedWriter:
 
     def _seal(self, index: int, last: bool, chunk: bytes) -> bytes:
         # The key is the file's own, so the number of the chunk is a nonce that never comes twice.
-        sealed = self._cipher.encrypt(_nonce(index), zlib.compress(chunk, _LEVEL), _place(self._bound, index, last))
+        sealed = self._cipher.encrypt(_nonce(index), _packed(chunk), _place(self._bound, index, last))
         return _FRAME.pack(last, len(sealed)) + sealed
 
 
@@ -141,13 +142,27 @@ class SealedReader:
     def _open(self, index: int, last: bool, sealed: bytes) -> bytes:
         try:
             packed = self._cipher.decrypt(_nonce(index), sealed, _place(self._bound, index, last))
-            unpacker = zlib.decompressobj()
-            chunk = unpacker.decompress(packed, CHUNK)
+            return _unpacked(packed)
         except (InvalidTag, zlib.error):
             raise HubError("backup_broken", place=str(index)) from None
-        if not unpacker.eof:
-            raise HubError("backup_broken", place=str(index))
-        return chunk
+
+
+def _packed(chunk: bytes) -> bytes:
+    sample = chunk[len(chunk) // 2 :][:_TRIED]
+    if len(zlib.compress(sample, 1)) > 0.8 * len(sample):
+        return _STORED + chunk
+    return _DEFLATED + zlib.compress(chunk, 1)
+
+
+def _unpacked(packed: bytes) -> bytes:
+    """Raises zlib.error for what would be longer than a chunk, too."""
+    if packed[:1] == _STORED:
+        return packed[1:]
+    unpacker = zlib.decompressobj()
+    chunk = unpacker.decompress(packed[1:], CHUNK)
+    if not unpacker.eof:
+        raise zlib.error("longer than a chunk")
+    return chunk
 
 
 def _derived(key: bytes, salt: bytes, purpose: bytes) -> tuple[bytes, bytes]:
