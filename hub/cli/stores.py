@@ -74,7 +74,7 @@ def restore(
         kept = Backup(source, Keys.load(found.keys))
         told = {"file": str(file), **kept.header}
         if verify:
-            with _shown(sum(kept.header["rows"].values())) as tell:
+            with _shown(kept.header["rows"]) as tell:
                 tables, opened = kept.verify(tell)
             _report_tables({**told, "tables": tables, "opened": opened}, began, json_file)
             _say(f"{file} is whole: every chunk, count and digest agrees, and {opened} sealed rows were opened.")
@@ -100,7 +100,7 @@ def _restore(found: "Settings", kept: "Backup", sent: Mapping[str, int]) -> "tup
     clock, made_at = Clock(found.business_clock), datetime.fromisoformat(kept.header["made_at"])
     with (
         control.take(found), faults_told(), copying.filling(copying.address(found)) as store_,
-        _shown(sum(kept.header["rows"].values())) as tell,
+        _shown(kept.header["rows"]) as tell,
     ):  # fmt: skip
         tables = kept.restore(store_, tell)
         register = restored.register_in(store_.connection, found)

@@ -135,11 +135,12 @@ def _skip_numbers(connection: Connection) -> None:
 def _set_sent(connection: Connection, sent: Mapping[str, int]) -> None:
     there = _streams(connection, "out/")
     for stream, number in sent.items():
+        name = "out/" + stream
         if stream not in there:
             raise HubError("stream_unknown", name=stream)
         if number < there[stream]:
             raise HubError("stream_back", name=stream, found=number, expected=there[stream])
-        connection.execute(update(sequence).where(sequence.c.name == f"out/{stream}").values(value=number))
+        connection.execute(update(sequence).where(sequence.c.name == name).values(value=number))
 
 
 def _streams(connection: Connection, side: str) -> dict[str, int]:

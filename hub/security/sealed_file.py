@@ -1,10 +1,10 @@
 """A sealed file: a stream of any length in authenticated chunks, written once and read from front to back.
 
 A clear header of JSON says which key and what the file is for; then come chunks of at most :data:`CHUNK` bytes, each
-compressed where that helps, and sealed with AES-256-GCM under a key of the file's own.  A chunk's place and whether it is the last are
-authenticated with it, and so is the header: a file that is cut short, changed, put in another order or lengthened does
-not open.  Source of the construction: Hoang, Reyhanitabar, Rogaway and Vizár, "Online Authenticated-Encryption and its
-Nonce-Reuse Misuse-Resistance", 2015 (STREAM).
+compressed where that helps, and sealed with AES-256-GCM under a key of the file's own.  A chunk's place and whether it
+is the last are authenticated with it, and so is the header: a file that is cut short, changed, put in another order or
+lengthened does not open.  Source of the construction: Hoang, Reyhanitabar, Rogaway and Vizár, "Online
+Authenticated-Encryption and its Nonce-Reuse Misuse-Resistance", 2015 (STREAM).
 """
 
 import base64

@@ -57,7 +57,7 @@ def write(source: Bulk, path: Path, keys: Keys, at: datetime, progress: Progress
     ``backup_running`` where another process writes the same file, ``backup_no_room``.
     """
     with _put_in_place(path, replace) as file:
-        rows = {table.name: source.count(table) for table in tables()}
+        rows = sum(source.count(table) for table in tables())
         header = {"format": FORMAT, "made_at": at.isoformat(), "store": source.kind, "schema": schema(), "rows": rows}
         sealed = SealedWriter(file, keys, MAGIC, header)
         try:
