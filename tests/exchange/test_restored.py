@@ -4,6 +4,7 @@ The commands are the ones of ``hub``; effects are counted in the stranger's own 
 """
 
 import base64
+import fcntl
 import itertools
 import json
 import os
@@ -293,6 +294,18 @@ def test_a_file_is_for_its_owner_and_is_never_written_over_unasked(kept, file, t
     run(kept, "backup", str(file), "--replace")
     assert file.read_bytes() != before and file.stat().st_mode & 0o777 == 0o600
     assert [p.name for p in tmp_path.iterdir() if "backup" in p.name] == ["night.backup"]
+
+
+def test_what_a_killed_backup_has_left_is_in_nobodys_way(kept, tmp_path):
+    part = tmp_path / "other.backup.part"
+    part.write_bytes(b"half a chunk")
+    with part.open("rb") as other:
+        fcntl.flock(other, fcntl.LOCK_EX)
+        with pytest.raises(HubError, match="backup_running"):
+            run(kept, "backup", str(tmp_path / "other.backup"))
+        assert part.read_bytes() == b"half a chunk", "somebody is still writing it"
+    run(kept, "backup", str(tmp_path / "other.backup"))
+    assert run(kept, "restore", str(tmp_path / "other.backup"), "--verify")["opened"] and not part.exists()
 
 
 def test_a_backup_that_fails_leaves_nothing(kept, file, tmp_path, monkeypatch):
