@@ -41,7 +41,7 @@ def backup(file: Path, replace: bool, settings_file: Path | None, json_file: Pat
     found = load(settings_file)
     keys, began = Keys.load(found.keys), time.monotonic()
     with (
-        copying.reading(copying.address(found)) as store,
+        copying.reading(found.store) as store,
         _shown(sum(store.count(t) for t in copying.tables())) as tell,
     ):
         told = files.write(store, file, keys, datetime.now(UTC), tell, replace=replace)
@@ -99,7 +99,7 @@ def _restore(found: "Settings", kept: "Backup", sent: Mapping[str, int]) -> "tup
 
     clock, made_at = Clock(found.business_clock), datetime.fromisoformat(kept.header["made_at"])
     with (
-        control.take(found), faults_told(), copying.filling(copying.address(found)) as store_,
+        control.take(found), faults_told(), copying.filling(found.store, kept.oldest) as store_,
         _shown(kept.header["rows"]) as tell,
     ):  # fmt: skip
         tables = kept.restore(store_, tell)
@@ -128,15 +128,15 @@ def copy(to: str, settings_file: Path | None, json_file: Path | None) -> None:
     from hub.store import copying
 
     found = load(settings_file)
-    began, old, target = time.monotonic(), copying.embedded(found), copying.address_of(found.expand(to))
+    began, old, target = time.monotonic(), found.var / "hub.db", copying.store_at(found.expand(to))
     with control.take(found):
-        with copying.reading(old) as source, copying.filling(target) as store_:
+        with copying.reading(old) as source, copying.filling(target, source.oldest()) as store_:
             with _shown(sum(source.count(t) for t in copying.tables())) as tell:
                 digests = copying.copied(source, store_, tell)
             restored.moved(store_.connection, _who(), datetime.now(UTC))
         aside = copying.put_aside(old)
     tables = {name: digest.told() for name, digest in digests.items()}
-    _report_tables({"to": target.render_as_string(hide_password=True), "tables": tables}, began, json_file)
+    _report_tables({"tables": tables}, began, json_file)
     _say(f"Every row is there. The old store is {aside} now; name the new one in HUB_DATABASE_URL.")
 
 

@@ -51,6 +51,7 @@ def prepare(
     somebody asked the partner.  Raises ``stream_unknown`` for a stream that the ledger does not have, ``stream_back``
     for a number below the ledger's own.
     """
+    _free_claims(connection)
     exchanges = connection.execute(
         update(exchange)
         .where(exchange.c.direction == "out", exchange.c.state.in_(("waiting", "leased", "held", "sending")))
@@ -75,8 +76,14 @@ def register_in(connection: Connection, settings: Settings) -> Register:
 
 
 def moved(connection: Connection, actor: str, at: datetime) -> None:
-    """Note in the ledger behind *connection* that *actor* has brought it here."""
+    """Make ready a ledger that *actor* has brought here with nothing sent meanwhile."""
+    _free_claims(connection)
     _audit(connection, micros(at), actor, "store.copy", None)
+
+
+def _free_claims(connection: Connection) -> None:
+    """Workers are counted anew here: nobody must take the claim of another of the same number for its own."""
+    connection.execute(update(exchange).where(exchange.c.worker.is_not(None)).values(worker=None, lease_until=None))
 
 
 def _audit(connection: Connection, at: int, actor: str, action: str, entity: str | None) -> None:
@@ -118,7 +125,7 @@ def _to_be_asked(register: Register, partner: str, name: str) -> bool:
 
 def _placeholder(exchange_id: UUID, subject: Any, at: Moment) -> dict[str, Any]:
     return {
-        "id": exchange_id, "partner": subject.partner, "operation": subject.operation, "direction": "out",
+        "id": exchange_id, "open": True, "partner": subject.partner, "operation": subject.operation, "direction": "out",
         "state": "sending", "code": "restored", "subjects": 1, "urgency": subject.urgency, "next_at": None,
         "created_at": at.wall, "business_at": at.business,
     }  # fmt: skip

@@ -1,20 +1,18 @@
 """A backup: the whole of a store in one sealed file, taken beside a hub at work.
 
 The file's header is clear and names the format, the schema, the kind of store, the key's number, the time and how many
-rows there are; all else is sealed.  Inside, each table begins with its columns, its rows follow in blocks, and the end
+rows there are since when; all else is sealed.  Inside, each table begins with its columns, its rows follow in blocks, and the end
 states how many rows each table has and a digest of them.  The keys are not in it.
 """
 
 import errno
 import fcntl
-import hashlib
 import json
 import os
 import struct
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import contextmanager
-from datetime import datetime
-from functools import cache
+from datetime import date, datetime
 from pathlib import Path
 from typing import Any, BinaryIO
 
@@ -25,6 +23,7 @@ from hub.security.keys import Keys
 from hub.security.sealed_file import SealedReader, SealedWriter
 from hub.security.sealing import Sealer
 from hub.store.copying import Bulk, Progress, confirm, counted, tables
+from hub.store.migrations import HEAD
 from hub.store.rows import Digest, SqliteRows, described
 
 MAGIC = b"hub backup\n"
@@ -40,13 +39,6 @@ _OPENED_FIRST, _OPENED_EVERY = 10, 1000
 Tables = Mapping[str, Mapping[str, Any]]
 
 
-@cache
-def schema() -> str:
-    """What the tables of this version are, in 16 hexadecimal digits."""
-    told = {table.name: described(table) for table in tables()}
-    return hashlib.sha256(json.dumps(told, sort_keys=True).encode()).hexdigest()[:16]
-
-
 # -- writing ---------------------------------------------------------------------------------------------------------
 
 
@@ -58,7 +50,11 @@ def write(source: Bulk, path: Path, keys: Keys, at: datetime, progress: Progress
     """
     with _put_in_place(path, replace) as file:
         rows = sum(source.count(table) for table in tables())
-        header = {"format": FORMAT, "made_at": at.isoformat(), "store": source.kind, "schema": schema(), "rows": rows}
+        oldest = source.oldest()
+        header = {
+            "format": FORMAT, "made_at": at.isoformat(), "store": source.kind, "schema": HEAD, "rows": rows,
+            "oldest": None if oldest is None else oldest.isoformat(),
+        }  # fmt: skip
         sealed = SealedWriter(file, keys, MAGIC, header)
         try:
             told = {}
@@ -125,11 +121,17 @@ class Backup:
     def __init__(self, file: BinaryIO, keys: Keys) -> None:
         reader = SealedReader(file, keys, MAGIC)
         self.header: Mapping[str, Any] = reader.header
-        if self.header.get("format") != FORMAT or self.header.get("schema") != schema():
-            raise HubError("backup_version", found=str(self.header.get("schema")), expected=schema())
+        if self.header.get("format") != FORMAT or self.header.get("schema") != HEAD:
+            raise HubError("backup_version", found=str(self.header.get("schema")), expected=HEAD)
         self._sealer = Sealer(keys)
         self._chunks = reader.chunks()
         self._held = bytearray()
+
+    @property
+    def oldest(self) -> date | None:
+        """The month of the oldest exchange."""
+        told = self.header["oldest"]
+        return None if told is None else date.fromisoformat(told)
 
     def verify(self, progress: Progress) -> tuple[Tables, int]:
         """Read every chunk and every row, and open a sample of what is sealed in the rows themselves.  Answers what the
@@ -165,7 +167,7 @@ class Backup:
         while kind == _TABLE:
             name, columns = json.loads(data)
             if name not in known or name in found or columns != described(known[name]):
-                raise HubError("backup_version", found=str(name), expected=schema())
+                raise HubError("backup_version", found=str(name), expected=HEAD)
             digest = found[name] = Digest()
             following: list[tuple[bytes, bytes]] = []
             take(known[name], counted(self._batches(following), digest, known[name], progress))

@@ -4,16 +4,16 @@ The way of backups, of restoring and of moving to another store.  It goes past u
 transaction, rows by the thousand (COPY on PostgreSQL), in a form that does not tell which store they came from.
 """
 
-import os
 import sqlite3
 import struct
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import closing, contextmanager
+from datetime import UTC, date, datetime
 from itertools import islice
+from pathlib import Path
 from typing import Any
 
 from sqlalchemy import (
-    URL,
     Connection,
     Engine,
     Integer,
@@ -30,9 +30,10 @@ from sqlalchemy.engine import make_url
 from sqlalchemy.exc import ArgumentError, DBAPIError, OperationalError
 
 from hub.canonical.errors import HubError
-from hub.settings import Settings
+from hub.store import migrations, partitions
+from hub.store.postgres import Postgres
 from hub.store.rows import HEADER, TRAILER, Digest, SqliteRows
-from hub.store.tables import metadata
+from hub.store.tables import exchange, flow, metadata, payload, worker
 
 BATCH = 1000  # rows that go through the hands at a time
 
@@ -40,31 +41,22 @@ BATCH = 1000  # rows that go through the hands at a time
 Progress = Callable[[str, int], None]
 
 
-def address(settings: Settings) -> URL:
-    """Where the store of *settings* is.  Raises ``store_address`` for what is none, without repeating it."""
-    return address_of(settings.database_url) if settings.database_url else embedded(settings)
-
-
-def embedded(settings: Settings) -> URL:
-    """Where the store of the embedded default is."""
-    return URL.create("sqlite", database=str(settings.var / "hub.db"))
-
-
-def address_of(text: str) -> URL:
+def store_at(text: str) -> Path | str:
+    """The store that *text* names.  Raises ``store_address`` for what is none, without repeating it."""
     try:
         url = make_url(text)
     except ArgumentError:
         raise HubError("store_address") from None
-    if url.get_backend_name() == "postgresql":
-        return url.set(drivername="postgresql+psycopg")
-    if url.get_backend_name() != "sqlite" or not url.database:
+    if url.get_backend_name() == "sqlite" and url.database:
+        return Path(url.database)
+    if not text.startswith(("postgresql://", "postgres://")):
         raise HubError("store_address")
-    return url
+    return text
 
 
 def tables() -> Sequence[Table]:
-    """Every table that is copied."""
-    return metadata.sorted_tables
+    """Every table that is copied: all but those of the processes that are at work."""
+    return [table for table in metadata.sorted_tables if table not in (worker, flow)]
 
 
 class Bulk:
@@ -81,6 +73,15 @@ class Bulk:
 
     def count(self, table: Table) -> int:
         return int(self.connection.execute(select(func.count()).select_from(table)).scalar_one())
+
+    def oldest(self) -> date | None:
+        """The month of the oldest exchange: its id begins with the time."""
+        found = [
+            self.connection.scalar(select(one).order_by(one).limit(1))
+            for one in (exchange.c.id, payload.c.exchange_id)
+        ]  # fmt: skip
+        first = min((id_.int >> 80 for id_ in found if id_ is not None), default=None)
+        return None if first is None else datetime.fromtimestamp(first / 1000, UTC).date().replace(day=1)
 
     def rows(self, table: Table) -> Iterator[list[bytes]]:
         """Every row of *table*, a batch at a time, in no order."""
@@ -167,24 +168,24 @@ def _tuples(messages: Iterable[Any]) -> Iterator[bytes]:
 
 
 @contextmanager
-def reading(url: URL) -> Iterator[Bulk]:
-    """The store at *url* as it is at this moment, beside whoever is at work on it.
+def reading(store: Path | str) -> Iterator[Bulk]:
+    """*store* as it is at this moment, beside whoever is at work on it.
 
-    Raises ``store_missing`` where there is none, ``store_unreachable``.
+    Raises ``store_missing`` where there is none, ``store_version`` where another version made it, ``store_unreachable``.
     """
-    if url.get_backend_name() == "sqlite" and not os.path.isfile(url.database or ""):
-        raise HubError("store_missing")
-    with _engine(url) as engine:
-        options = {} if engine.dialect.name == "sqlite" else _SNAPSHOT
+    if isinstance(store, Path) and not store.is_file():
+        raise HubError("store_missing", file=store.name)
+    with _engine(store) as engine:
+        options = {} if isinstance(store, Path) else _SNAPSHOT
         with engine.connect().execution_options(**options) as connection:
-            if engine.dialect.name == "sqlite":
+            if isinstance(store, Path):
                 connection.exec_driver_sql("PRAGMA query_only=ON")
                 connection.exec_driver_sql("BEGIN")
             else:
                 # It takes as long as it takes, and then waits for the disk that it is written to.
                 connection.exec_driver_sql("SET LOCAL statement_timeout = 0")
                 connection.exec_driver_sql("SET LOCAL idle_in_transaction_session_timeout = 0")
-            _whole(connection, url)
+            _fits(store, connection)
             yield _bulk(connection)
 
 
@@ -192,36 +193,45 @@ _SNAPSHOT = {"isolation_level": "REPEATABLE READ", "postgresql_readonly": True}
 
 
 @contextmanager
-def filling(url: URL) -> Iterator[Bulk]:
-    """The store at *url*, which must be empty, for this process alone; what is put in holds if all of it does.
+def filling(store: Path | str, oldest: date | None = None) -> Iterator[Bulk]:
+    """*store*, which must be empty, for this process alone; what is put in holds if all of it does.
 
-    Makes the tables where there are none.  Raises ``store_not_empty``, ``store_unreachable``.
+    Makes the tables where there are none, and on PostgreSQL the months from *oldest* on.  Raises ``store_not_empty``,
+    ``store_version``, ``store_unreachable``.
     """
-    if url.get_backend_name() == "sqlite":
-        os.close(os.open(url.database or "", os.O_RDWR | os.O_CREAT, 0o600))
-    with _engine(url) as engine, engine.connect() as connection:
-        if engine.dialect.name == "sqlite":
+    with _told_unreachable():
+        migrations.ready(store)
+    with _engine(store) as engine, engine.connect() as connection:
+        if isinstance(store, Path):
             connection.exec_driver_sql("BEGIN IMMEDIATE")
-        metadata.create_all(connection)
-        if engine.dialect.name == "postgresql":
+        else:
             # A worker that is there already takes nothing from a store that is only half there.
             named = ", ".join(connection.dialect.identifier_preparer.format_table(table) for table in tables())
             connection.exec_driver_sql(f"LOCK TABLE {named} IN ACCESS EXCLUSIVE MODE")
         for table in tables():
             if connection.execute(select(exists(select(table)))).scalar():
                 raise HubError("store_not_empty", place=table.name)
+        if not isinstance(store, Path) and oldest is not None:
+            _months(connection, oldest)
         yield _bulk(connection)
         connection.commit()
-    if url.get_backend_name() == "sqlite":
-        _checkpointed(url)
+    if isinstance(store, Path):
+        with closing(sqlite3.connect(store)) as file:
+            file.execute("PRAGMA wal_checkpoint(TRUNCATE)")
 
 
-def put_aside(url: URL) -> str:
+def _months(connection: Connection, oldest: date) -> None:
+    month, today = oldest.replace(day=1), datetime.now(UTC).date()
+    while month <= today:
+        partitions.ahead(connection.connection.driver_connection, month)
+        month = partitions.following(month)
+
+
+def put_aside(path: Path) -> str:
     """Give the file of a store that lives elsewhere now another name, under which no hub finds it; answers the name.
 
     Raises ``store_busy`` where somebody still has it open.
     """
-    path = url.database or ""
     with closing(sqlite3.connect(path, timeout=1)) as connection:
         try:
             # Without its log, the file alone is all of it.
@@ -229,9 +239,8 @@ def put_aside(url: URL) -> str:
         except sqlite3.OperationalError:
             mode = None
     if mode != "delete":
-        raise HubError("store_busy", file=os.path.basename(path))
-    os.rename(path, path + ".moved")
-    return os.path.basename(path) + ".moved"
+        raise HubError("store_busy", file=path.name)
+    return path.rename(path.with_name(path.name + ".moved")).name
 
 
 def copied(source: Bulk, target: Bulk, progress: Progress) -> Mapping[str, Digest]:
@@ -264,17 +273,27 @@ def counted(batches: Iterable[list[bytes]], digest: Digest, table: Table, progre
 
 
 @contextmanager
-def _engine(url: URL) -> Iterator[Engine]:
+def _engine(store: Path | str) -> Iterator[Engine]:
     # What SQLAlchemy says of a statement that failed holds its values otherwise.
-    engine = create_engine(url, hide_parameters=True)
-    if engine.dialect.name == "sqlite":
+    engine = create_engine(migrations.url_of(store), hide_parameters=True)
+    if isinstance(store, Path):
         event.listen(engine, "connect", _as_the_hub_opens_it)
     try:
-        yield engine
-    except OperationalError:
-        raise HubError("store_unreachable") from None
+        with _told_unreachable():
+            yield engine
     finally:
         engine.dispose()
+
+
+@contextmanager
+def _told_unreachable() -> Iterator[None]:
+    try:
+        yield
+    except Exception as error:
+        # The driver's own words hold the address.
+        if isinstance(error, OperationalError) or Postgres.lost(error):
+            raise HubError("store_unreachable") from None
+        raise
 
 
 def _as_the_hub_opens_it(connection: sqlite3.Connection, _record: object) -> None:
@@ -284,21 +303,13 @@ def _as_the_hub_opens_it(connection: sqlite3.Connection, _record: object) -> Non
         connection.execute(f"PRAGMA {pragma}")
 
 
-def _checkpointed(url: URL) -> None:
-    with closing(sqlite3.connect(url.database or "")) as connection:
-        connection.execute("PRAGMA wal_checkpoint(TRUNCATE)")
-
-
-def _whole(connection: Connection, url: URL) -> None:
-    """Raises ``store_version`` where a table or a column is missing: nobody must take half a store for a whole one."""
-    found = inspect(connection)
-    there = set(found.get_table_names())
-    for table in tables():
-        columns = {column["name"] for column in found.get_columns(table.name)} if table.name in there else set()
-        for column in table.columns:
-            if column.name not in columns:
-                name = os.path.basename(url.database or "") if found.dialect.name == "sqlite" else found.dialect.name
-                raise HubError("store_version", file=name, place=f"{table.name}.{column.name}")
+def _fits(store: Path | str, connection: Connection) -> None:
+    """Raises ``store_version``: nobody must take a store of another version for a whole one."""
+    made = inspect(connection).has_table("alembic_version")
+    there = connection.exec_driver_sql("SELECT version_num FROM alembic_version").scalar() if made else None
+    if there != migrations.HEAD:
+        name = store.name if isinstance(store, Path) else Postgres.dialect
+        raise HubError("store_version", file=name, found=there or "0000", expected=migrations.HEAD)
 
 
 def _bulk(connection: Connection) -> Bulk:

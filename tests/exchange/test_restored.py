@@ -16,7 +16,7 @@ from datetime import UTC, datetime
 
 import pytest
 from click.testing import CliRunner
-from sqlalchemy import create_engine, select
+from sqlalchemy import select
 
 from hub.canonical.errors import HubError
 from hub.canonical.mrz import td3
@@ -26,7 +26,7 @@ from hub.security.sealed_file import SealedReader
 from hub.store import backup as backups
 from hub.store import copying
 from hub.store.backup import MAGIC, Backup, write
-from hub.store.copying import address, embedded
+from hub.store.migrations import engine_of
 from hub.store.tables import exchange, exchange_subject, metadata, partner_overlay
 from tests.exchange.exchanging import BANK, MINISTRY, ROOT, filing
 from tests.faults import FaultyPartner
@@ -61,7 +61,7 @@ def lost(hub):
 
 def goes_on(hub):
     hub.engine = type(hub.engine)(hub.settings)
-    hub.engine.database.unit(lambda tx: hub.engine.dispatcher._delivery.recover(tx, hub.engine.now()))
+    hub.engine._claims.enlist("test", "")
 
 
 def others(number):
@@ -80,7 +80,7 @@ def asked(ministry):
 
 
 def every_row(url):
-    engine = create_engine(url)
+    engine = engine_of(url)
     with engine.connect() as connection:
         found = {t.name: sorted(map(repr, connection.execute(select(t)))) for t in metadata.sorted_tables}
     engine.dispose()
@@ -241,14 +241,14 @@ def test_a_live_backup_is_one_moment_of_a_ledger_that_goes_on(make, file):
         stop.set()
         agents.join()
     assert not errors
-    at_the_end = every_row(embedded(hub.settings))
+    at_the_end = every_row(hub.settings.store)
     lost(hub)
     checked = run(hub, "restore", str(file), "--verify")
     assert checked["tables"] == report["tables"] and checked["opened"] > 0
     assert not (hub.settings.var / "hub.db").exists(), "a check touches no store"
     restored = run(hub, "restore", str(file))
     assert restored["tables"] == report["tables"]
-    there = every_row(embedded(hub.settings))
+    there = every_row(hub.settings.store)
     # What is written once and never changed is there as it was, and nothing of a unit is there without the rest of it.
     for name in ("history", "payload", "lookup", "fact", "umrah_group", "request", "exchange"):
         assert set(there[name]) <= set(at_the_end[name]), name
@@ -273,9 +273,9 @@ def kept(make, file):
 
 @pytest.mark.parametrize("kind", ["sqlite", "postgresql"])
 def test_every_row_is_restored_as_it_was_into_either_store_and_out_of_it_again(kept, file, tmp_path, kind, request):
-    here = embedded(kept.settings)
+    here = kept.settings.store
     name = request.getfixturevalue("postgres") if kind == "postgresql" else f"sqlite:///{tmp_path / 'other.db'}"
-    there, keys = copying.address_of(name), Keys.load(kept.settings.keys)
+    there, keys = copying.store_at(name), Keys.load(kept.settings.keys)
     with file.open("rb") as source, copying.filling(there) as store:
         first = Backup(source, keys).restore(store, untold)
     assert every_row(there) == every_row(here)
@@ -354,7 +354,7 @@ def test_a_hub_at_work_is_not_restored_under(kept, file):
 
 def test_a_backup_of_another_version_is_refused_by_name(kept, file, monkeypatch):
     lost(kept)
-    monkeypatch.setattr(backups, "schema", lambda: "another")
+    monkeypatch.setattr(backups, "HEAD", "another")
     with pytest.raises(HubError, match="backup_version"):
         run(kept, "restore", str(file))
     monkeypatch.undo()
@@ -390,13 +390,13 @@ def test_nobody_is_known_by_what_stands_in_a_backup(kept, file):
 
 
 def test_a_store_moves_to_postgresql_with_every_row_and_its_old_file_is_put_aside(kept, postgres):
-    here = embedded(kept.settings)
+    here = kept.settings.store
     before = every_row(here)
     with pytest.raises(HubError, match="hub_running"):
         run(kept, "store", "copy", "--to", postgres)
     kept.engine.stop()
     report = run(kept, "store", "copy", "--to", postgres)
-    there = every_row(copying.address_of(postgres))
+    there = every_row(copying.store_at(postgres))
     assert len(there.pop("audit")) == len(before.pop("audit")) + 1
     assert there == before and report["rows_total"] == sum(t["rows"] for t in report["tables"].values())
     names = {p.name for p in kept.settings.var.iterdir() if p.name.startswith("hub.db")}
@@ -430,7 +430,7 @@ def test_commands_of_the_real_console_tell_what_they_did(kept, tmp_path):
 def test_partners_added_live_are_known_when_the_ledger_is_prepared(kept):
     from hub.exchange import restored
 
-    with copying.reading(address(kept.settings)) as store:
+    with copying.reading(kept.settings.store) as store:
         assert store.count(partner_overlay) == 0
         assert MINISTRY in restored.register_in(store.connection, kept.settings).partners
         assert store.count(exchange) and store.count(exchange_subject)
