@@ -104,8 +104,7 @@ class Statement:
 
 
 def _written(statement: Any, dialect: Dialect) -> str:
-    """*statement* as text, its constants in place: an index of the open rows serves only who says so in as many words.
-    """
+    """*statement* as text, its constants in place: an index of the open rows serves only who says so in as many words."""
     compiled = statement.compile(dialect=_DIALECTS[dialect])
     text = str(compiled)
     for name, value in compiled.params.items():
