@@ -29,7 +29,7 @@ FLOORS = {
     "pyyaml": "6",
     "marshmallow": "4",
     "sqlalchemy": "2.1",
-    "waitress": "3.0.1",
+    "granian": "2.8.7",
 }
 
 
