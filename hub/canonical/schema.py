@@ -192,10 +192,8 @@ def loads_strict(data: bytes, limit: int = 1_000_000) -> Any:
     if len(data) > limit:
         raise HubError("json_too_large", limit=limit)
     try:
-        value = json.loads(
-            data.decode("utf-8"), object_pairs_hook=_once, parse_constant=_no_constant, parse_float=Decimal
-        )
-        if b"\\u" in data:
+        value = _STRICT.decode(data.decode("utf-8"))
+        if _SURROGATE.search(data):
             # An escape can name half a surrogate pair, which no encoding can write later.
             json.dumps(value, ensure_ascii=False, default=str).encode("utf-8")
     except (ValueError, RecursionError):
@@ -212,6 +210,10 @@ def _once(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
 
 def _no_constant(name: str) -> None:
     raise ValueError(name)
+
+
+_STRICT = json.JSONDecoder(object_pairs_hook=_once, parse_constant=_no_constant, parse_float=Decimal)
+_SURROGATE = re.compile(rb"\\u[dD][89a-fA-F]")
 
 
 # --- plain form, for sealing ------------------------------------------------------------------------------------------
