@@ -79,6 +79,7 @@ class Server:
         self._loop = asyncio.new_event_loop()
         self._granian: _OnSocket | None = None
         self._closing, self._closed = threading.Event(), threading.Event()
+        self._broken = False
         self._base: dict[str, Any] = {
             "SCRIPT_NAME": "",
             # Where no Host is said, none is: what stands here must not be a name that is trusted.
@@ -93,7 +94,10 @@ class Server:
         }
 
     def run(self) -> None:
-        """Serve until :meth:`close`; the requests in hand are answered before it returns."""
+        """Serve until :meth:`close`; the requests in hand are answered before it returns.
+
+        Raises RuntimeError where serving ends without having been told to.
+        """
         for number in range(THREADS):
             threading.Thread(target=self._work, name=f"hub-door-{number}", daemon=True).start()
         # A thread of its own: an interrupt of the main one must not hit the loop between two callbacks.
@@ -103,12 +107,14 @@ class Server:
             self._closing.wait()
         finally:
             self._closing.set()
-            if self._granian is not None:
+            if self._granian is not None and not self._broken:
                 self._loop.call_soon_threadsafe(self._granian.stop)
             loop.join(GRACE)
             for _ in range(THREADS):
                 self._calls.put(None)
             self._closed.set()
+        if self._broken:
+            raise RuntimeError("the door has ended by itself")
 
     def close(self) -> None:
         """End :meth:`run`, from any thread, and wait until it has ended; or give up a port that was never served."""
@@ -120,9 +126,14 @@ class Server:
 
     def _run_loop(self) -> None:
         asyncio.set_event_loop(self._loop)
-        self._granian = _OnSocket(self._take, self._socket)
-        if not self._closing.is_set():
-            self._loop.run_until_complete(self._granian.serve())
+        try:
+            self._granian = _OnSocket(self._take, self._socket)
+            if not self._closing.is_set():
+                self._loop.run_until_complete(self._granian.serve())
+        finally:
+            # However it ended: a hub whose door is gone must not look as if it ran.
+            self._broken = not self._closing.is_set()
+            self._closing.set()
 
     # -- in the loop: whole requests ---------------------------------------------------------------------------------
 

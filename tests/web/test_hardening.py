@@ -300,3 +300,13 @@ def test_a_port_is_shared_only_by_those_who_say_so(engine):
         with pytest.raises(ConfigError) as caught:
             open_server(engine)
         assert caught.value.code == "port_taken"
+
+
+def test_a_hub_whose_door_breaks_does_not_look_as_if_it_ran(monkeypatch):
+    async def breaks(self):
+        raise OSError
+
+    monkeypatch.setattr(server._OnSocket, "serve", breaks)
+    monkeypatch.setattr(threading, "excepthook", lambda told: None)
+    with pytest.raises(RuntimeError):
+        server.Server(lambda environ, start: [], "127.0.0.1", 0).run()
