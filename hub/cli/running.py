@@ -16,7 +16,8 @@ from hub.settings import load
 @click.command(short_help="Run the hub.")
 @settings_option
 @click.option("--port", type=click.IntRange(0, 65535), help="Port instead of the one in the settings.")
-def serve(settings_file: Path | None, port: int | None) -> None:
+@click.option("--shared-port", is_flag=True, help="Let other hubs with this option listen at the same port.")
+def serve(settings_file: Path | None, port: int | None, shared_port: bool) -> None:
     """Run the hub: doors, pages, deliveries, inboxes and the timetable, in this one process.
 
     It goes on where it was stopped, however it was stopped. SIGTERM and Ctrl-C end it gently.
@@ -33,12 +34,12 @@ def serve(settings_file: Path | None, port: int | None) -> None:
     with faults_told():
         engine = Engine(found)
     try:
-        server = open_server(engine)
+        server = open_server(engine, shared=shared_port)
         timetable = Timetable(engine)
         with _ended_by_sigterm():
             engine.start()
             timetable.start()
-            click.echo(f"http://{server.effective_host}:{server.effective_port}/", err=True)
+            click.echo(server.address, err=True)
             server.run()
         server.close()
         timetable.stop()
