@@ -86,7 +86,7 @@ class Engine:
         self.register: Register = load(settings)
         rules = Rules.load(settings.rules)
         sealer = Sealer(Keys.load(settings.keys))
-        self._lock = take(settings)
+        self._lock = None if settings.database_url else take(settings)
         self.database = Database(settings.store)
         self._followed = 0
         self._cases = Cases(sealer, self._agent)
@@ -129,7 +129,8 @@ class Engine:
         self._claims.stop()
         self._watch.close()
         self.database.close()
-        self._lock.close()
+        if self._lock is not None:
+            self._lock.close()
 
     def now(self) -> Moment:
         return Moment.of(self.clock.wall(), self.clock.now())

@@ -128,6 +128,8 @@ class Database:
 
     def submit(self, unit: Unit[T]) -> "Future[T]":
         """Put *unit* before the writer; the future is answered after COMMIT, or with what the unit raised."""
+        if self._closed:
+            raise RuntimeError("the database is closed")
         job = _Job(unit)
         self._jobs.put(job)
         return job.future
