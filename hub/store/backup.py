@@ -1,8 +1,8 @@
 """A backup: the whole of a store in one sealed file, taken beside a hub at work.
 
-The file's header is clear and names the format, the schema, the kind of store, the key's number, the time and how many
-rows there are since when; all else is sealed.  Inside, each table begins with its columns, its rows follow in blocks, and the end
-states how many rows each table has and a digest of them.  The keys are not in it.
+The file's header is clear and names the format, the schema, the kind of store, the key's number, the time, how many
+rows there are and since when; all else is sealed.  Inside, each table begins with its columns, its rows follow in
+blocks, and the end states how many rows each table has and a digest of them.  The keys are not in it.
 """
 
 import errno

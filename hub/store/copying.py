@@ -171,7 +171,7 @@ def _tuples(messages: Iterable[Any]) -> Iterator[bytes]:
 def reading(store: Path | str) -> Iterator[Bulk]:
     """*store* as it is at this moment, beside whoever is at work on it.
 
-    Raises ``store_missing`` where there is none, ``store_version`` where another version made it, ``store_unreachable``.
+    Raises ``store_missing``, ``store_version`` where another version made it, ``store_unreachable``.
     """
     if isinstance(store, Path) and not store.is_file():
         raise HubError("store_missing", file=store.name)

@@ -47,6 +47,17 @@ def run(hub, *arguments):
     return json.loads(result.stdout)
 
 
+BOTH = pytest.mark.parametrize("make", ["sqlite", "postgresql"], indirect=True)
+
+
+@pytest.fixture
+def make(make, request):
+    """Makes a hub on the kind of store that a test asks for."""
+    on_postgres = getattr(request, "param", "sqlite") == "postgresql"
+    url = request.getfixturevalue("postgres") if on_postgres else ""
+    return lambda **addresses: make(store=url, **addresses)
+
+
 @pytest.fixture
 def file(tmp_path):
     return tmp_path / "night.backup"
@@ -55,6 +66,12 @@ def file(tmp_path):
 def lost(hub):
     """The machine is gone; the keys were kept elsewhere."""
     hub.engine.stop()
+    if hub.settings.database_url:
+        engine = engine_of(hub.settings.store)
+        with engine.begin() as connection:
+            connection.exec_driver_sql("DROP SCHEMA public CASCADE")
+            connection.exec_driver_sql("CREATE SCHEMA public")
+        engine.dispose()
     for name in ("hub.db", "hub.db-wal", "hub.db-shm"):
         (hub.settings.var / name).unlink(missing_ok=True)
 
@@ -90,6 +107,7 @@ def every_row(url):
 # -- what may have been sent since ----------------------------------------------------------------------------------
 
 
+@BOTH
 def test_what_was_sent_after_the_backup_is_enquired_and_not_sent_again(make, ministry, file):
     hub = make(MOFA_URL=ministry.url)
     hub.paid()
@@ -108,6 +126,7 @@ def test_what_was_sent_after_the_backup_is_enquired_and_not_sent_again(make, min
     assert hub.exchanges("request_reference") == ["settled"] * 2
 
 
+@BOTH
 def test_what_was_not_sent_is_asked_about_and_then_sent_under_the_same_key(make, ministry, file):
     hub = make(MOFA_URL=ministry.url)
     hub.paid()
@@ -127,6 +146,7 @@ def test_what_was_not_sent_is_asked_about_and_then_sent_under_the_same_key(make,
     assert hub.states() == ["REFERENCE_ISSUED"] * 2
 
 
+@BOTH
 @pytest.mark.parametrize("effect", [True, False], ids=["done since", "not done"])
 def test_bytes_that_were_frozen_before_the_backup_are_in_doubt_as_well(make, ministry, file, effect):
     with FaultyPartner(upstream=ministry.url) as line:
@@ -152,6 +172,7 @@ def test_bytes_that_were_frozen_before_the_backup_are_in_doubt_as_well(make, min
     assert not effect or asked(ministry).count("SubmitApplications") == 1
 
 
+@BOTH
 def test_what_must_never_be_sent_twice_and_cannot_be_asked_about_is_a_persons(make, file):
     hub = make()
     hub.paid()
@@ -172,6 +193,7 @@ def test_what_must_never_be_sent_twice_and_cannot_be_asked_about_is_a_persons(ma
     assert found == [("parked", "operator")]
 
 
+@BOTH
 def test_numbers_that_may_have_been_given_out_since_are_given_to_nobody_else(make, file):
     hub = make()
     hub.open(others(1))
@@ -189,6 +211,7 @@ def test_numbers_that_may_have_been_given_out_since_are_given_to_nobody_else(mak
     assert there < given and not (set(hub.rows(numbers)) - there) & given
 
 
+@BOTH
 def test_streams_of_files_are_told_and_go_on_behind_what_the_partner_has(make, file):
     hub = make()
     ledger = hub.engine._ledger
@@ -217,6 +240,7 @@ def test_a_restore_is_told_to_the_operator_and_audited(make, file):
 # -- a backup beside a hub at work -------------------------------------------------------------------------------------
 
 
+@BOTH
 def test_a_live_backup_is_one_moment_of_a_ledger_that_goes_on(make, file):
     hub = make()
     stop, begun, errors = threading.Event(), threading.Event(), []
@@ -245,7 +269,8 @@ def test_a_live_backup_is_one_moment_of_a_ledger_that_goes_on(make, file):
     lost(hub)
     checked = run(hub, "restore", str(file), "--verify")
     assert checked["tables"] == report["tables"] and checked["opened"] > 0
-    assert not (hub.settings.var / "hub.db").exists(), "a check touches no store"
+    if not hub.settings.database_url:
+        assert not (hub.settings.var / "hub.db").exists(), "a check touches no store"
     restored = run(hub, "restore", str(file))
     assert restored["tables"] == report["tables"]
     there = every_row(hub.settings.store)
@@ -254,9 +279,8 @@ def test_a_live_backup_is_one_moment_of_a_ledger_that_goes_on(make, file):
         assert set(there[name]) <= set(at_the_end[name]), name
     groups = len(there["umrah_group"])
     assert 5 <= groups <= len(at_the_end["umrah_group"])
-    ((requests, histories),) = hub.rows(
-        "SELECT count(*), sum((SELECT count(*) FROM history WHERE entity_id = request.id) > 0) FROM request"
-    )
+    ((requests,),) = hub.rows("SELECT count(*) FROM request")
+    ((histories,),) = hub.rows("SELECT count(DISTINCT entity_id) FROM history WHERE machine = 'request'")
     assert requests == histories == groups * len(filing().members)
     goes_on(hub)
     assert hub.open(others(99_999)).status == "taken"
