@@ -14,10 +14,11 @@ from hub.exchange.delivery import Delivery
 from hub.exchange.dispatch import Dispatcher
 from hub.exchange.intake import Intake
 from hub.exchange.outbox import Outbox
+from hub.exchange.promise import Promise
 from hub.exchange.receive import Once, Receipt, Receiver, Said
 from hub.exchange.roster import Rosters
 from hub.exchange.watch import Watch
-from hub.journey import Rules
+from hub.journey import Rules, Turns
 from hub.partners import Overlaid, Register, Schedule, load
 from hub.partners.partner import Partner
 from hub.security.keys import Keys
@@ -77,7 +78,7 @@ class Engine:
         self.settings = settings
         self.clock = Clock(settings.business_clock)
         self.register: Register = load(settings)
-        rules = Rules.load(settings.rules)
+        rules, turns = Rules.load(settings.rules), Turns.load(settings.budgets)
         sealer = Sealer(Keys.load(settings.keys))
         self._lock = take(settings)
         self.database = Database(settings.var / "hub.db")
@@ -96,7 +97,8 @@ class Engine:
         self._collector = Collector(self.register, self.exchange.receive, receiver.put_aside)
         self._watch = Watch(self.database, self._ledger, self.now)
         self._control = Control(settings, self.change_partners, self._follow)
-        self.reading = Reading(self.database, sealer, self.clock.now, self._busy)
+        self.reading = Reading(self.database, sealer, self.clock.now, self._busy, turns)
+        self.promise = Promise(self.database, self._ledger, self.register, turns, self.now)
         self._follow()
 
     def start(self) -> None:

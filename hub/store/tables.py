@@ -211,6 +211,28 @@ Index(
     postgresql_where=exchange_subject.c.exchange_id.is_(None) & (exchange_subject.c.state == "open"),
 )
 
+# What waits on whom is asked all the time: of the open ones only, however many there have been.
+Index(
+    "subject_open",
+    exchange_subject.c.partner,
+    exchange_subject.c.operation,
+    exchange_subject.c.created_at,
+    sqlite_where=exchange_subject.c.state == "open",
+    postgresql_where=exchange_subject.c.state == "open",
+)
+Index(
+    "subject_open_group",
+    exchange_subject.c.group_id,
+    sqlite_where=exchange_subject.c.state == "open",
+    postgresql_where=exchange_subject.c.state == "open",
+)
+Index(
+    "exchange_settled",
+    exchange.c.settled_at,
+    sqlite_where=exchange.c.settled_at.is_not(None),
+    postgresql_where=exchange.c.settled_at.is_not(None),
+)
+
 payload = Table(
     "payload",
     metadata,
@@ -297,6 +319,18 @@ sequence = Table(
     metadata,
     Column("name", String(120), primary_key=True),
     Column("value", BigInteger, nullable=False),
+)
+
+# Counts up to a watermark (``tally/…`` in ``sequence``), so that nobody counts whole tables.
+tally = Table(
+    "tally",
+    metadata,
+    Column("name", String(20), nullable=False),
+    Column("part", String(40), nullable=False),
+    Column("state", String(24), nullable=False),
+    Column("n", BigInteger, nullable=False),
+    Column("us", BigInteger, nullable=False),
+    PrimaryKeyConstraint("name", "part", "state"),
 )
 
 run = Table(

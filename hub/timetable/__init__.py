@@ -17,6 +17,7 @@ from apscheduler.triggers.cron import CronTrigger
 
 from hub.canonical.events import Event
 from hub.clock import Clock
+from hub.exchange import promise
 from hub.exchange.collect import Collected
 from hub.exchange.engine import Engine
 from hub.partners import Schedule
@@ -62,6 +63,7 @@ class Timetable:
         # A waking that finds the one before still at work is told off by APScheduler and is of no consequence here.
         logging.getLogger("apscheduler").setLevel(logging.ERROR)
         self._scheduler.add_job(self._wake, "interval", seconds=EVERY, id="tick")
+        self._scheduler.add_job(self._look, "interval", seconds=promise.EVERY, id="promise")
         self._scheduler.start()
 
     def stop(self) -> None:
@@ -77,6 +79,12 @@ class Timetable:
             self.tick(self._clock.now())
         except Exception as error:
             log.error("tick_failed", exc_info=error)
+
+    def _look(self) -> None:
+        try:
+            self._engine.promise.look()
+        except Exception as error:
+            log.error("promise_look_failed", exc_info=error)
 
     def tick(self, now: datetime) -> None:
         """Do all that is due at business time *now*: first the schedules, whose files may bring older news, then the
