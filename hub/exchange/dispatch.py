@@ -117,6 +117,16 @@ class Dispatcher:
     def idle(self) -> bool:
         return not any(slots.busy for slots in list(self._slots.values()))
 
+    def away(self) -> dict[str, float]:
+        """The partners that are left alone because they failed, with the seconds until they are asked again."""
+        with self._changed:
+            now = time.monotonic()
+            return {
+                name: max(slots.rests_until - now, 0.0)
+                for name, slots in self._slots.items()
+                if slots.failures >= TRIPPED
+            }
+
     def wake(self, partner: str) -> None:
         """*partner* has work."""
         with self._changed:
