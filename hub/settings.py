@@ -32,7 +32,8 @@ class Settings:
     it, or to ``operator``; a partner may hold several.  ``trusted_hosts`` are the names that the web server answers to
     besides its own, ``proxies`` how many proxies stand in front of it.  ``adapters`` are further folders that bring
     adapters, partners, maps and schedules, laid out as the home folder is.  ``budgets`` is the file of the five-minute
-    clock.  Secrets are kept out of ``repr``.
+    clock.  Secrets are kept out of ``repr``.  ``database_url`` is the URL of a PostgreSQL database
+    (``postgresql://user@host/name``); without one the ledger is a SQLite file in ``var``.
 
     When the door closes: ``intake_free`` and ``reserve_free`` are percent of a file system, below which nothing new,
     and nothing at all, is taken; ``disks`` are folders besides ``var`` whose file systems count (a database server's
@@ -58,6 +59,12 @@ class Settings:
     intake_free: int = 5
     reserve_free: int = 1
     backlog: int = 250_000
+    database_url: str = field(default="", repr=False)
+
+    @property
+    def store(self) -> Path | str:
+        """Where the ledger is: the URL of a PostgreSQL database, or the file of the embedded default."""
+        return self.database_url or self.var / "hub.db"
 
     def expand(self, text: str) -> str:
         """*text* with every ``${NAME}`` replaced.  Raises :class:`ConfigError` naming the first that is not set."""
@@ -128,6 +135,7 @@ def load(path: Path | None = None, env: Mapping[str, str] = os.environ) -> Setti
         intake_free=_number("intake_free", env.get("HUB_INTAKE_FREE") or given.pop("intake_free", 5), 99),
         reserve_free=_number("reserve_free", env.get("HUB_RESERVE_FREE") or given.pop("reserve_free", 1), 99),
         backlog=_number("backlog", env.get("HUB_BACKLOG") or given.pop("backlog", 250_000), 1_000_000_000),
+        database_url=_database(text("database_url", "")),
     )
     if settings.reserve_free > settings.intake_free:
         raise ConfigError("setting_invalid", "reserve_free")
@@ -164,6 +172,13 @@ def _folders(name: str, beside: Path, listed: Any, named: str | None) -> tuple[P
     if not isinstance(listed, list) or not all(isinstance(one, str) for one in listed):
         raise ConfigError("setting_invalid", name)
     return tuple((beside / one).resolve() for one in listed)
+
+
+def _database(url: str) -> str:
+    # The URL may hold a password: nothing of it is said.
+    if url and not url.startswith(("postgresql://", "postgres://")):
+        raise ConfigError("setting_invalid", "database_url")
+    return url
 
 
 def _number(name: str, value: Any, most: int) -> int:

@@ -87,7 +87,7 @@ def change(settings: Settings, changes: Sequence[Overlaid]) -> int:
 
 def _directly(settings: Settings, changes: Sequence[Overlaid]) -> int:
     register = load(settings)
-    database = Database(settings.var / "hub.db")
+    database = Database(settings.store)
     try:
         there = database.unit(overlay.rows)
         after = merged(there, changes)

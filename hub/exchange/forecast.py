@@ -4,18 +4,20 @@ A partner that is away is forecast as if it came back now: that is what an opera
 """
 
 import math
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from typing import Any
 
 from sqlalchemy import bindparam, case, func, select
 
+from hub.exchange.dispatch import TRIPPED
 from hub.partners import Register
 from hub.partners.partner import Partner
 from hub.store import tally
 from hub.store.database import Database, Row, Statement
 from hub.store.encoding import moment
 from hub.store.ledger import Moment
-from hub.store.tables import exchange, exchange_subject
+from hub.store.statement import now_us
+from hub.store.tables import exchange, exchange_subject, flow
 
 LATE = 300.0  # seconds after which what waits counts as late
 ARRIVING = 300.0  # seconds over which arrivals are counted
@@ -33,6 +35,10 @@ _waiting = Statement(
     )
     .where(exchange_subject.c.state == "open")
     .group_by(exchange_subject.c.partner, exchange_subject.c.operation)
+)
+# Partners that are left alone because they failed, and how long they still rest.
+_away = Statement(
+    select(flow.c.partner, (flow.c.rests_until - now_us()).label("rests_us")).where(flow.c.failures >= TRIPPED)
 )
 _latest = (
     select(exchange.c.partner, exchange.c.direction, exchange.c.partner_us)
@@ -60,26 +66,20 @@ def drained_in(exchanges: float, arriving: float, per_second: float) -> float | 
 
 
 class Forecast:
-    """Tells of every partner on whom something waits.  ``away`` gives those who are left alone now, with the seconds
-    until they are asked again."""
+    """Tells of every partner on whom something waits; ``now`` gives the clocks of rows."""
 
-    def __init__(
-        self,
-        database: Database,
-        register: Register,
-        now: Callable[[], Moment],
-        away: Callable[[], Mapping[str, float]],
-    ) -> None:
-        self._database, self._register, self._now, self._away = database, register, now, away
+    def __init__(self, database: Database, register: Register, now: Callable[[], Moment]) -> None:
+        self._database, self._register, self._now = database, register, now
 
     def standing(self) -> dict[str, dict[str, Any]]:
         """By partner: ``backlog`` and ``late`` (subjects), ``late_share``, ``since`` when the oldest waits,
         ``per_second`` (exchanges), and ``drained_in_s``, None where more comes than goes."""
-        wall, away = self._now().wall, self._away()
+        wall = self._now().wall
         with self._database.reading() as tx:
             rows = tx.all(_waiting, late=wall - int(LATE * 1e6), recent=wall - int(ARRIVING * 1e6))
             if not rows:
                 return {}
+            away = {row["partner"]: max(row["rests_us"], 0) / 1e6 for row in tx.all(_away)}
             counted = tally.counted(tx, "exchange")
             latency = {
                 partner: n and us / n / 1e6 for (partner, state), (n, us) in counted.items() if state == "settled"
@@ -91,7 +91,7 @@ class Forecast:
         found = {}
         for name, waiting in sorted(by_partner.items()):
             partner = self._register.partners.get(name)
-            n, late = sum(r["n"] for r in waiting), sum(r["late"] for r in waiting)
+            n, late = sum(int(r["n"]) for r in waiting), sum(int(r["late"]) for r in waiting)
             told = {
                 "backlog": n, "late": late, "late_share": round(late / n, 4),
                 "since": moment(min(r["since"] for r in waiting)).isoformat(),

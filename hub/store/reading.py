@@ -8,7 +8,7 @@ from datetime import UTC, datetime
 from typing import Any
 from uuid import UUID
 
-from sqlalchemy import bindparam, func, select
+from sqlalchemy import bindparam, func, select, true
 
 from hub.canonical.money import from_minor
 from hub.journey import Spent, Turns, spent
@@ -51,7 +51,9 @@ _edges = tuple(
 )
 _unsettled = (
     Statement(
-        select(exchange.c.id).where(among(exchange.c.state, ("waiting", "leased", "sending", "in_doubt"))).limit(1)
+        select(exchange.c.id)
+        .where(exchange.c.open == true(), among(exchange.c.state, ("waiting", "leased", "sending", "in_doubt")))
+        .limit(1)
     ),
     Statement(
         select(exchange_subject.c.id)

@@ -120,7 +120,7 @@ class Tally:
                 there = counted(tx, name)
                 for (part, state), (n, us) in counts.items():
                     before = there.get((part, state), (0, 0))
-                    tx.run(_put, name=name, part=part, state=state, n=before[0] + n, us=before[1] + us)
+                    tx.put(_put, name=name, part=part, state=state, n=before[0] + n, us=before[1] + us)
             return True
 
         return self._database.unit(unit)
@@ -174,7 +174,7 @@ def exchanges(tx: Transaction) -> dict[str, Counter[str]]:
         for (partner, state), (n, _) in counts.items():
             found.setdefault(partner, Counter())[state] += n
     for partner, state, n, retried in tx.all(_standing):
-        found.setdefault(partner, Counter()).update({state: n, "retried": max(retried or 0, 0)})
+        found.setdefault(partner, Counter()).update({state: n, "retried": max(int(retried or 0), 0)})
     for key, n in _outcomes(tx.all(_standing_said)).items():
         found.setdefault(key[0], Counter())[key[1]] += n
     return found
@@ -194,8 +194,8 @@ def _moved(rows: Iterable[Row]) -> Counter[Key]:
 def _exchanged(tx: Transaction, after: int, until: int) -> dict[Key, tuple[int, int]]:
     found: dict[Key, tuple[int, int]] = {}
     for partner, n, retried, us in tx.all(_settled, after=after, until=until):
-        found[partner, "settled"] = (n, us or 0)
-        found[partner, "retried"] = (max(retried or 0, 0), 0)
+        found[partner, "settled"] = (n, int(us or 0))
+        found[partner, "retried"] = (max(int(retried or 0), 0), 0)
     said = _outcomes(tx.all(_said, after=after, until=until))
     return found | {key: (n, 0) for key, n in said.items()}
 
