@@ -22,6 +22,7 @@ import time
 from collections import Counter
 from collections.abc import Callable, Mapping
 from concurrent.futures import Future, ThreadPoolExecutor
+from contextlib import suppress
 from pathlib import Path
 from typing import Any, Literal
 
@@ -31,14 +32,16 @@ from sqlalchemy import bindparam, func, select
 from hub.canonical.errors import HubError
 from hub.settings import Settings
 from hub.store.database import Database, Statement, Transaction
-from hub.store.tables import exchange_subject, sequence
+from hub.store.tables import exchange_subject
 
 log = structlog.get_logger(__name__)
 
-EVERY = 0.25  # seconds between looks
+EVERY = 0.2  # seconds between looks
 COUNT = 1.0  # seconds between counts of what is open
 SLOW = 0.75  # seconds that a write may wait for its turn before nothing new is taken
-AWAY = 0.4  # seconds that a read may take, while writes wait, before the store counts as away
+PROBE = 0.4  # seconds that a write may wait before reads are tried too
+AWAY = 0.15  # seconds that a read may then take before the store counts as away: all in all less than a second
+MOMENT = 0.05  # seconds that a look may wait for a count
 STALE = 5.0  # seconds after which a pulse says nothing any more
 ROOM = 2  # percent of a disk that must be free beyond the limit before intake goes on
 WORKED_OFF = 0.9  # part of the backlog's limit to which it must fall before intake goes on
@@ -58,7 +61,6 @@ _first_open = (
     select(exchange_subject.c.id).where(exchange_subject.c.state == "open").limit(bindparam("most")).subquery()
 )
 _open = Statement(select(func.count()).select_from(_first_open))
-_probe = Statement(select(sequence.c.value).where(sequence.c.name == "ticked"))
 
 
 class Closed(HubError):
@@ -79,7 +81,7 @@ class Pressure:
         self._looking = threading.Lock()
         self._looked = self._counted = float("-inf")
         self._pulse: tuple[float, Future[Any]] | None = None
-        self._read: tuple[float, Future[Any]] | None = None
+        self._count: tuple[float, Future[int]] | None = None
         self._reader = ThreadPoolExecutor(1, thread_name_prefix="hub-probe")
         self._waited = 0.0
         self._pressing: frozenset[str] = frozenset()
@@ -166,16 +168,22 @@ class Pressure:
         return found
 
     def _backlog(self) -> set[str]:
+        """Count what is open, in a thread of its own: a server that is gone answers nobody, and a door cannot wait."""
         now = time.monotonic()
-        if now - self._counted >= COUNT:
-            try:
-                with self._database.reading() as tx:
-                    row = tx.one(_open, most=self._settings.backlog)
-                self.open, self._counted = int(row[0]) if row is not None else 0, now
-            except Exception as error:  # whatever the store's own trouble is, it shows in its pulse
-                log.warning("backlog_not_counted", kind=type(error).__name__)
+        if self._count is None and now - self._counted >= COUNT:
+            self._count = (now, self._reader.submit(self._count_open))
+        if self._count is not None:
+            with suppress(Exception):  # the store's trouble, whatever it is, shows in its pulse
+                self.open = self._count[1].result(MOMENT)
+            if self._count[1].done():
+                self._count, self._counted = None, now
         limit = self._settings.backlog
         return {"backlog"} if self.open >= (limit * WORKED_OFF if "backlog" in self._pressing else limit) else set()
+
+    def _count_open(self) -> int:
+        with self._database.reading() as tx:
+            row = tx.one(_open, most=self._settings.backlog)
+        return 0 if row is None else int(row[0])
 
     def _store(self) -> set[str]:
         """Take the store's pulse: a write of nothing that goes the way of all writes, and is never waited for.  Where
@@ -189,30 +197,29 @@ class Pressure:
             return set(before)
         sent, beat = self._pulse
         if beat.done():
-            self._pulse = self._read = None
+            self._pulse = None
             if beat.cancelled() or beat.exception() is not None:
                 return {"store"}
             # What was found out long ago says nothing of now.
             self._waited = max(beat.result() - sent, 0.0) if now - sent < STALE else 0.0
             return {"writer"} if self._waited >= SLOW else set()
         self._waited = now - sent
-        if self._waited < SLOW:
+        if self._waited < PROBE:
             return set(before)
-        return {"writer"} | ({"store"} if self._reads_fail(now) else set())
+        slow = {"writer"} if self._waited >= SLOW else set()
+        return slow | ({"store"} if self._reads_fail(now) else set())
 
     def _reads_fail(self, now: float) -> bool:
-        """Whether reads get no answer either.  Asked in a thread of its own: a dead server answers nobody."""
-        if self._read is None:
-            self._read = (now, self._reader.submit(self._reading))
-        asked, read = self._read
-        if not read.done():
-            return now - asked > AWAY or "store" in self._pressing
-        self._read = None
-        return read.exception() is not None
-
-    def _reading(self) -> None:
-        with self._database.reading() as tx:
-            tx.one(_probe)
+        """Whether reads get no answer either, as writes do not."""
+        if self._count is None:
+            self._count = (now, self._reader.submit(self._count_open))
+        asked, count = self._count
+        with suppress(Exception):
+            count.result(MOMENT)
+        if count.done():
+            self._count, self._counted = None, now
+            return count.exception() is not None
+        return now - asked > AWAY or "store" in self._pressing
 
 
 def _beat(tx: Transaction) -> float:

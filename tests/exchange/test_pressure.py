@@ -20,6 +20,7 @@ def at_once(monkeypatch):
     """Every question is a look."""
     monkeypatch.setattr(pressure, "EVERY", 0.0)
     monkeypatch.setattr(pressure, "COUNT", 0.0)
+    monkeypatch.setattr(pressure, "MOMENT", 0.5)
 
 
 @pytest.fixture
@@ -98,6 +99,7 @@ def test_a_full_backlog_stops_what_is_new_until_a_good_part_of_it_is_gone(hub, m
 
 def test_a_writer_that_lags_stops_what_is_new_and_reads_say_that_the_store_is_there(hub, monkeypatch):
     monkeypatch.setattr(pressure, "SLOW", 0.0)
+    monkeypatch.setattr(pressure, "PROBE", 0.0)
     gate = threading.Event()
     blocker = hub.engine.database.submit(lambda tx: gate.wait(20))
     door = hub.engine.pressure
@@ -114,10 +116,10 @@ def test_a_writer_that_lags_stops_what_is_new_and_reads_say_that_the_store_is_th
 
 
 def test_a_store_that_answers_nobody_lets_nobody_wait_and_the_same_key_is_told_what_became_of_it(hub, monkeypatch):
-    monkeypatch.setattr(pressure, "SLOW", 0.0)
-    monkeypatch.setattr(pressure, "AWAY", 0.0)
+    for name in ("SLOW", "PROBE", "AWAY"):
+        monkeypatch.setattr(pressure, name, 0.0)
     door, gate = hub.engine.pressure, threading.Event()
-    monkeypatch.setattr(door, "_reading", lambda: gate.wait(20))
+    monkeypatch.setattr(door, "_count_open", lambda: gate.wait(20) and 0)
     blocker = hub.engine.database.submit(lambda tx: gate.wait(20))
     once = Once(AGENT, "the-same-key", "digest")
     assert refused(lambda: hub.open(once=once)) in ("store_away", "intake_busy")
@@ -125,7 +127,7 @@ def test_a_store_that_answers_nobody_lets_nobody_wait_and_the_same_key_is_told_w
         pass
     assert refused(lambda: hub.open(once=once)) == "store_away"
     assert refused(lambda: hub.pay()) == "store_away"
-    monkeypatch.setattr(pressure, "SLOW", 60.0)
+    monkeypatch.setattr(pressure, "PROBE", 60.0)
     gate.set()
     blocker.result()
     while door.against("new") is not None:
