@@ -42,7 +42,7 @@ _away = Statement(
 )
 _latest = (
     select(exchange.c.partner, exchange.c.direction, exchange.c.partner_us)
-    .where(exchange.c.settled_at.is_not(None))
+    .where(exchange.c.state == "settled")
     .order_by(exchange.c.settled_at.desc())
     .limit(LATEST)
     .subquery()

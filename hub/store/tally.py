@@ -61,7 +61,7 @@ _said = Statement(
 )
 _next_done = (
     select(exchange.c.settled_at)
-    .where(exchange.c.settled_at > bindparam("after"))
+    .where(exchange.c.state == "settled", exchange.c.settled_at > bindparam("after"))
     .order_by(exchange.c.settled_at)
     .limit(bindparam("most"))
     .subquery()
