@@ -120,10 +120,10 @@ class Outbox:
         while len(ready.frozen) + len(ready.batches) < free:
             fresh = batch if isinstance(batch, list) else None
             # After an outage most are frozen: whoever has come since and travels sooner does not wait for them, unless
-            # they bear a number that the partner expects next.
+            # they are files, whose numbers the partner expects in turn.
             first = frozen[0] if frozen else None
             if first is not None and (
-                fresh is None or first["sequence"] is not None or first["urgency"] <= fresh[0]["urgency"]
+                fresh is None or first["urgency"] <= fresh[0]["urgency"] or _numbered(partner, first)
             ):
                 ready.frozen.append(frozen.pop(0))
                 continue
@@ -247,6 +247,10 @@ class Outbox:
         assert kept is not None
         kept.case.focus = UUID(hex=row["subject_id"]) if row["kind"] == "request" else None
         return kept.case
+
+
+def _numbered(partner: Partner, row: Row) -> bool:
+    return row["sequence"] is not None and partner.operations[row["operation"]].channel == "files"
 
 
 def _claimed(operation: Operation) -> str:
