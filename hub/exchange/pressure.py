@@ -58,7 +58,10 @@ REASONS: Mapping[str, tuple[str, int, frozenset[Kind]]] = {
 }
 
 _first_open = (
-    select(exchange_subject.c.id).where(exchange_subject.c.state == "open").limit(bindparam("most")).subquery()
+    select(exchange_subject.c.partner, exchange_subject.c.operation)
+    .where(exchange_subject.c.state == "open")
+    .limit(bindparam("most"))
+    .subquery()
 )
 _open = Statement(select(func.count()).select_from(_first_open))
 

@@ -23,9 +23,16 @@ STATES = ("waiting", "leased", "sending", "in_doubt", "held", "parked", "dead", 
 
 # Said so that no index of all exchanges is taken for it: most subjects without one were withdrawn long ago.
 _nowhere = case((exchange_subject.c.exchange_id.is_(None), 1), else_=0) == 1
-_unfrozen = Statement(
+_open_subjects = Statement(
     select(exchange_subject.c.partner, func.count())
-    .where(exchange_subject.c.state == "open", _nowhere)
+    .where(exchange_subject.c.state == "open")
+    .group_by(exchange_subject.c.partner)
+)
+# What is frozen and open is in somebody's slots or between two attempts: few, whatever the backlog.
+_frozen_subjects = Statement(
+    select(exchange_subject.c.partner, func.count())
+    .join(exchange, exchange.c.id == exchange_subject.c.exchange_id)
+    .where(exchange.c.open == true(), among(exchange.c.state, tally.OPEN), exchange_subject.c.state == "open")
     .group_by(exchange_subject.c.partner)
 )
 _oldest = Statement(
@@ -355,8 +362,9 @@ def _listing(names: tuple[str, ...], where: list[Any]) -> Statement:
 
 def _exchanges(tx: Transaction) -> dict[str, dict[str, int]]:
     found = tally.exchanges(tx)
-    for partner, n in tx.all(_unfrozen):
-        found.setdefault(partner, Counter())["waiting"] += n
+    for statement, sign in ((_open_subjects, 1), (_frozen_subjects, -1)):
+        for partner, n in tx.all(statement):
+            found.setdefault(partner, Counter())["waiting"] += sign * n
     names = (*STATES, "sent", "refused", "retried")
     return {partner: {name: counts[name] for name in names} for partner, counts in sorted(found.items())}
 
