@@ -58,7 +58,7 @@ class Claims:
         self._stop.set()
         if self._thread.is_alive():
             self._thread.join()
-        number = self.worker
+        number, self.worker = self.worker, None
         if number is not None:
             try:
                 self._database.unit(lambda tx: self._ledger.dismiss(tx, number))

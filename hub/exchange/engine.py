@@ -15,6 +15,7 @@ from hub.exchange.delivery import Delivery
 from hub.exchange.dispatch import Dispatcher
 from hub.exchange.forecast import Forecast
 from hub.exchange.intake import Intake
+from hub.exchange.moves import Moves
 from hub.exchange.outbox import Outbox
 from hub.exchange.pressure import Kind, Pressure
 from hub.exchange.promise import Promise
@@ -100,13 +101,14 @@ class Engine:
         self.register: Register = load(settings)
         rules, turns = Rules.load(settings.rules), Turns.load(settings.budgets)
         sealer = Sealer(Keys.load(settings.keys))
-        self._lock = take(settings)
+        self._lock = None if settings.database_url else take(settings)
         self.database = Database(settings.store)
         self._followed = 0
         self._cases = Cases(sealer, self._agent)
         self.database.on_rollback(self._cases.forget)
         self._ledger = Ledger(sealer)
-        self._advance = Advance(self._cases, self._ledger, self.register, rules, sealer)
+        self.moves = Moves()
+        self._advance = Advance(self._cases, self._ledger, self.register, rules, sealer, self.moves)
         self._delivery = Delivery(self._cases, self._ledger, self.register, self._advance)
         outbox = Outbox(self._cases, self._ledger, self.register)
         self.dispatcher = Dispatcher(
@@ -120,7 +122,9 @@ class Engine:
         intake = Intake(self.database, self._cases, self._ledger, self.register, rules, self._advance, receiver)
         rosters = Rosters(self.database, self._cases, self._ledger, self.register, receiver, intake)
         self.exchange = Exchange(self.register, receiver, intake, rosters, self.pressure)
-        self._collector = Collector(self.register, self.exchange.receive, receiver.put_aside, self.pressure)
+        self._collector = Collector(
+            self.register, self.exchange.receive, receiver.put_aside, self.serves, self.database.alone, self.pressure
+        )
         self._watch = Watch(self.database, self._ledger, self.now)
         self.forecast = Forecast(self.database, self.register, self.now)
         self._control = Control(settings, self.change_partners, self._follow)
@@ -132,7 +136,16 @@ class Engine:
     def serves(self, partner: str) -> bool:
         """Whether this process may send to *partner*."""
         known = self.register.partners.get(partner)
-        return self.delivers and known is not None and (not self.zones or known.zone in self.zones)
+        return self.delivers and known is not None and self.reaches(known)
+
+    def reaches(self, partner: Partner) -> bool:
+        """Whether this process can reach *partner* from where it is."""
+        return not self.zones or partner.zone in self.zones
+
+    @property
+    def worker(self) -> int | None:
+        """The number under which this process claims; None where it does not deliver."""
+        return self._claims.worker
 
     def start(self) -> None:
         """Go on with what was left open, deliver, and collect files, until :meth:`stop`."""
@@ -149,7 +162,8 @@ class Engine:
         self._watch.close()
         self.pressure.close()
         self.database.close()
-        self._lock.close()
+        if self._lock is not None:
+            self._lock.close()
 
     def now(self) -> Moment:
         return Moment.of(self.clock.wall(), self.clock.now())

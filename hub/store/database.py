@@ -128,6 +128,8 @@ class Database:
 
     def submit(self, unit: Unit[T]) -> "Future[T]":
         """Put *unit* before the writer; the future is answered after COMMIT, or with what the unit raised."""
+        if self._closed:
+            raise RuntimeError("the database is closed")
         job = _Job(unit)
         self._jobs.put(job)
         return job.future
@@ -308,6 +310,18 @@ class Database:
         finally:
             if self._local.connection is connection:
                 connection.execute("COMMIT")
+
+    @contextmanager
+    def alone(self, name: str) -> Iterator[bool]:
+        """Whether this process is the only one at *name* now, and stays so inside; it never waits for another."""
+        connection = self._reader()
+        connection.execute("COMMIT")
+        mine = connection.take(name)
+        try:
+            yield mine
+        finally:
+            if mine and self._local.connection is connection:
+                connection.give_back(name)
 
     def _reader(self) -> Connection:
         """This thread's own connection, in a transaction; made anew where the store was away."""

@@ -375,3 +375,10 @@ run = Table(
     Column("code", String(40)),
     PrimaryKeyConstraint("schedule", "due_at"),
 )
+Index(
+    "run_running",
+    run.c.schedule,
+    run.c.due_at,
+    sqlite_where=run.c.state == "running",
+    postgresql_where=run.c.state == "running",
+)

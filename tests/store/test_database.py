@@ -45,7 +45,7 @@ def test_a_store_of_another_version_is_refused_by_name_and_left_as_it_is(tmp_pat
         other.execute("DROP TABLE run")
     with pytest.raises(HubError) as caught:
         Database(tmp_path / "hub.db")
-    assert str(caught.value) == f"store_version (expected={HEAD} file=hub.db found=0000)"
+    assert str(caught.value) == f"store_version (file=hub.db found=0000 expected={HEAD})"
     with sqlite3.connect(tmp_path / "hub.db") as other:
         assert other.execute("SELECT count(*) FROM sqlite_master WHERE name = 'run'").fetchone() == (0,)
 

@@ -14,8 +14,8 @@ import pytest
 from hub.exchange import pressure
 from hub.exchange.engine import Engine
 from hub.web.app import create_app
-from hub.web.server import open_server
 from tests.web.conftest import As, key_of
+from tests.web.test_hardening import serving
 
 
 @pytest.fixture
@@ -69,19 +69,6 @@ def test_on_a_disk_that_fills_intake_stops_first_and_resumes_by_itself(small, se
         engine.stop()
 
 
-@pytest.fixture
-def served(engine):
-    """The hub on a socket of its own; gives its port."""
-    engine.settings = dataclasses.replace(engine.settings, port=0)
-    server = open_server(engine)
-    thread = threading.Thread(target=server.run)
-    thread.start()
-    yield server.effective_port
-    server.trigger.pull_trigger(server.close)
-    thread.join(10)
-    server.task_dispatcher.shutdown()
-
-
 def numbered(group, number):
     """The README's group as another: other passports, and houses and carriers that have yet to confirm."""
     body = copy.deepcopy(group)
@@ -95,14 +82,14 @@ def numbered(group, number):
     return body
 
 
-def test_in_a_burst_what_is_accepted_is_there_and_the_rest_is_told_to_come_again(engine, served, group, monkeypatch):
+def test_in_a_burst_what_is_accepted_is_there_and_the_rest_is_told_to_come_again(engine, group, monkeypatch):
     monkeypatch.setattr(pressure, "EVERY", 0.01)
     monkeypatch.setattr(pressure, "COUNT", 0.01)
     engine.pressure._settings = dataclasses.replace(engine.settings, backlog=40)
     accepted, refused, wrong = [], [], []
 
     def caller(callers):
-        connection = http.client.HTTPConnection("127.0.0.1", served, timeout=30)
+        connection = http.client.HTTPConnection("127.0.0.1", port, timeout=30)
 
         def post(path, who, key, body):
             headers = {"Authorization": f"Bearer {key_of(who)}", "Idempotency-Key": f"burst-{key:>04}"}
@@ -129,10 +116,11 @@ def test_in_a_burst_what_is_accepted_is_there_and_the_rest_is_told_to_come_again
                         wrong.append((answer.status, told))
 
     threads = [threading.Thread(target=caller, args=(range(start, 80, 8),)) for start in range(8)]
-    for thread in threads:
-        thread.start()
-    for thread in threads:
-        thread.join()
+    with serving(engine) as port:
+        for thread in threads:
+            thread.start()
+        for thread in threads:
+            thread.join()
     assert not wrong, wrong[0]
     assert accepted and refused
     assert set(refused) == {"intake_backlog"}
