@@ -8,6 +8,7 @@ kept and put before a person; nothing is dropped.
 import hashlib
 import json
 from collections.abc import Callable, Sequence
+from concurrent.futures import Future
 from dataclasses import dataclass, field, replace
 from decimal import Decimal
 from typing import Any
@@ -21,6 +22,7 @@ from hub.canonical.messages import MESSAGES
 from hub.clock import Clock
 from hub.exchange.advance import Advance, Told
 from hub.exchange.lines import event_of
+from hub.exchange.pressure import EVERY, Pressure
 from hub.mapping import Row as FileRow
 from hub.partners import NOTHING, Operation, Register
 from hub.partners.partner import Partner
@@ -139,9 +141,11 @@ class Receiver:
         advance: Advance,
         sealer: Sealer,
         clock: Clock,
+        pressure: Pressure,
     ) -> None:
         self._database, self._cases, self._ledger = database, cases, ledger
         self._register, self._advance, self._sealer, self._clock = register, advance, sealer, clock
+        self._pressure = pressure
 
     def now(self) -> Moment:
         return Moment.of(self._clock.wall(), self._clock.now())
@@ -170,9 +174,21 @@ class Receiver:
             return receipt
 
         try:
-            return self._database.unit(guarded)
+            return self._answered(self._database.submit(guarded))
         except Refusal as refusal:
             return refusal.receipt
+
+    def _answered(self, receipt: "Future[Receipt]") -> Receipt:
+        """What *receipt* becomes; raises ``store_away`` as soon as nobody can say when.  A caller who then sends the
+        same again is told what became of it, or has it done now."""
+        while True:
+            try:
+                return receipt.result(EVERY)
+            except TimeoutError:
+                if receipt.done():
+                    continue
+                if self._pressure.away:
+                    raise self._pressure.closed("store") from None
 
     def _first_answer(self, tx: Transaction, row: Row) -> Receipt:
         said = json.loads(row["body"])
