@@ -9,8 +9,6 @@ from pathlib import Path
 from typing import Any
 from uuid import UUID
 
-import psycopg
-
 from hub.canonical.messages import Decision, GroupFiling
 from hub.canonical.mrz import td3
 from hub.canonical.schema import schema_for
@@ -65,6 +63,8 @@ class Hub:
 
     def rows(self, sql: str, *values: Any) -> list[tuple[Any, ...]]:
         if self.settings.database_url:
+            import psycopg
+
             with closing(psycopg.connect(self.settings.database_url)) as server:
                 return server.execute(sql.replace("?", "%s"), values).fetchall()  # type: ignore[arg-type]
         with sqlite3.connect(self.settings.var / "hub.db") as connection:

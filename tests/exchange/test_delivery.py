@@ -9,6 +9,8 @@ from hub.canonical.errors import catalogue
 from tests.exchange.exchanging import MINISTRY
 from tests.faults import FaultyPartner
 
+pytestmark = pytest.mark.both_stores
+
 
 def one_reference_each(ministry, hub):
     assert len(ministry.references) == 2
