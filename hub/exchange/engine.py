@@ -12,6 +12,7 @@ from hub.exchange.collect import Collected, Collector
 from hub.exchange.control import Control, known_all, merged, take
 from hub.exchange.delivery import Delivery
 from hub.exchange.dispatch import Dispatcher
+from hub.exchange.files import Files
 from hub.exchange.intake import Intake
 from hub.exchange.outbox import Outbox
 from hub.exchange.receive import Once, Receipt, Receiver, Said
@@ -28,6 +29,7 @@ from hub.store.cases import Cases
 from hub.store.database import Database, Transaction
 from hub.store.ledger import Ledger, Moment
 from hub.store.reading import Reading
+from hub.store.staging import Staging
 
 NOTHING_SAID = Said()
 
@@ -35,8 +37,9 @@ NOTHING_SAID = Said()
 class Exchange:
     """The one entrance of everything that comes in."""
 
-    def __init__(self, register: Register, receiver: Receiver, intake: Intake, rosters: Rosters) -> None:
-        self._register, self._receiver, self._intake, self._rosters = register, receiver, intake, rosters
+    def __init__(self, register: Register, receiver: Receiver, files: Files, intake: Intake, rosters: Rosters) -> None:
+        self._register, self._receiver, self.files = register, receiver, files
+        self._intake, self._rosters = intake, rosters
 
     def receive(
         self,
@@ -67,7 +70,7 @@ class Exchange:
             return self._receiver.message(known, op, body, once)
         if "group" in op.find:
             return self._rosters.receive(known, op, body, name or operation)
-        return self._receiver.file(known, op, body, name=name or operation, said=said)
+        return self.files.receive(known, op, body, name=name or operation, said=said)
 
 
 class Engine:
@@ -92,7 +95,8 @@ class Engine:
         receiver = Receiver(self.database, self._cases, self._ledger, self.register, self._advance, sealer, self.clock)
         intake = Intake(self.database, self._cases, self._ledger, self.register, rules, self._advance, receiver)
         rosters = Rosters(self.database, self._cases, self._ledger, self.register, receiver, intake, self._wake)
-        self.exchange = Exchange(self.register, receiver, intake, rosters)
+        files = Files(self.database, self._ledger, self.register, receiver, Staging(sealer))
+        self.exchange = Exchange(self.register, receiver, files, intake, rosters)
         self._collector = Collector(self.register, self.exchange.receive, receiver.put_aside)
         self._watch = Watch(self.database, self._ledger, self.now)
         self._control = Control(settings, self.change_partners, self._follow)

@@ -4,6 +4,8 @@ import sqlite3
 from collections.abc import Iterator
 from dataclasses import dataclass
 from datetime import datetime
+from itertools import groupby
+from operator import itemgetter
 from pathlib import Path
 from typing import Literal
 
@@ -25,7 +27,7 @@ _recorded = Statement(
         exchange.c.business_at >= bindparam("since"),
         payload.c.kind == bindparam("kind"),
     )
-    .order_by(payload.c.id)
+    .order_by(exchange.c.id, payload.c.id)
 )  # fmt: skip
 
 
@@ -51,13 +53,16 @@ def recorded(
     connection.row_factory = sqlite3.Row
     try:
         given = {**_recorded.defaults, "operation": operation, "since": micros(since), "kind": kind}
-        for row in connection.execute(_recorded.sql, given):
-            key = sealer.unwrap(row["wrapped"])
+        # The pieces of a large body follow each other and have one key.
+        for wrapped, pieces in groupby(connection.execute(_recorded.sql, given), itemgetter("wrapped")):
+            key, body = sealer.unwrap(wrapped), b""
+            for row in pieces:
+                body += sealer.open(key, row["sealed"], as_uuid(row["id"]).bytes)
             yield Recorded(
                 partner=row["partner"],
                 written=(row["direction"] == "out") == (kind == "request"),
                 at=moment(row["business_at"]),
-                body=sealer.open(key, row["sealed"], as_uuid(row["id"]).bytes),
+                body=body,
             )
     finally:
         connection.close()
