@@ -66,7 +66,7 @@ class Files:
         self, database: Database, ledger: Ledger, register: Register, receiver: Receiver, staging: Staging
     ) -> None:
         self._database, self._ledger, self._register = database, ledger, register
-        self._receiver, self._staging = receiver, staging
+        self._receiver, self.staging = receiver, staging
 
     def receive(self, partner: Partner, operation: Operation, body: bytes, *, name: str, said: Said) -> Receipt:
         """A file that *partner* left for us; one whose taking was cut off goes on where it stopped.
@@ -149,10 +149,10 @@ class Files:
         if known is not None and known["state"] == "settled":
             return Receipt("repeated", exchange=as_uuid(known["id"]))
         if known is not None:
-            staged = self._staging.resume(tx, as_uuid(known["id"]))
+            staged = self.staging.resume(tx, as_uuid(known["id"]))
             if known["records"] is None and known["map_hash"] != file.map.hash:
                 # What another map read may be other lines.
-                while self._staging.drop(tx, staged.exchange):
+                while self.staging.drop(tx, staged.exchange):
                     pass
                 staged = replace(staged, last=0)
             return staged, known["records"] is not None
@@ -161,7 +161,7 @@ class Files:
             return stands
         small = len(file.body) <= PIECE
         exchange = self._open(tx, at, file, number, state="leased", body=file.body if small else None)
-        return self._staging.begin(tx, exchange, int(small)), False
+        return self.staging.begin(tx, exchange, int(small)), False
 
     def _open(self, tx: Transaction, at: Moment, file: File, number: int | None, **more: Any) -> UUID:
         return self._ledger.open(
@@ -185,17 +185,17 @@ class Files:
         """What is still to be stored, each a unit of work: the bytes first, in pieces, then the lines, in chunks."""
         at = self._receiver.now()
         for start in range(staged.pieces * PIECE, len(file.body), PIECE):
-            piece = self._staging.piece(staged, file.body[start : start + PIECE])
-            yield partial(self._staging.keep, at=at, staged=staged, piece=piece)
+            piece = self.staging.piece(staged, file.body[start : start + PIECE])
+            yield partial(self.staging.keep, at=at, staged=staged, piece=piece)
         while part:
             first = max(reading.count - len(part), staged.last) + 1
             new = part[len(part) - 1 - reading.count + first :]
             rows: list[tuple[int, bytes]] = []
             for start in range(0, len(new), _SEALED):
-                rows += self._staging.sealed(staged, first + start, new[start : start + _SEALED])
+                rows += self.staging.sealed(staged, first + start, new[start : start + _SEALED])
                 _give_way(self._database)
             if rows:
-                yield partial(self._staging.put, exchange_id=staged.exchange, rows=rows)
+                yield partial(self.staging.put, exchange_id=staged.exchange, rows=rows)
             part = reading.next()
 
     def _whole(self, file: File, staged: Staged, reading: "_Reading", tx: Transaction) -> Receipt | None:
@@ -215,11 +215,11 @@ class Files:
                     tx, at, "file", code, HubError(code).who,
                     partner=partner.id, operation=operation.name, exchange_id=staged.exchange, line=line,
                 )  # fmt: skip
-        self._staging.whole(tx, staged, reading.around(), reading.count, file.map.hash)
+        self.staging.whole(tx, staged, reading.around(), reading.count, file.map.hash)
         return None
 
     def _drop(self, staged: Staged | None) -> None:
-        while staged is not None and self._database.unit(partial(self._staging.drop, exchange_id=staged.exchange)):
+        while staged is not None and self._database.unit(partial(self.staging.drop, exchange_id=staged.exchange)):
             pass
 
     # -- in their order ----------------------------------------------------------------------------------------------
@@ -254,7 +254,7 @@ class Files:
 
     def _tell(self, file: File, staged: Staged) -> Receipt:
         with self._database.reading() as tx:
-            message: Any = self._staging.head(tx, staged, file.map.message)
+            message: Any = self.staging.head(tx, staged, file.map.message)
         while True:
             receipt: Receipt | None = self._database.unit(partial(self._tell_some, file, staged, message))
             if receipt is not None:
@@ -268,17 +268,17 @@ class Files:
             return Receipt("repeated", exchange=exchange)
         kind: Any = shapes(file.map.message)[file.each].part
         was, count = row["done"], row["records"]
-        part = [Line(number, value) for number, value in self._staging.next(tx, staged, was, CHUNK, kind)]
+        part = [Line(number, value) for number, value in self.staging.next(tx, staged, was, CHUNK, kind)]
         now = part[-1].number if part else count
         if now - was != len(part):
             raise LookupError("lines of the file are missing")
-        if not self._staging.advance(tx, exchange, was, now):
+        if not self.staging.advance(tx, exchange, was, now):
             return None
         self._receiver.lines.tell(tx, file.partner, operation, message, part, exchange, at)
-        self._staging.told(tx, exchange, was, now, [line.number for line in part if line.suspended])
+        self.staging.told(tx, exchange, was, now, [line.number for line in part if line.suspended])
         if now < count:
             return None
-        self._staging.finished(tx, exchange)
+        self.staging.finished(tx, exchange)
         self._ledger.move(tx, at, self._ledger.get(tx, exchange), "settled", outcome="read")
         self._ledger.audit(tx, at, file.partner.id, operation.name, None, exchange)
         return Receipt("taken", exchange=exchange, lines=count)

@@ -232,7 +232,7 @@ class Intake:
         result = self._judge(tx, kept.case, event, at)
         if isinstance(result, Conflict):
             inside = "correction." if event.name in _FILES else ""
-            told = [(code, field and inside + field, where) for code, field, where in _faults(result, None)]
+            against = [(code, field and inside + field, where) for code, field, where in _faults(result, None)]
             raise Refusal(_refusal(against))
         if isinstance(result, TooEarly):
             # A partner's fact may overtake another and is kept; a person decides on what is before them now.
