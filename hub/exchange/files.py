@@ -36,7 +36,7 @@ STAGED = 2_000
 #: Chunks that may wait for the writer while the next is read: it is never idle, and little is held in memory.
 _AHEAD = 2
 #: Lines after which a thread that reads, or seals, lets others run.
-_READ, _SEALED = 64, 250
+_READ, _SEALED = 256, 500
 #: Lines whose cases are told in one commit: enough to share it, few enough to let others in.
 CHUNK = 200
 

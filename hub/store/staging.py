@@ -28,7 +28,7 @@ T = TypeVar("T")
 
 #: Rows of one statement.  The driver lets other threads run once a statement, not once a row, so that a thread that
 #: is busy reading a file does not hold up the writer at every row.
-_MANY = 500
+_MANY = 1_000
 #: Rows that are taken away in one unit of work.
 _DROPPED = 5_000
 
