@@ -15,7 +15,7 @@ from dataclasses import dataclass
 from typing import Any, TypeVar
 from uuid import UUID
 
-from sqlalchemy import bindparam, delete, func, insert, select, update
+from sqlalchemy import bindparam, delete, func, insert, select, true, update
 
 from hub.canonical.ids import new_id
 from hub.canonical.schema import dumps, undump
@@ -58,14 +58,16 @@ _whole = Statement(
 )
 _counted = Statement(
     update(exchange)
-    .where(exchange.c.id == bindparam("exchange_id"))
+    .where(exchange.c.id == bindparam("exchange_id"), exchange.c.open == true())
     .values(records=bindparam("count"), subjects=bindparam("count"), map_hash=bindparam("read_by"))
 )
 _payload_insert = inserting(payload)
 _pieces = Statement(select(func.count()).select_from(payload).where(payload.c.exchange_id == bindparam("exchange_id")))
 _advance = Statement(
     update(exchange)
-    .where(exchange.c.id == bindparam("exchange_id"), exchange.c.done == bindparam("was"))
+    .where(
+        exchange.c.id == bindparam("exchange_id"), exchange.c.open == true(), exchange.c.done == bindparam("was")
+    )
     .values(done=bindparam("now_done"))
 )
 _remove = Statement(
@@ -101,7 +103,7 @@ class Staging:
         """Make room for the lines of an exchange that has none yet, and so many *pieces* of its bytes."""
         wrapped, key = self._sealer.new_data_key()
         sealed = self._sealer.seal(key, b"{}", _place(exchange_id, 0))
-        tx.run(_insert, exchange_id=exchange_id, number=0, wrapped=wrapped, sealed=sealed)
+        tx.put(_insert, exchange_id=exchange_id, number=0, wrapped=wrapped, sealed=sealed)
         return Staged(exchange_id, wrapped, key, 0, pieces)
 
     def resume(self, tx: Transaction, exchange_id: UUID) -> Staged:
@@ -120,7 +122,7 @@ class Staging:
 
     def keep(self, tx: Transaction, at: Moment, staged: Staged, piece: tuple[UUID, bytes]) -> None:
         """Keep one piece of the bytes of a file that is too large for one unit of work."""
-        tx.run(
+        tx.put(
             _payload_insert,
             id=piece[0], exchange_id=staged.exchange, kind="request", recorded_at=at.wall, wrapped=staged.wrapped,
             sealed=piece[1],
@@ -143,13 +145,13 @@ class Staging:
                 values[f"n{i}"], values[f"s{i}"] = number, sealed
             tx.run(_insert_many, **values)
         for number, sealed in rows[many:]:
-            tx.run(_insert, exchange_id=exchange_id, number=number, wrapped=None, sealed=sealed)
+            tx.put(_insert, exchange_id=exchange_id, number=number, wrapped=None, sealed=sealed)
 
     def whole(self, tx: Transaction, staged: Staged, head: Any, count: int, map_hash: str) -> None:
         """All *count* lines are stored, as one map read them, and the file is right; *head* is what is around them."""
         sealed = self._sealer.seal(staged.key, dumps(head), _place(staged.exchange, 0))
-        tx.run(_whole, of_exchange=staged.exchange, head=sealed)
-        tx.run(_counted, exchange_id=staged.exchange, count=count, read_by=map_hash)
+        tx.put(_whole, of_exchange=staged.exchange, head=sealed)
+        tx.put(_counted, exchange_id=staged.exchange, count=count, read_by=map_hash)
 
     # -- out ---------------------------------------------------------------------------------------------------------
 
@@ -176,13 +178,13 @@ class Staging:
         first = was + 1
         for number in (*sorted(kept), now + 1):
             if first < number:
-                tx.run(_remove, of_exchange=exchange_id, first=first, last=number - 1)
+                tx.put(_remove, of_exchange=exchange_id, first=first, last=number - 1)
             first = number + 1
 
     def finished(self, tx: Transaction, exchange_id: UUID) -> None:
         """No line is to be told any more: where none is kept, the file's key goes too."""
         if not self._last(tx, exchange_id):
-            tx.run(_remove, of_exchange=exchange_id, first=0, last=0)
+            tx.put(_remove, of_exchange=exchange_id, first=0, last=0)
 
     def drop(self, tx: Transaction, exchange_id: UUID) -> bool:
         """Take away some of the lines of a file that turned out to be wrong, the last first; True while there are more.
@@ -190,7 +192,7 @@ class Staging:
         In steps, so that other units of work come in between; cut off, the file can be read again.
         """
         last = self._last(tx, exchange_id)
-        tx.run(_remove, of_exchange=exchange_id, first=max(last - _DROPPED, 0) + 1, last=last)
+        tx.put(_remove, of_exchange=exchange_id, first=max(last - _DROPPED, 0) + 1, last=last)
         return last > _DROPPED
 
     def _last(self, tx: Transaction, exchange_id: UUID) -> int:
