@@ -131,15 +131,15 @@ class Files:
                 self._store(file, reading, part, staged)
                 differs = file.said.against(reading.count, reading.control)
         except _Wrong as wrong:
-            self._drop(staged)
-            return self._receiver.unreadable(partner, operation, file.body, wrong.fault, file.name)
+            refuse = partial(self._receiver.unreadable, partner, operation, file.body, wrong.fault, file.name)
+            return self._dropped(staged, refuse)
         if differs is not None:
-            self._drop(staged)
-            return self._receiver.refuse_file(partner, operation, differs, file.body, file.name)
+            refuse = partial(self._receiver.refuse_file, partner, operation, differs, file.body, file.name)
+            return self._dropped(staged, refuse)
         assert staged is not None
         receipt = self._database.unit(partial(self._whole, file, staged, reading))
         if receipt is not None and receipt.status == "refused":
-            self._drop(staged)
+            return self._dropped(staged, lambda: receipt)
         return receipt or staged
 
     def _begin(self, file: File, number: int | None, tx: Transaction) -> tuple[Staged, bool] | Receipt:
@@ -218,9 +218,15 @@ class Files:
         self.staging.whole(tx, staged, reading.around(), reading.count, file.map.hash)
         return None
 
-    def _drop(self, staged: Staged | None) -> None:
-        while staged is not None and self._database.unit(partial(self.staging.drop, exchange_id=staged.exchange)):
+    def _dropped(self, staged: Staged | None, refuse: Callable[[], Receipt]) -> Receipt:
+        """Refuse a file and take away what was stored of it, its key last."""
+        if staged is None:
+            return refuse()
+        while self._database.unit(partial(self.staging.drop, exchange_id=staged.exchange)):
             pass
+        receipt = refuse()
+        self._database.unit(partial(self.staging.finished, exchange_id=staged.exchange))
+        return receipt
 
     # -- in their order ----------------------------------------------------------------------------------------------
 
