@@ -13,6 +13,7 @@ from hub.exchange.collect import Collected, Collector
 from hub.exchange.control import Control, known_all, merged, take
 from hub.exchange.delivery import Delivery
 from hub.exchange.dispatch import Dispatcher
+from hub.exchange.files import Files
 from hub.exchange.forecast import Forecast
 from hub.exchange.intake import Intake
 from hub.exchange.moves import Moves
@@ -33,6 +34,7 @@ from hub.store.cases import Cases
 from hub.store.database import Database, Transaction
 from hub.store.ledger import Ledger, Moment
 from hub.store.reading import Reading
+from hub.store.staging import Staging
 
 NOTHING_SAID = Said()
 
@@ -41,10 +43,16 @@ class Exchange:
     """The one entrance of everything that comes in."""
 
     def __init__(
-        self, register: Register, receiver: Receiver, intake: Intake, rosters: Rosters, pressure: Pressure
+        self,
+        register: Register,
+        receiver: Receiver,
+        files: Files,
+        intake: Intake,
+        rosters: Rosters,
+        pressure: Pressure,
     ) -> None:
-        self._register, self._receiver, self._intake, self._rosters = register, receiver, intake, rosters
-        self._pressure = pressure
+        self._register, self._receiver, self.files = register, receiver, files
+        self._intake, self._rosters, self._pressure = intake, rosters, pressure
 
     def receive(
         self,
@@ -76,7 +84,7 @@ class Exchange:
             return self._receiver.message(known, op, body, once)
         if op.opens:
             return self._rosters.receive(known, op, body, name or operation)
-        return self._receiver.file(known, op, body, name=name or operation, said=said)
+        return self.files.receive(known, op, body, name=name or operation, said=said)
 
 
 def _brings(partner: Partner, operation: str, message: GroupFiling | Decision | None) -> Kind:
@@ -121,7 +129,8 @@ class Engine:
         )
         intake = Intake(self.database, self._cases, self._ledger, self.register, rules, self._advance, receiver)
         rosters = Rosters(self.database, self._cases, self._ledger, self.register, receiver, intake)
-        self.exchange = Exchange(self.register, receiver, intake, rosters, self.pressure)
+        files = Files(self.database, self._ledger, self.register, receiver, Staging(sealer))
+        self.exchange = Exchange(self.register, receiver, files, intake, rosters, self.pressure)
         self._collector = Collector(
             self.register, self.exchange.receive, receiver.put_aside, self.serves, self.database.alone, self.pressure
         )

@@ -382,3 +382,15 @@ Index(
     sqlite_where=run.c.state == "running",
     postgresql_where=run.c.state == "running",
 )
+
+# The lines of a file that the cases have not been told yet, and those that belong to nobody we know.  Number 0 is what
+# stands around them and holds the data key of all.
+line = Table(
+    "line",
+    metadata,
+    Column("exchange_id", Uuid, nullable=False),
+    Column("number", Integer, nullable=False),
+    Column("wrapped", LargeBinary),
+    Column("sealed", LargeBinary, nullable=False),
+    PrimaryKeyConstraint("exchange_id", "number"),
+)
