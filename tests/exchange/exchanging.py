@@ -66,7 +66,8 @@ class Hub:
             import psycopg
 
             with closing(psycopg.connect(self.settings.database_url)) as server:
-                return server.execute(sql.replace("?", "%s"), values).fetchall()  # type: ignore[arg-type]
+                found = server.execute(sql.replace("?", "%s"), values).fetchall()  # type: ignore[arg-type]
+            return [tuple(v.hex if isinstance(v, UUID) else v for v in row) for row in found]  # as SQLite has them
         with sqlite3.connect(self.settings.var / "hub.db") as connection:
             return connection.execute(sql, values).fetchall()
 
