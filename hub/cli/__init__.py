@@ -8,7 +8,7 @@ import sys
 import click
 
 from hub.canonical.errors import HubError
-from hub.cli import adapters, bench, looking, maps, messages, partners, running, stores
+from hub.cli import adapters, bench, looking, maps, messages, partners, running, store, stores
 from hub.settings import ConfigError
 
 
@@ -45,7 +45,7 @@ def main() -> None:
 for _command in (
     running.serve, running.worker, running.scheduler, running.simulate, running.demo, running.keys,
     looking.doctor, looking.promises, looking.schedule, partners.partner, adapters.adapter,
-    maps.map_, bench.bench, stores.backup, stores.restore, stores.store,
+    maps.map_, bench.bench, stores.backup, stores.restore, store.store,
 ):  # fmt: skip
     hub.add_command(_command)
 maps.map_.add_command(messages.fields)

@@ -29,7 +29,7 @@ from hub.partners.partner import Partner
 from hub.security.keys import Keys
 from hub.security.sealing import Sealer
 from hub.settings import Settings
-from hub.store import overlay
+from hub.store import overlay, retention
 from hub.store.cases import Cases
 from hub.store.database import Database, Transaction
 from hub.store.ledger import Ledger, Moment
@@ -137,7 +137,10 @@ class Engine:
         self._watch = Watch(self.database, self._ledger, self.now)
         self.forecast = Forecast(self.database, self.register, self.now)
         self._control = Control(settings, self.change_partners, self._follow)
-        self._claims = Claims(self.database, self._ledger, self._delivery, self.dispatcher, self.now)
+        self._claims = Claims(
+            self.database, self._ledger, self._delivery, self.dispatcher, self.now,
+            lambda today: retention.keep(self.database, today, settings.retention),
+        )  # fmt: skip
         self.reading = Reading(self.database, sealer, self.clock.now, self._busy, turns)
         self.promise = Promise(self.database, self._ledger, self.register, turns, self.now)
         self._follow()

@@ -101,7 +101,9 @@ def test_a_unit_that_another_process_overtook_is_run_again_and_counts_once(migra
 
     told = []
     futures = [
-        database.submit(adds(order, 0.002)) for _ in range(10) for database, order in zip(two, ("ab", "ba"), strict=True)
+        database.submit(adds(order, 0.002))
+        for _ in range(10)
+        for database, order in zip(two, ("ab", "ba"), strict=True)
     ]
     for future in futures:
         future.result(30)
