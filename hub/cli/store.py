@@ -13,6 +13,8 @@ from hub.cli.report import json_option, report, settings_option
 from hub.cli.stores import store
 from hub.settings import Settings, load
 
+__all__ = ["store"]
+
 if TYPE_CHECKING:
     from hub.store.database import Database
 
