@@ -25,6 +25,7 @@ from hub.mapping import Row as FileRow
 from hub.partners import NOTHING, Operation, Register
 from hub.partners.partner import Partner
 from hub.security.sealing import Sealer
+from hub.store.awaiting import Awaiting
 from hub.store.cases import Cases, Kept
 from hub.store.database import Database, Row, Transaction, as_uuid
 from hub.store.encoding import moment
@@ -34,6 +35,9 @@ log = structlog.get_logger(__name__)
 
 #: Lines of a file that share a unit of work: enough to share a commit, few enough to let others in.
 CHUNK = 200
+
+#: What else is written, with the exchange that bytes became, in the unit of work that takes them.
+Also = Callable[[Transaction, UUID], None]
 
 #: How a field that identifies a request is looked up: the kind of number, and the fields whose values are hashed.
 _LOOKUPS = {
@@ -142,6 +146,7 @@ class Receiver:
     ) -> None:
         self._database, self._cases, self._ledger = database, cases, ledger
         self._register, self._advance, self._sealer, self._clock = register, advance, sealer, clock
+        self._awaiting = Awaiting(ledger)
 
     def now(self) -> Moment:
         return Moment.of(self._clock.wall(), self._clock.now())
@@ -182,7 +187,14 @@ class Receiver:
 
     # -- what partners tell ------------------------------------------------------------------------------------------
 
-    def message(self, partner: Partner, operation: Operation, body: bytes, once: Once | None = None) -> Receipt:
+    def message(
+        self,
+        partner: Partner,
+        operation: Operation,
+        body: bytes,
+        once: Once | None = None,
+        also: Also | None = None,
+    ) -> Receipt:
         """A message that a partner calls us with."""
         try:
             message = self._read(partner, operation, body)
@@ -196,6 +208,8 @@ class Receiver:
                 tx, at, partner=partner.id, operation=operation.name, direction="in", state="settled", body=body,
                 sha256=hashlib.sha256(body).hexdigest(),
             )  # fmt: skip
+            if also is not None:
+                also(tx, exchange)
             lines = _lines(message, operation)
             told, taken = self._take(tx, partner, operation, message, lines, exchange, at)
             reply = None
@@ -209,7 +223,16 @@ class Receiver:
 
         return self.once(once, unit)
 
-    def file(self, partner: Partner, operation: Operation, body: bytes, *, name: str, said: Said) -> Receipt:
+    def file(
+        self,
+        partner: Partner,
+        operation: Operation,
+        body: bytes,
+        *,
+        name: str,
+        said: Said,
+        also: Also | None = None,
+    ) -> Receipt:
         """A file that a partner left for us.  Its lines are taken in chunks; a file whose taking was cut off goes on
         where it stopped.  Of a list that comes without a manifest, rows that cannot be read are put before a person and
         the others are taken."""
@@ -255,6 +278,8 @@ class Receiver:
                 tx, at, partner=partner.id, operation=operation.name, direction="in", state="leased", body=body,
                 name=name, sequence=number, subjects=len(lines), sha256=digest,
             )  # fmt: skip
+            if also is not None:
+                also(tx, state["exchange"])
             state["done"] = 0
             for row in rejected:
                 self._reject(tx, partner, operation, row, state["exchange"], at)
@@ -332,6 +357,9 @@ class Receiver:
         seen = suspense = 0
         for line in lines:
             self._find(tx, partner, operation, message, line)
+            if operation.name in partner.confirms and line.group is not None:
+                subject = line.request.hex if line.request else line.line_id
+                self._awaiting.heard(tx, at, partner.id, operation.name, line.group, subject)
             told_as = self._told_as(tx, partner, operation, message, line, exchange)
             if told_as == "same":
                 seen += 1

@@ -283,7 +283,9 @@ class Ledger:
         next_at: int | None = None,
         tried: bool = False,
     ) -> None:
-        """Put an exchange into *state*; *tried* counts one more attempt."""
+        """Put an exchange into *state*; *tried* counts one more attempt.  What waits for a person names its *owner*."""
+        if owner is None and state in ("held", "parked", "dead"):
+            raise ValueError(f"{state}: who must act?")
         tx.run(
             _exchange_move,
             exchange_id=as_uuid(row["id"]),
@@ -482,7 +484,8 @@ class Ledger:
     # -- people ------------------------------------------------------------------------------------------------------
 
     def raise_incident(self, tx: Transaction, at: Moment, kind: str, code: str, owner: str, **where: Any) -> None:
-        """Put something before a person; *kind* is suspense (belongs to nobody known), conflict, file or exchange."""
+        """Put something before a person; *kind* is suspense (belongs to nobody known), conflict, file, exchange
+        or overdue (not confirmed by its partner)."""
         values: dict[str, Any] = {
             "partner": None, "operation": None, "event": None, "group_id": None, "request_id": None,
             "exchange_id": None, "line": None,
