@@ -29,6 +29,7 @@ _WOULD = {
     "unwanted": "nothing: its case no longer wants it",
     "broken": "nothing: it would fail again",
     "gone": "nothing: its partner or operation is gone",
+    "question": "nothing: it only asked; replay what it asked about",
     "theirs": "nothing: the partner must send it anew",
 }
 _STATES = ("waiting", "leased", "sending", "in_doubt", "held", "parked", "dead", "settled")

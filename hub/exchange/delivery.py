@@ -108,7 +108,8 @@ class Delivery:
         self._answered(tx, work, paired, at)
         for subject in ours.values():
             self._omitted(tx, work, row, subject, at)
-        self._close(tx, row, at)
+        # What an omitted subject parked must not be taken for an exchange that is being asked about.
+        self._close(tx, self._ledger.get(tx, work.exchange) if ours else row, at)
 
     def _delivered(self, tx: Transaction, work: Work, row: Row, subjects: Iterable[Row], at: Moment) -> None:
         event = work.operation.gives.get("delivered")

@@ -78,7 +78,7 @@ class Outbox:
             partner=row["partner"], operation=row["operation"], group_id=as_uuid(row["group_id"]),
         )  # fmt: skip
 
-    def against(self, tx: Transaction, partner: Partner, row: Row) -> str | None:
+    def against(self, tx: Transaction, partner: Partner, row: Row, at: Moment) -> str | None:
         """What stands against sending subject *row* now: ``unwanted`` where its case no longer wants it, or the code of
         what cannot be told or written; None where nothing does."""
         operation = partner.operations[row["operation"]]
@@ -91,7 +91,7 @@ class Outbox:
         if line is None:
             return "unwanted"
         try:
-            map_.write(_message(map_, [line], Envelope(partner=partner.id, sequence=0, at=moment(row["created_at"]))))
+            map_.write(_message(map_, [line], Envelope(partner=partner.id, sequence=1, at=moment(at.business))))
         except MapError as error:
             return error.code
         return None

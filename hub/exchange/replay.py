@@ -32,13 +32,18 @@ MOST = 100  # exchanges that one command touches, unless its caller says otherwi
 LIMIT = 5000  # and the most that a caller may say: all of them share a commit
 
 #: What would come of replaying an exchange.
-AGAIN, DONE, ENQUIRE, UNSAFE, READ, UNDER_WAY, UNWANTED, BROKEN, GONE, THEIRS = VERDICTS = (
-    "again", "done", "enquire", "unsafe", "read", "under_way", "unwanted", "broken", "gone", "theirs",
+AGAIN, DONE, ENQUIRE, UNSAFE, READ, UNDER_WAY, UNWANTED, BROKEN, GONE, THEIRS, QUESTION = VERDICTS = (
+    "again", "done", "enquire", "unsafe", "read", "under_way", "unwanted", "broken", "gone", "theirs", "question",
 )  # fmt: skip
 #: Refusals that no map or setting of ours can mend: the file and what stood beside it disagree, or its place is taken.
 _THEIRS = frozenset({"file_totals", "file_sequence_differs", "file_sequence_repeated", "file_truncated"})
 #: States in which a person may decide; in all others the hub has it in hand, or it is over.
 _DECIDABLE = ("parked", "held", "in_doubt", "dead")
+#: What an answer must hold for the case to go on: without its number a reference would lead nowhere.
+_NEEDS = {
+    "reference.issued": "reference_no", "visa.issued": "visa_no", "housing.confirmed": "brn",
+    "transport.confirmed": "brn",
+}  # fmt: skip
 # What may be somebody's number or address: a passport's, a visa's, a telephone's, an e-mail.
 _PERSONAL = re.compile(r"@|\+\d{3}|\b[A-Za-z]{1,2}\d{6,9}\b|\b\d{9,}\b|<<")
 Read = Callable[..., Receipt]
@@ -142,7 +147,7 @@ class Replay:
         """A line that could not be told or written, and so never left."""
         if self._interventions.taken_over(tx, found.row):
             return Step(found, DONE)
-        against = self._outbox.against(tx, partner, found.row)
+        against = self._outbox.against(tx, partner, found.row, self._now())
         if against == "unwanted":
             return Step(found, UNWANTED)
         return Step(found, AGAIN) if against is None else Step(found, BROKEN, against)
@@ -151,7 +156,7 @@ class Replay:
         row = found.row
         subjects = self._ledger.subjects_of(tx, found.id)
         if any(s["enquires"] is not None for s in subjects):
-            return Step(found, DONE)  # a question; what it asked about stands before a person by itself
+            return Step(found, QUESTION)  # what it asked about stands before a person by itself
         pending = [s for s in subjects if s["state"] in ("open", "dead")]
         if subjects and not pending:
             return Step(found, DONE)
@@ -160,10 +165,11 @@ class Replay:
             asked = all(self._interventions.enquired(tx, s) for s in pending)
             return Step(found, UNDER_WAY if asked and row["state"] == "in_doubt" else ENQUIRE)
         # What is past, or taken over by a later attempt, must not be told once more with the rest of its exchange.
+        at = self._now()
         past = [s for s in pending if s["state"] == "dead" and self._interventions.taken_over(tx, s)]
         if pending and len(past) == len(pending):
             return Step(found, DONE)
-        unwanted = [s for s in pending if s not in past and self._outbox.against(tx, partner, s) == "unwanted"]
+        unwanted = [s for s in pending if s not in past and self._outbox.against(tx, partner, s, at) == "unwanted"]
         if pending and len(past) + len(unwanted) == len(pending):
             return Step(found, UNWANTED)
         if past or unwanted or (doubtful and operation.repeat == "never"):
@@ -294,7 +300,8 @@ class Replay:
             line = schema.load(given)
         except ValidationError:
             raise HubError("outcome_impossible", operation=operation.name) from None
-        if outcome not in operation.gives:
+        needed = _NEEDS.get(operation.gives.get(outcome, ""))
+        if outcome not in operation.gives or (needed and getattr(line, needed, None) is None):
             raise HubError("outcome_impossible", operation=operation.name)
         return line
 

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from typing import Any
 from uuid import UUID
 
-from sqlalchemy import and_, bindparam, case, exists, func, or_, select, update
+from sqlalchemy import and_, bindparam, case, exists, func, null, or_, select, update
 
 from hub.canonical.ids import new_id
 from hub.store.database import Row, Statement, Transaction, among, as_uuid, inserting, maybe_uuid
@@ -58,7 +58,7 @@ _unfinished = Statement(
 _reopen = Statement(
     update(exchange_subject)
     .where(exchange_subject.c.id == bindparam("subject_row"))
-    .values(state="open", outcome=None, code=None, owner=None, settled_at=None, not_before=bindparam("from_at"))
+    .values(state="open", outcome=null(), code=null(), owner=null(), settled_at=null(), not_before=bindparam("from_at"))
 )
 _later = Statement(
     select(exchange_subject.c.id)
@@ -79,9 +79,21 @@ _asked = Statement(
     .where(exchange_subject.c.key == bindparam("key"), exchange_subject.c.enquires == bindparam("about"))
     .order_by(exchange_subject.c.id)
 )
+_about = exchange_subject.alias("about")
+# The questions that were asked about an exchange, and never answered, go with it.
 _of_exchange = Statement(
     update(incident)
-    .where(incident.c.exchange_id == bindparam("of_exchange"), incident.c.resolved_at.is_(None))
+    .where(
+        incident.c.resolved_at.is_(None),
+        or_(
+            incident.c.exchange_id == bindparam("of_exchange"),
+            incident.c.exchange_id.in_(
+                select(exchange_subject.c.exchange_id)
+                .join(_about, exchange_subject.c.enquires == _about.c.id)
+                .where(_about.c.exchange_id == bindparam("of_exchange"))
+            ),
+        ),
+    )
     .values(resolved_at=bindparam("resolved"))
 )
 _of_line = Statement(
