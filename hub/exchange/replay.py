@@ -29,7 +29,8 @@ from hub.store.interventions import REPLAY, RESOLVE, SETTLE, WITHDRAW, Filter, F
 from hub.store.ledger import Ledger, Moment
 
 MOST = 100  # exchanges that one command touches, unless its caller says otherwise
-LIMIT = 5000  # and the most that a caller may say: all of them share a commit
+LIMIT = 5000  # and the most that a caller may say
+TOGETHER = 50  # of them that share a commit: few enough to let others in
 
 #: What would come of replaying an exchange.
 AGAIN, DONE, ENQUIRE, UNSAFE, READ, UNDER_WAY, UNWANTED, BROKEN, GONE, THEIRS, QUESTION = VERDICTS = (
@@ -80,7 +81,7 @@ def reasoned(reason: str | None) -> str:
 class Replay:
     """A person's decisions on what is parked, held, dead or in suspense.
 
-    :meth:`plan` and the verbs that take a transaction are the whole of it; the others run them as units of work.
+    :meth:`plan` and :meth:`replay` take part in a unit of work; the others are units of work.
     """
 
     def __init__(
@@ -102,10 +103,23 @@ class Replay:
 
     def preview(self, wanted: Filter, most: int = MOST) -> list[Step]:
         """What :meth:`run` would do.  Raises as it does; changes nothing."""
-        return self._database.unit(lambda tx: self.plan(tx, wanted, most))
+        return self._each(wanted, most, self.plan)
 
-    def plan(self, tx: Transaction, wanted: Filter, most: int) -> list[Step]:
-        """What would come of replaying *wanted*.
+    def _each(self, wanted: Filter, most: int, do: Callable[[Transaction, Sequence[Found]], list[Step]]) -> list[Step]:
+        """*do* for all that *wanted* means, in units of work that let others in."""
+        with self._database.reading() as tx:
+            ids = [found.id for found in self.meant(tx, wanted, most)]
+
+        def part(tx: Transaction, start: int) -> list[Step]:
+            # What is no longer there has gone on by itself since it was found.
+            known = (self._interventions.one(tx, id) for id in ids[start : start + TOGETHER])
+            return do(tx, [found for found in known if found is not None])
+
+        starts = range(0, len(ids), TOGETHER)
+        return [step for start in starts for step in self._database.unit(lambda tx, start=start: part(tx, start))]  # type: ignore[misc]
+
+    def meant(self, tx: Transaction, wanted: Filter, most: int = MOST) -> list[Found]:
+        """What *wanted* means.
 
         Raises ``replay_unfiltered`` where nothing narrows it, ``exchange_unknown`` for an id that there is not, and
         ``replay_too_many`` where more than *most* are meant.
@@ -118,6 +132,10 @@ class Replay:
             raise HubError("exchange_unknown")
         if len(found) > most:
             raise HubError("replay_too_many", limit=most)
+        return found
+
+    def plan(self, tx: Transaction, found: Sequence[Found]) -> list[Step]:
+        """What would come of replaying *found*."""
         return [self._verdict(tx, one) for one in found]
 
     def _verdict(self, tx: Transaction, found: Found) -> Step:
@@ -184,23 +202,23 @@ class Replay:
     # -- doing it ----------------------------------------------------------------------------------------------------
 
     def run(self, wanted: Filter, who: str, reason: str, *, most: int = MOST, unsafe: bool = False) -> list[Step]:
-        """Replay *wanted* for *who*: all that is to be sent or asked in one commit, then bytes that are read again.
+        """Replay *wanted* for *who*: first what is to be sent or asked, then bytes that are read again.
 
-        Raises what :meth:`plan` does, ``reason_missing`` and ``reason_personal``, and ``replay_unsafe`` where *unsafe*
+        Raises what :meth:`meant` does, ``reason_missing`` and ``reason_personal``, and ``replay_unsafe`` where *unsafe*
         is said of more than one exchange.
         """
         told = reasoned(reason)
         if unsafe and len(set(wanted.ids)) != 1:
             raise HubError("replay_unsafe")
-        steps = self._database.unit(lambda tx: self.replay(tx, wanted, who, told, most=most, unsafe=unsafe))
+        steps = self._each(wanted, most, lambda tx, found: self.replay(tx, found, who, told, unsafe=unsafe))
         return [self._read_again(step, who, told) if step.verdict == READ else step for step in steps]
 
     def replay(
-        self, tx: Transaction, wanted: Filter, who: str, reason: str, *, most: int = MOST, unsafe: bool = False
+        self, tx: Transaction, found: Sequence[Found], who: str, reason: str, *, unsafe: bool = False
     ) -> list[Step]:
         """The part of :meth:`run` that is a unit of work; what is to be read again is left to the caller."""
         at = self._now()
-        return [self._do(tx, at, step, who, reason, unsafe) for step in self.plan(tx, wanted, most)]
+        return [self._do(tx, at, step, who, reason, unsafe) for step in self.plan(tx, found)]
 
     def _do(self, tx: Transaction, at: Moment, step: Step, who: str, reason: str, unsafe: bool) -> Step:
         found, row = step.found, step.found.row
@@ -294,8 +312,9 @@ class Replay:
         line_class = shapes(message)[operation.each].part if operation.each else message
         schema = schema_for(line_class or message)()
         given = {**says, "outcome": outcome}
-        if "key" in schema.fields and subjects:
-            given["key"] = subjects[0]["key"]
+        for name in ("key", operation.keyed):
+            if name in schema.fields and subjects:
+                given[str(name)] = subjects[0]["key"]
         try:
             line = schema.load(given)
         except ValidationError:
