@@ -1,11 +1,13 @@
 """A hub on a bad night: the Ministry was away for three days, a bank talks nonsense, a border file could not be read,
 and somebody paid a bill that nobody wrote."""
 
+import logging
 import os
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
+import structlog
 
 from hub.canonical.errors import HubError
 from hub.exchange import delivery
@@ -15,6 +17,16 @@ from tests.exchange.test_files import drop, movement, movement_file
 from tests.faults import FaultyPartner
 
 __all__ = ["make", "ministry"]
+
+
+@pytest.fixture(autouse=True)
+def _log() -> Iterator[None]:
+    """A command sets the log of its process up; here the process is everybody's."""
+    before, handlers, level = structlog.get_config(), logging.root.handlers[:], logging.root.level
+    yield
+    structlog.configure(**before)
+    logging.root.handlers[:] = handlers
+    logging.root.setLevel(level)
 
 
 @pytest.fixture
