@@ -254,22 +254,19 @@ def incident_resolve(id: UUID, reason: str, settings_file: Path | None, json_fil
 @contextmanager
 def _reading(settings_file: Path | None) -> "Iterator[Transaction | None]":
     """The store, to be read beside whoever writes it; None where there is none yet."""
-    from hub.store.database import Database
+    from hub.store.database import backend_of, looking
 
-    path = load(settings_file).var / "hub.db"
-    if not path.is_file():
+    store = load(settings_file).store
+    if not backend_of(store).exists():
         yield None
         return
-    database = Database(path)
-    try:
-        with database.reading() as tx:
-            yield tx
-    finally:
-        database.close()
+    with looking(store) as tx:
+        yield tx
 
 
 def _asked(settings_file: Path | None, asked: dict[str, Any]) -> Any:
-    """Have the hub at work do what is asked or, where none is at work, do it by ourselves."""
+    """Have the hub at work do what is asked or, where none is at work or the ledger is on PostgreSQL, do it ourselves;
+    what is to be sent is left to those that deliver."""
     import os
 
     from hub.canonical.errors import HubError
@@ -282,7 +279,7 @@ def _asked(settings_file: Path | None, asked: dict[str, Any]) -> Any:
     configure_logging("ERROR")
     try:
         with faults_told():
-            engine = Engine(found)
+            engine = Engine(found, delivers=False)
     except HubError as held:
         if held.code != "hub_running":
             raise

@@ -5,6 +5,7 @@ again only singly, on a person's word.  Bytes and keys are those that were froze
 the commit of the change itself.
 """
 
+import hashlib
 import re
 from collections import Counter
 from collections.abc import Callable, Sequence
@@ -93,10 +94,9 @@ class Replay:
         delivery: Delivery,
         read: Read,
         now: Callable[[], Moment],
-        wake: Callable[[str], None],
     ) -> None:
         self._database, self._ledger, self._register = database, ledger, register
-        self._outbox, self._delivery, self._read, self._now, self._wake = outbox, delivery, read, now, wake
+        self._outbox, self._delivery, self._read, self._now = outbox, delivery, read, now
         self._interventions, self._awaiting = Interventions(), Awaiting(ledger)
 
     # -- what would come of it ---------------------------------------------------------------------------------------
@@ -111,8 +111,10 @@ class Replay:
             ids = [found.id for found in self.meant(tx, wanted, most)]
 
         def part(tx: Transaction, start: int) -> list[Step]:
+            here = ids[start : start + TOGETHER]
+            self._ledger.get_many(tx, here)  # what is decided must hold until it is written
             # What is no longer there has gone on by itself since it was found.
-            known = (self._interventions.one(tx, id) for id in ids[start : start + TOGETHER])
+            known = (self._interventions.one(tx, id) for id in here)
             return do(tx, [found for found in known if found is not None])
 
         starts = range(0, len(ids), TOGETHER)
@@ -234,7 +236,7 @@ class Replay:
             self._reopen(tx, at, found)
             self._ledger.move(tx, at, row, "waiting", code=row["code"], next_at=at.wall)
         self._closed(tx, at, found, who, REPLAY, reason)
-        tx.after_commit(lambda: self._wake(partner.id))
+        tx.wake(partner.id)
         return Step(found, step.verdict, done=True)
 
     def _reopen(self, tx: Transaction, at: Moment, found: Found) -> None:
@@ -260,12 +262,16 @@ class Replay:
         with self._database.reading() as tx:
             body = self._ledger.bytes_of(tx, found.id)
         receipt = self._take(row, body, also)
+        if receipt is None:
+            return Step(found, UNDER_WAY)
         if receipt.status in ("refused", "gap"):
             return Step(found, BROKEN, receipt.problems[0]["code"] if receipt.problems else None)
         return Step(found, READ, became=receipt.exchange, done=receipt.status != "repeated")
 
-    def _take(self, row: Any, body: bytes, also: Also | None) -> Receipt:
-        return self._read(row["partner"], row["operation"], body, name=row["name"], also=also)
+    def _take(self, row: Any, body: bytes, also: Also | None) -> Receipt | None:
+        """Take *body* as if it came now; None where another process is at it."""
+        with self._database.alone("again/" + hashlib.sha256(body).hexdigest()) as mine:
+            return self._read(row["partner"], row["operation"], body, name=row["name"], also=also) if mine else None
 
     def resume(self) -> None:
         """Go on with files that were being read again when a process died."""
@@ -303,7 +309,7 @@ class Replay:
         self._unasked(tx, at, open_)
         self._delivery.told(tx, partner, found.row, line, at)
         self._closed(tx, at, found, who, SETTLE, reason)
-        tx.after_commit(lambda: self._wake(partner.id))
+        tx.wake(partner.id)
         return found
 
     def _said(self, operation: Operation, outcome: str, says: dict[str, Any], subjects: Sequence[Any]) -> Any:
@@ -344,7 +350,7 @@ class Replay:
             self._ledger.move(tx, at, found.row, "settled", outcome="withdrawn", code=found.row["code"])
         # What came in and was refused stays refused, or the same bytes would count as taken when they come again.
         self._closed(tx, at, found, who, WITHDRAW, reason)
-        tx.after_commit(lambda: self._wake(found.row["partner"]))
+        tx.wake(found.row["partner"])
         return found
 
     def _unasked(self, tx: Transaction, at: Moment, subjects: Sequence[Any]) -> None:
@@ -353,6 +359,7 @@ class Replay:
                 self._ledger.settle_subject(tx, at, enquiry, "withdrawn", None)
 
     def _decidable(self, tx: Transaction, id: UUID) -> Found:
+        self._ledger.get_many(tx, [id])  # nobody else moves it until this is written
         found = self._interventions.one(tx, id)
         if found is None:
             raise HubError("exchange_unknown")

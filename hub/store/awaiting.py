@@ -7,7 +7,7 @@ whoever must ring the partner, once an exchange, and the incident ends by itself
 
 from uuid import UUID
 
-from sqlalchemy import and_, bindparam, delete, func, or_, select, update
+from sqlalchemy import and_, bindparam, delete, func, or_, select, true, update
 
 from hub.canonical.errors import HubError
 from hub.store.database import Row, Statement, Transaction, as_uuid, inserting
@@ -27,7 +27,7 @@ _of = and_(
         awaited.c.subject_id == bindparam("of_subject"), awaited.c.kind == "voucher", awaited.c.kind == "group"
     ),
 )  # fmt: skip
-_heard = Statement(select(awaited.c.subject, awaited.c.exchange_id, awaited.c.raised).where(_of))
+_heard = Statement(select(awaited.c.subject, awaited.c.exchange_id, awaited.c.raised).where(_of).with_for_update())
 _drop = Statement(delete(awaited).where(awaited.c.subject == bindparam("heard_of")))
 _begin = Statement(
     update(awaited)
@@ -63,7 +63,7 @@ _due = Statement(
 _raise = Statement(
     update(awaited)
     .where(awaited.c.exchange_id == bindparam("of_exchange"), awaited.c.due_at <= bindparam("now_at"))
-    .values(raised=True)
+    .values(raised=true())
 )
 _first = Statement(select(func.min(awaited.c.due_at)).where(awaited.c.raised.is_(False)))
 _rows = Statement(
@@ -81,7 +81,7 @@ class Awaiting:
 
     def expect(self, tx: Transaction, exchange: UUID, subject: Row, by: str) -> None:
         """*subject* goes out in *exchange*, and its partner is to speak of it by operation *by*."""
-        tx.run(
+        tx.put(
             _put,
             subject=as_uuid(subject["id"]), exchange_id=exchange, partner=subject["partner"],
             operation=subject["operation"], expects=by, kind=subject["kind"], subject_id=subject["subject_id"],
@@ -90,11 +90,11 @@ class Awaiting:
 
     def begin(self, tx: Transaction, at: Moment, exchange: UUID, within: float) -> None:
         """*exchange* was taken by its partner, who has *within* seconds of business time."""
-        tx.run(_begin, of_exchange=exchange, due_then=at.business + int(within * 1_000_000))
+        tx.put(_begin, of_exchange=exchange, due_then=at.business + int(within * 1_000_000))
 
     def drop(self, tx: Transaction, subject: Row) -> None:
         """Nothing more is to be heard of *subject*: it was refused, or withdrawn."""
-        tx.run(_drop, heard_of=as_uuid(subject["id"]))
+        tx.put(_drop, heard_of=as_uuid(subject["id"]))
 
     def heard(
         self, tx: Transaction, at: Moment, partner: str, operation: str, group: UUID, subject: str | None
@@ -103,13 +103,12 @@ class Awaiting:
         found = tx.all(_heard, of_partner=partner, by_operation=operation, of_group=group, of_subject=subject or "")
         late = set()
         for row in found:
-            tx.run(_drop, heard_of=as_uuid(row["subject"]))
+            tx.put(_drop, heard_of=as_uuid(row["subject"]))
             if row["raised"]:
                 late.add(as_uuid(row["exchange_id"]))
         for exchange in late:
-            left = tx.one(_still_raised, of_exchange=exchange)
-            if left is None or not left[0]:
-                tx.run(_resolve, of_exchange=exchange, resolved=at.wall)
+            if not self._raised(tx, exchange):
+                tx.put(_resolve, of_exchange=exchange, resolved=at.wall)
 
     def next_due(self, tx: Transaction) -> int | None:
         """When (business µs) the first confirmation falls due that nobody has been told of."""
@@ -121,13 +120,19 @@ class Awaiting:
         rows = tx.all(_due, now_at=at.business, most=MOST)
         for row in rows:
             exchange = as_uuid(row["exchange_id"])
-            tx.run(_raise, of_exchange=exchange, now_at=at.business)
-            if tx.one(_raised_for, of_exchange=exchange) is None:
+            tx.put(_raise, of_exchange=exchange, now_at=at.business)
+            # Heard of by another process meanwhile, there is nothing left to tell of.
+            if self._raised(tx, exchange) and tx.one(_raised_for, of_exchange=exchange) is None:
                 self._ledger.raise_incident(
                     tx, at, "overdue", OVERDUE, HubError(OVERDUE).who,
                     partner=row["partner"], operation=row["operation"], exchange_id=exchange,
                 )  # fmt: skip
         return len(rows)
+
+    @staticmethod
+    def _raised(tx: Transaction, exchange: UUID) -> bool:
+        left = tx.one(_still_raised, of_exchange=exchange)
+        return left is not None and bool(left[0])
 
     def of(self, tx: Transaction, exchange: UUID) -> list[Row]:
         """What is still to be confirmed of *exchange*."""

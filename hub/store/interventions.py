@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from typing import Any
 from uuid import UUID
 
-from sqlalchemy import and_, bindparam, case, exists, func, null, or_, select, update
+from sqlalchemy import and_, bindparam, case, exists, func, null, or_, select, true, update
 
 from hub.canonical.ids import new_id
 from hub.store.database import Row, Statement, Transaction, among, as_uuid, inserting, maybe_uuid
@@ -53,11 +53,11 @@ _done_about = Statement(
 _unfinished = Statement(
     select(exchange)
     .join(intervention, intervention.c.became == exchange.c.id)
-    .where(exchange.c.state == "leased", exchange.c.direction == "in")
+    .where(exchange.c.open == true(), exchange.c.state == "leased", exchange.c.direction == "in")
 )
 _reopen = Statement(
     update(exchange_subject)
-    .where(exchange_subject.c.id == bindparam("subject_row"))
+    .where(exchange_subject.c.id == bindparam("subject_row"), exchange_subject.c.state == "dead")
     .values(state="open", outcome=null(), code=null(), owner=null(), settled_at=null(), not_before=bindparam("from_at"))
 )
 _later = Statement(
@@ -289,7 +289,7 @@ class Interventions:
         was: str | None,
         became: UUID | None = None,
     ) -> None:
-        tx.run(
+        tx.put(
             _insert,
             id=new_id(), recorded_at=at.wall, business_at=at.business, person=person[:40], action=action,
             reason=reason, entity=entity, was=was, became=became,
@@ -297,7 +297,7 @@ class Interventions:
 
     def reopen(self, tx: Transaction, at: Moment, subject: Row) -> None:
         """A dead subject is open again, under its key."""
-        tx.run(_reopen, subject_row=as_uuid(subject["id"]), from_at=at.wall)
+        tx.put(_reopen, subject_row=as_uuid(subject["id"]), from_at=at.wall)
 
     def open_enquiries(self, tx: Transaction, subject: Row) -> list[Row]:
         """Enquiries about *subject* that nobody has begun to ask."""
@@ -310,7 +310,7 @@ class Interventions:
             tx.run(_of_exchange, of_exchange=found.id, resolved=at.wall)
             return
         row = found.row
-        tx.run(
+        tx.put(
             _of_line, of_group=as_uuid(row["group_id"]), of_partner=row["partner"], of_operation=row["operation"],
             of_code=row["code"], resolved=at.wall,
         )  # fmt: skip
@@ -320,7 +320,7 @@ class Interventions:
         return tx.one(_incident, id=id)
 
     def resolve(self, tx: Transaction, at: Moment, id: UUID) -> None:
-        tx.run(_one_incident, of_incident=id, resolved=at.wall)
+        tx.put(_one_incident, of_incident=id, resolved=at.wall)
 
 
 def _told(row: Row) -> dict[str, Any]:

@@ -6,7 +6,6 @@ from uuid import UUID
 import pytest
 
 from hub.exchange.receive import Said
-from hub.store.ledger import Moment
 from hub.timetable import Timetable
 from tests.exchange.exchanging import MISSION, START
 from tests.exchange.test_files import printed
@@ -76,17 +75,15 @@ def test_a_partner_that_is_faster_than_our_note_of_the_delivery_is_not_late(make
     hub = make(MOFA_URL=ministry.url)
     hub.paid()
     hub.drain()
-    mission, now = hub.engine.register.partners[MISSION], hub.engine.now()
-    soon = Moment(now.wall + 5_000_000, now.business)  # the list waits a second for company
-    work = hub.engine.database.unit(lambda tx: hub.engine.dispatcher._outbox.claim(tx, mission, soon))
+    hub.later(5)  # the list waits a second for company
+    work = hub.claim(MISSION)
     assert hub.rows("SELECT count(*) FROM awaited") == [(2,)]
     Timetable(hub.engine).tick(START + timedelta(days=3))
     assert OVERDUE not in hub.incidents(), "its time begins with the delivery"
     references = sorted(ministry.references.values())
     tell(hub, *references)
-    sent = hub.engine.dispatcher._send(work)
-    reply = hub.engine.dispatcher._delivery.read(work, sent)
-    hub.engine.database.unit(lambda tx: hub.engine.dispatcher._delivery.settle(tx, work, sent, reply, hub.engine.now()))
+    done = hub.engine.dispatcher._sent(work)
+    hub.engine.database.unit(lambda tx: hub.engine.dispatcher._delivery.settle(tx, [done], hub.engine.now()))
     assert hub.exchanges("send_print_list") == ["settled"]
     Timetable(hub.engine).tick(START + timedelta(days=6))
     assert OVERDUE not in hub.incidents() and hub.rows("SELECT count(*) FROM awaited") == [(0,)]

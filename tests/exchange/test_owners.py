@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 
 from hub.canonical.errors import WHO
-from hub.exchange import delivery
+from hub.exchange import delivery, dispatch
 from tests.exchange.exchanging import MINISTRY, POST
 from tests.exchange.test_adversity import says
 from tests.exchange.test_files import movement_file
@@ -83,6 +83,7 @@ def for_ever_at_it(make, ministry, monkeypatch):
 
 
 def nobody_answers_the_question(make, ministry, monkeypatch):
+    monkeypatch.setattr(dispatch, "REST", (0.0, 0.0))
     with FaultyPartner(says("PENDING")) as partner:
         hub = make(MOFA_URL=partner.url)
         hub.paid()
@@ -91,7 +92,6 @@ def nobody_answers_the_question(make, ministry, monkeypatch):
         hub.later(10)
         hub.engine.dispatcher.drain(hub.engine.register.partners[MINISTRY])
         hub.later(delivery.GIVE_UP + 60)
-        hub.engine.dispatcher._slots_of(MINISTRY).rests_until = 0.0
         hub.drain()
     return hub
 

@@ -7,7 +7,7 @@ from uuid import UUID
 import pytest
 
 from hub.canonical.errors import HubError
-from hub.exchange import control, delivery
+from hub.exchange import control, delivery, dispatch
 from hub.exchange.replay import UNSAFE
 from hub.mapping import MapError
 from hub.store.interventions import Filter
@@ -94,7 +94,8 @@ def test_a_preview_changes_nothing_and_a_replay_sends_the_frozen_bytes_under_the
     assert len(ministry.asked) == 1
 
 
-def test_what_is_tried_again_has_its_whole_time_again(make):
+def test_what_is_tried_again_has_its_whole_time_again(make, monkeypatch):
+    monkeypatch.setattr(dispatch, "REST", (0.0, 0.0))
     with FaultyPartner(upstream="http://127.0.0.1:1") as line:
         hub = make(MOFA_URL=line.url)
         hub.paid()
@@ -105,7 +106,6 @@ def test_what_is_tried_again_has_its_whole_time_again(make):
         assert hub.exchanges("request_reference") == ["dead"]
         hub.engine.replay._now = hub.engine.dispatcher._now
         replayed(hub, found(hub, "request_reference"))
-        hub.engine.dispatcher._slots_of(MINISTRY).rests_until = 0.0
         hub.engine.dispatcher.drain(hub.engine.register.partners[MINISTRY])
         assert hub.exchanges("request_reference") == ["waiting"]
 
