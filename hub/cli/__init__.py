@@ -8,7 +8,7 @@ import sys
 import click
 
 from hub.canonical.errors import HubError
-from hub.cli import adapters, bench, exchanges, looking, maps, messages, partners, running
+from hub.cli import adapters, bench, exchanges, looking, maps, messages, partners, running, stores
 from hub.settings import ConfigError
 
 
@@ -19,7 +19,7 @@ def hub() -> None:
 
     \b
     See it work     hub demo, then hub promises
-    Run it          hub doctor, hub serve, hub schedule next
+    Run it          hub doctor, hub serve, hub schedule next, hub backup
     Mend it         hub incident list, hub exchange list, hub exchange replay
     Connect others  hub adapter new, hub adapter check, hub partner add, hub map try
 
@@ -47,7 +47,7 @@ for _command in (
     running.serve, running.worker, running.scheduler, running.simulate, running.demo, running.keys,
     looking.doctor, looking.promises, looking.schedule, partners.partner, adapters.adapter,
     exchanges.exchange, exchanges.incident,
-    maps.map_, bench.bench,
+    maps.map_, bench.bench, stores.backup, stores.restore, stores.store,
 ):  # fmt: skip
     hub.add_command(_command)
 maps.map_.add_command(messages.fields)

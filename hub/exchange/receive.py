@@ -8,8 +8,10 @@ kept and put before a person; nothing is dropped.
 import hashlib
 import json
 from collections.abc import Callable, Sequence
+from concurrent.futures import Future
 from dataclasses import dataclass, field, replace
 from decimal import Decimal
+from functools import partial
 from typing import Any
 from uuid import UUID
 
@@ -21,6 +23,7 @@ from hub.canonical.messages import MESSAGES
 from hub.clock import Clock
 from hub.exchange.advance import Advance, Told
 from hub.exchange.lines import event_of
+from hub.exchange.pressure import EVERY, Pressure
 from hub.mapping import Row as FileRow
 from hub.partners import NOTHING, Operation, Register
 from hub.partners.partner import Partner
@@ -143,10 +146,12 @@ class Receiver:
         advance: Advance,
         sealer: Sealer,
         clock: Clock,
+        pressure: Pressure,
     ) -> None:
         self._database, self._cases, self._ledger = database, cases, ledger
         self._register, self._advance, self._sealer, self._clock = register, advance, sealer, clock
         self._awaiting = Awaiting(ledger)
+        self._pressure = pressure
 
     def now(self) -> Moment:
         return Moment.of(self._clock.wall(), self._clock.now())
@@ -175,9 +180,21 @@ class Receiver:
             return receipt
 
         try:
-            return self._database.unit(guarded)
+            return self._answered(self._database.submit(guarded))
         except Refusal as refusal:
             return refusal.receipt
+
+    def _answered(self, receipt: "Future[Receipt]") -> Receipt:
+        """What *receipt* becomes; raises ``store_away`` as soon as nobody can say when.  A caller who then sends the
+        same again is told what became of it, or has it done now."""
+        while True:
+            try:
+                return receipt.result(EVERY)
+            except TimeoutError:
+                if receipt.done():
+                    continue
+                if self._pressure.away:
+                    raise self._pressure.closed("store") from None
 
     def _first_answer(self, tx: Transaction, row: Row) -> Receipt:
         said = json.loads(row["body"])
@@ -248,16 +265,14 @@ class Receiver:
             return self.refuse_file(partner, operation, differs, body, name)
         digest = hashlib.sha256(body).hexdigest()
         stream = f"in/{partner.id}/{operation.name}"
-        state: dict[str, Any] = {}
 
-        def opening(tx: Transaction) -> Receipt | None:
+        def opening(tx: Transaction) -> Receipt | tuple[UUID, int]:
             at = self.now()
             known = self._ledger.file_known(tx, partner.id, operation.name, digest)
             if known is not None and known["state"] == "settled":
                 return Receipt("repeated", exchange=as_uuid(known["id"]))
             if known is not None:
-                state["exchange"], state["done"] = as_uuid(known["id"]), known["done"]
-                return None
+                return as_uuid(known["id"]), known["done"]
             if number is not None:
                 wanted = (self._ledger.last_number(tx, stream) or 0) + 1
                 if number > wanted:
@@ -274,38 +289,38 @@ class Receiver:
                 self._ledger.set_number(tx, stream, number)
                 self._ledger.resolve(tx, at, "file_sequence_gap", partner.id, operation.name)
             self._ledger.mended(tx, at, partner.id, operation.name, name)
-            state["exchange"] = self._ledger.open(
+            exchange = self._ledger.open(
                 tx, at, partner=partner.id, operation=operation.name, direction="in", state="leased", body=body,
                 name=name, sequence=number, subjects=len(lines), sha256=digest,
             )  # fmt: skip
             if also is not None:
-                also(tx, state["exchange"])
-            state["done"] = 0
+                also(tx, exchange)
             for row in rejected:
-                self._reject(tx, partner, operation, row, state["exchange"], at)
-            return None
+                self._reject(tx, partner, operation, row, exchange, at)
+            return exchange, 0
 
-        def chunk(tx: Transaction) -> Receipt | None:
-            if "exchange" not in state:
-                receipt = opening(tx)
-                if receipt is not None:
-                    return receipt
+        def chunk(tx: Transaction, taken: tuple[UUID, int] | None) -> Receipt | tuple[UUID, int]:
+            opened = opening(tx) if taken is None else taken
+            if isinstance(opened, Receipt):
+                return opened
             at = self.now()
-            exchange, done = state["exchange"], state["done"]
+            exchange, done = opened
             part = lines[done : done + CHUNK]
             self._take(tx, partner, operation, message, part, exchange, at)
-            state["done"] = done + len(part)
-            self._ledger.progress(tx, exchange, state["done"])
-            if state["done"] < len(lines):
-                return None
+            done += len(part)
+            self._ledger.progress(tx, exchange, done)
+            if done < len(lines):
+                return exchange, done
             self._ledger.move(tx, at, self._ledger.get(tx, exchange), "settled", outcome="read")
             self._ledger.audit(tx, at, partner.id, operation.name, None, exchange)
             return Receipt("taken", exchange=exchange, lines=len(lines))
 
+        taken: tuple[UUID, int] | None = None  # how far it is durable: a unit may be run twice
         while True:
-            receipt = self._database.unit(chunk)
-            if receipt is not None:
-                return receipt
+            found = self._database.unit(partial(chunk, taken=taken))
+            if isinstance(found, Receipt):
+                return found
+            taken = found
 
     def _read(self, partner: Partner, operation: Operation, body: bytes) -> Any:
         """What *body* says.  Raises HubError, also for figures that disagree where the partner is held to them."""

@@ -13,6 +13,7 @@ from dataclasses import dataclass, field
 from typing import Any
 from uuid import UUID
 
+import structlog
 from marshmallow import ValidationError
 
 from hub.canonical.declare import shapes
@@ -28,6 +29,8 @@ from hub.store.awaiting import Awaiting
 from hub.store.database import Database, Transaction, as_uuid
 from hub.store.interventions import REPLAY, RESOLVE, SETTLE, WITHDRAW, Filter, Found, Interventions
 from hub.store.ledger import Ledger, Moment
+
+log = structlog.get_logger(__name__)
 
 MOST = 100  # exchanges that one command touches, unless its caller says otherwise
 LIMIT = 5000  # and the most that a caller may say
@@ -279,7 +282,10 @@ class Replay:
             rows = self._interventions.unfinished(tx)
             cut_off = [(row, self._ledger.bytes_of(tx, as_uuid(row["id"]))) for row in rows]
         for row, body in cut_off:
-            self._take(row, body, None)
+            try:
+                self._take(row, body, None)
+            except HubError as error:  # a disk that is full now must not keep the hub from its work
+                log.warning("reading_again_waits", partner=row["partner"], code=error.code)
 
     # -- other decisions ---------------------------------------------------------------------------------------------
 
