@@ -243,7 +243,7 @@ class Intake:
         return told
 
     def _replace(self, kept: Kept, request_id: UUID, correction: Filing) -> Document:
-        """Put *correction* in the place of what was filed, in the case alone; answers the document that it was under."""
+        """Put *correction* in the place of what was filed, in the case alone; answers the document it was under."""
         pilgrim = kept.case.pilgrims[request_id]
         was = pilgrim.document
         pilgrim.person, pilgrim.document, pilgrim.companion = (

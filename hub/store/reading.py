@@ -338,6 +338,7 @@ class Reading:
             rows = tx.all(_incident_rows, most=limit)
         return [
             {
+                "id": str(as_uuid(r["id"])),
                 "kind": r["kind"],
                 "code": r["code"],
                 "owner": r["owner"],

@@ -112,7 +112,10 @@ def _written(statement: Any, dialect: Dialect) -> str:
     text = str(compiled)
     for name, value in compiled.params.items():
         if value is not None:
-            constant = "'" + value.replace("'", "''") + "'" if isinstance(value, str) else str(int(value))
+            if isinstance(value, str):
+                constant = "'" + value.replace("'", "''") + "'"
+            else:
+                constant = str(value) if isinstance(value, bool) and dialect == "postgresql" else str(int(value))
             bound = rf":{name}\b" if dialect == "sqlite" else rf"%\({name}\)s(::[A-Z]+)?"
             text = re.sub(bound, constant, text)
     return text

@@ -59,7 +59,9 @@ class Hub:
         """Claim the next exchange of *partner*, as a process that then dies."""
         wanted = {partner: (self.engine.register.partners[partner], 1)}
         outbox = self.engine.dispatcher._outbox
-        found = self.engine.database.unit(lambda tx: outbox.claim(tx, wanted, self.engine.now(), Claim(0, 2**62)))
+        found = self.engine.database.unit(
+            lambda tx: outbox.claim(tx, wanted, self.engine.dispatcher._now(), Claim(0, 2**62))
+        )
         (work,) = found[partner].works
         return work
 
