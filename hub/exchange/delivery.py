@@ -278,6 +278,8 @@ class Delivery:
                 tx, at, row, "held",
                 code=failure.code, owner=HubError(failure.code).who, next_at=at.wall + int(HELD * _SECOND),
             )  # fmt: skip
+        elif isinstance(failure, OutcomeUnknown) and failure.code == "internal":
+            self.park(tx, work, failure.code, at)  # a fault of ours would break the enquiry too
         elif isinstance(failure, OutcomeUnknown):
             if work.operation.repeat == "safe" and self._given_up(tx, row, at):
                 self._dead(tx, row, failure.code, at)

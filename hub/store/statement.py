@@ -112,13 +112,18 @@ def _written(statement: Any, dialect: Dialect) -> str:
     text = str(compiled)
     for name, value in compiled.params.items():
         if value is not None:
-            if isinstance(value, str):
-                constant = "'" + value.replace("'", "''") + "'"
-            else:
-                constant = str(value) if isinstance(value, bool) and dialect == "postgresql" else str(int(value))
+            constant = _constant(value, dialect)
             bound = rf":{name}\b" if dialect == "sqlite" else rf"%\({name}\)s(::[A-Z]+)?"
             text = re.sub(bound, constant, text)
     return text
+
+
+def _constant(value: Any, dialect: Dialect) -> str:
+    if isinstance(value, str):
+        return "'" + value.replace("'", "''") + "'"
+    if isinstance(value, bool) and dialect == "postgresql":
+        return "true" if value else "false"
+    return str(int(value))
 
 
 def _pins(statement: Any) -> dict[str, str]:
@@ -126,7 +131,14 @@ def _pins(statement: Any) -> dict[str, str]:
     values: dict[Any, Any] = getattr(statement, "_values", None) or {}
     given = {str(getattr(column, "key", column)): value for column, value in values.items()}
     if isinstance(statement, Insert):
-        return {name: value.key for name, value in given.items() if isinstance(value, BindParameter) and value.required}
+        # What takes the place of a row also changes what is read by the values that the row had.
+        replaces = hasattr(getattr(statement, "_post_values_clause", None), "update_values_to_set")
+        kept = [c.name for c in statement.table.primary_key] if replaces else given  # type: ignore[attr-defined]
+        return {
+            name: value.key
+            for name, value in given.items()
+            if name in kept and isinstance(value, BindParameter) and value.required
+        }
     where = getattr(statement, "whereclause", None)
     if where is None:
         return {}

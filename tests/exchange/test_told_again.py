@@ -10,6 +10,8 @@ from hub.exchange.receive import Said
 from tests.exchange.exchanging import BANK, MINISTRY, MISSION, filing
 from tests.faults import FaultyPartner
 
+pytestmark = pytest.mark.both_stores
+
 
 @pytest.fixture
 def accepted(hub):
