@@ -32,7 +32,8 @@ class Settings:
     besides its own, ``proxies`` how many proxies stand in front of it.  ``adapters`` are further folders that bring
     adapters, partners, maps and schedules, laid out as the home folder is.  Secrets are kept out of
     ``repr``.  ``database_url`` is the URL of a PostgreSQL database (``postgresql://user@host/name``); without one the
-    ledger is a SQLite file in ``var``.
+    ledger is a SQLite file in ``var``.  ``broker_url`` names the RabbitMQ of a Celery fleet (``amqp://user@host/vhost``,
+    several with ``;`` between them).
     """
 
     home: Path
@@ -50,6 +51,7 @@ class Settings:
     proxies: int = 0
     adapters: tuple[Path, ...] = ()
     database_url: str = field(default="", repr=False)
+    broker_url: str = field(default="", repr=False)
 
     @property
     def store(self) -> Path | str:
@@ -121,6 +123,7 @@ def load(path: Path | None = None, env: Mapping[str, str] = os.environ) -> Setti
         proxies=_number("proxies", env.get("HUB_PROXIES") or given.pop("proxies", 0), 9),
         adapters=_folders(folder, given.pop("adapters", []), env.get("HUB_ADAPTERS")),
         database_url=_database(text("database_url", "")),
+        broker_url=_broker(text("broker_url", "")),
     )
     for name in ("port", "test_mode", "proxies", "adapters"):
         given.pop(name, None)
@@ -161,6 +164,12 @@ def _database(url: str) -> str:
     # The URL may hold a password: nothing of it is said.
     if url and not url.startswith(("postgresql://", "postgres://")):
         raise ConfigError("setting_invalid", "database_url")
+    return url
+
+
+def _broker(url: str) -> str:
+    if url and not all(one.startswith(("amqp://", "amqps://")) for one in url.split(";")):
+        raise ConfigError("setting_invalid", "broker_url")
     return url
 
 
