@@ -32,6 +32,7 @@ NEEDS: dict[str, tuple[Callable[[], object], str]] = {
     "soffice": (lambda: shutil.which("soffice"), "LibreOffice (soffice) is not installed"),
     "chromium": (lambda: shutil.which("chromium"), "Chromium is not installed"),
     "openssl": (lambda: shutil.which("openssl"), "openssl is not installed"),
+    "systemd-analyze": (lambda: shutil.which("systemd-analyze"), "systemd-analyze is not installed"),
     "rabbitmq": (lambda: glob.glob(RABBITMQ), "RabbitMQ (rabbitmq-server) is not installed"),
     "curl": (lambda: shutil.which("curl"), "curl is not installed"),
 }

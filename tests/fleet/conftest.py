@@ -184,7 +184,7 @@ class Fleet:
 
     def worker(self, zones: str = "hub.riyadh", processes: int = 2) -> subprocess.Popen[bytes]:
         return self.run("celery", "-A", "hub.fleet", "worker", "-Q", zones, "-c", str(processes),
-                        "--without-gossip", "--without-mingle")  # fmt: skip
+                        "-n", f"{len(self.running)}@%h", "--without-gossip", "--without-mingle")  # fmt: skip
 
     def stop(self) -> None:
         for process in self.running:
