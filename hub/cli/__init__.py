@@ -44,7 +44,7 @@ def main() -> None:
 
 
 for _command in (
-    running.serve, running.worker, running.scheduler, running.simulate, running.demo, running.keys,
+    running.serve, running.worker, running.scheduler, running.tickets, running.simulate, running.demo, running.keys,
     looking.doctor, looking.promises, looking.schedule, partners.partner, adapters.adapter,
     exchanges.exchange, exchanges.incident,
     maps.map_, bench.bench, stores.backup, stores.restore, stores.store,

@@ -1,6 +1,6 @@
 """The engine: everything behind the doors, put together once for one process."""
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from uuid import UUID
 
 from hub.canonical.case import Agent
@@ -103,10 +103,17 @@ class Engine:
 
     On SQLite one process does everything, and ``start`` takes the installation for it alone.  On PostgreSQL any number
     work side by side: *delivers* says whether this one sends and collects, *zones* to which partners it can (all, where
-    it names none).
+    it names none); *dispatcher* makes what sends, or what has others send.
     """
 
-    def __init__(self, settings: Settings, *, delivers: bool = True, zones: Iterable[str] = ()) -> None:
+    def __init__(
+        self,
+        settings: Settings,
+        *,
+        delivers: bool = True,
+        zones: Iterable[str] = (),
+        dispatcher: Callable[..., Dispatcher] = Dispatcher,
+    ) -> None:
         self.settings = settings
         self.delivers, self.zones = delivers, frozenset(zones)
         self.clock = Clock(settings.business_clock)
@@ -123,7 +130,7 @@ class Engine:
         self._advance = Advance(self._cases, self._ledger, self.register, rules, sealer, self.moves)
         self._delivery = Delivery(self._cases, self._ledger, self.register, self._advance)
         outbox = Outbox(self._cases, self._ledger, self.register)
-        self.dispatcher = Dispatcher(
+        self.dispatcher = dispatcher(
             self.database, self._ledger, self.register, outbox, self._delivery, self.now, self.serves
         )
         self.database.on_work(self.dispatcher.wake, self.serves)
@@ -170,6 +177,12 @@ class Engine:
             self._claims.start("worker" if self.database.shared else "hub", " ".join(sorted(self.zones)))
             self.replay.resume()
             self._collector.start()
+        self._control.start()
+
+    def join(self) -> None:
+        """Claim by ``dispatcher.drain`` alone, whenever it is called, until :meth:`stop`: one of a fleet that is told
+        what to do."""
+        self._claims.start("fleet", " ".join(sorted(self.zones)))
         self._control.start()
 
     def stop(self) -> None:

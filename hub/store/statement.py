@@ -133,7 +133,7 @@ def _pins(statement: Any) -> dict[str, str]:
     if isinstance(statement, Insert):
         # What takes the place of a row also changes what is read by the values that the row had.
         replaces = hasattr(getattr(statement, "_post_values_clause", None), "update_values_to_set")
-        kept = [c.name for c in statement.table.primary_key] if replaces else given  # type: ignore[attr-defined]
+        kept = [c.name for c in statement.table.primary_key] if replaces else given
         return {
             name: value.key
             for name, value in given.items()
