@@ -8,7 +8,7 @@ import sys
 import click
 
 from hub.canonical.errors import HubError
-from hub.cli import adapters, bench, looking, maps, messages, partners, running
+from hub.cli import adapters, bench, chaos, looking, maps, messages, partners, running
 from hub.settings import ConfigError
 
 
@@ -45,7 +45,7 @@ def main() -> None:
 for _command in (
     running.serve, running.simulate, running.demo, running.keys,
     looking.doctor, looking.promises, looking.schedule, partners.partner, adapters.adapter,
-    maps.map_, bench.bench,
+    maps.map_, bench.bench, chaos.chaos,
 ):  # fmt: skip
     hub.add_command(_command)
 maps.map_.add_command(messages.fields)

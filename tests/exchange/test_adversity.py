@@ -18,7 +18,7 @@ from hub.partners import load
 from hub.partners.partner import Partner
 from hub.timetable import Timetable
 from tests.exchange.exchanging import AGENT, MINISTRY, START, filing
-from tests.faults import FaultyPartner
+from hub.chaos.faults import FaultyPartner
 
 VISA = "http://mofa.example/visa-reference/v1"
 

@@ -7,7 +7,7 @@ import pytest
 
 from hub.canonical.errors import catalogue
 from tests.exchange.exchanging import MINISTRY
-from tests.faults import FaultyPartner
+from hub.chaos.faults import FaultyPartner
 
 
 def one_reference_each(ministry, hub):

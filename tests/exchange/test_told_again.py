@@ -8,7 +8,7 @@ import pytest
 
 from hub.exchange.receive import Said
 from tests.exchange.exchanging import BANK, MINISTRY, MISSION, filing
-from tests.faults import FaultyPartner
+from hub.chaos.faults import FaultyPartner
 
 
 @pytest.fixture

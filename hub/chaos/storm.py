@@ -1,0 +1,224 @@
+"""Seasons in which everything dies, over and over, and what the books say afterwards."""
+
+import json
+import random
+import shutil
+import signal
+import statistics
+import subprocess
+import sys
+import time
+from collections import Counter
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from hub.chaos import cluster as clusters
+from hub.chaos.boundary import ANY, FRESH
+from hub.chaos.client import ACKS, RESULT
+from hub.chaos.cluster import CLIENT, HUB, NETWORK, PARTNERS, Cluster, Setting, installed
+from hub.demo.installation import OPERATOR, Installation
+
+#: Pilgrims of one season, and the kills after which it is let come to its end.
+PILGRIMS, KILLS_A_SEASON = 40, 60
+#: Whom to kill, in a hundred kills.
+VICTIMS = {HUB: 72, PARTNERS: 14, CLIENT: 11, NETWORK: 3}
+#: Of the kills of a process that is watched, how many are meant for an edge; and wall seconds to wait for it to come.
+AT_EDGES, COMING = 0.65, 0.6
+#: How many of those are meant for an edge at which nobody has died yet.
+FRESH_FIRST = 0.8
+#: In how many of a hundred kills the next comes while the one before is still coming up.
+WHILE_RISING = 0.15
+#: How many of a hundred calls the network spoils.
+WEATHER = 0.2
+#: Wall seconds in which a season must come to its end once everything has healed.
+PATIENCE = 240.0
+#: Seconds within which work must be resumed.
+RESUMED = 15.0
+
+Progress = Callable[[int], None]
+
+
+@dataclass
+class Account:
+    """What a run came to, over all its seasons."""
+
+    store: str
+    kills: Counter[str] = field(default_factory=Counter)
+    edges: dict[str, set[str]] = field(default_factory=dict)
+    deaths: dict[str, list[str]] = field(default_factory=dict)
+    recoveries: list[clusters.Recovery] = field(default_factory=list)
+    checks: list[dict[str, Any]] = field(default_factory=list)
+    faults: Counter[str] = field(default_factory=Counter)
+    stuck: list[str] = field(default_factory=list)
+    kept: list[str] = field(default_factory=list)
+    storm_s: float = 0.0
+
+    def report(self) -> dict[str, Any]:
+        seconds = sorted(one.seconds for one in self.recoveries)
+        cold = [one.seconds for one in self.recoveries if one.cold and one.name == HUB]
+        sums = {
+            name: sum(check[name] for check in self.checks)
+            for name in ("accepted", "requests", "effects", "repeats", "lost", "doubled", "unexpected", "in_doubt")
+        }
+        return {
+            "store": self.store,
+            "kills": sum(self.kills.values()),
+            **sums,
+            "recovery_s": {
+                "p50": round(statistics.median(seconds), 3) if seconds else None,
+                "max": round(seconds[-1], 3) if seconds else None,
+                "cold_p50": round(statistics.median(cold), 3) if cold else None,
+            },
+            "seasons": len(self.checks),
+            "stuck": self.stuck,
+            "killed": dict(self.kills),
+            "kills_per_s": round(sum(self.kills.values()) / self.storm_s, 2) if self.storm_s else None,
+            "edges": {
+                name: {"passed": len(passed), "died_at": len(set(self.deaths.get(name, ())))}
+                for name, passed in self.edges.items()
+            },
+            "faults": dict(sorted(self.faults.items())),
+            "findings": [finding for check in self.checks for finding in check["findings"]],
+            "kept": self.kept,
+        }
+
+
+def storm(kills: int, seed: int, store: str, top: Path, progress: Progress) -> Account:
+    """Kill *kills* times in as many seasons as that takes, and account for every one of them.
+
+    The folder of a season in which something was found stays in *top*, and is named in ``kept``.
+    """
+    account = Account(store)
+    dice = random.Random(seed)  # noqa: S311 - a plan to be had again, no secret
+    done = season = 0
+    while done < kills:
+        season += 1
+        folder = top / f"season-{season}"
+        setting = Setting(pilgrims=PILGRIMS, seed=dice.randrange(1 << 30), weather=WEATHER, faults="some")
+        for _ in _season(folder, setting, min(kills - done, KILLS_A_SEASON), dice, account):
+            done += 1
+            progress(done)
+        if account.checks[-1]["findings"]:
+            account.kept.append(str(folder))
+        else:
+            shutil.rmtree(folder)
+    return account
+
+
+def _season(folder: Path, setting: Setting, most: int, dice: random.Random, account: Account) -> Iterator[None]:
+    """One season with at most *most* kills, one yielded each; none if it is over before anybody could be killed."""
+    installation, network = installed(folder, setting)
+    with Cluster(installation, network, setting, deaths=account.deaths) as cluster:
+        nemesis = Nemesis(cluster, dice, account)
+        cluster.wait_up(HUB, PARTNERS)
+        began = time.monotonic()
+        done = 0
+        while done < most and not cluster.over:
+            if nemesis.strike():
+                done += 1
+                yield
+        account.storm_s += time.monotonic() - began
+        stuck = heal(cluster)
+        if stuck:
+            account.stuck.append(f"{folder.name}: {stuck}")
+        account.recoveries += cluster.recoveries
+        for name in cluster.marks:
+            account.edges.setdefault(name, set()).update(cluster.sites(name))
+            account.deaths[name] = cluster.deaths(name)
+        account.checks.append(checked(installation, stuck))
+    for line in _lines(installation.var / "weather.jsonl"):
+        account.faults[line["kind"]] += 1
+
+
+def heal(cluster: Cluster, patience: float = PATIENCE) -> str | None:
+    """Let the season come to its end with nobody dying any more; why it could not, if so."""
+    cluster.calm()
+    until = time.monotonic() + patience
+    while not cluster.over:
+        if time.monotonic() > until:
+            return f"the season did not end within {patience:.0f} s"
+        time.sleep(0.05)
+    cluster.wait_up(HUB)
+    result: dict[str, Any] = json.loads((cluster.installation.var / RESULT).read_text("utf-8"))
+    stuck: str | None = result["stuck"]
+    return stuck
+
+
+def checked(installation: Installation, stuck: str | None = None, *more: str) -> dict[str, Any]:
+    """What the checker says, which is a process of its own and is not handed anything but the books."""
+    var = installation.var
+    with secret(var, installation.api_keys[OPERATOR]) as key_file:
+        done = subprocess.run(  # noqa: S603 - our own script
+            [sys.executable, "-I", str(Path(__file__).with_name("checker.py")), "--acks", str(var / ACKS),
+             "--partners", str(var / "simulators.db"), "--hub", installation.hub_url, "--key-file", str(key_file),
+             *more],
+            stdout=subprocess.PIPE, check=True,
+        )  # fmt: skip
+    told: dict[str, Any] = json.loads(done.stdout)
+    if stuck:
+        told["findings"].append(["unexpected", stuck, var.name])
+        told["unexpected"] += 1
+    return told
+
+
+@contextmanager
+def secret(var: Path, key: str) -> Iterator[Path]:
+    path = var / "operator.key"
+    path.touch(0o600)
+    path.write_text(key, "ascii")
+    try:
+        yield path
+    finally:
+        path.unlink()
+
+
+class Nemesis:
+    """Kills, by the dice: at an edge that nobody has died at yet where one comes along, and otherwise at any moment."""
+
+    def __init__(self, cluster: Cluster, dice: random.Random, account: Account) -> None:
+        self._cluster, self._dice, self._account = cluster, dice, account
+
+    def strike(self) -> bool:
+        """Kill somebody; whether anybody died of it."""
+        dice, cluster = self._dice, self._cluster
+        if dice.random() >= WHILE_RISING:
+            cluster.wait_up(HUB, PARTNERS, patience=RESUMED * 2)
+        time.sleep(dice.uniform(0.02, 0.35))
+        victim = dice.choices(list(VICTIMS), list(VICTIMS.values()))[0]
+        if cluster.over or not cluster.alive(victim):
+            return False
+        if victim in cluster.marks and dice.random() < AT_EDGES and self._at_edge(victim):
+            return True
+        before = cluster.kills
+        if not cluster.signal(victim, signal.SIGKILL):
+            return False
+        until = time.monotonic() + 5
+        while cluster.kills == before and time.monotonic() < until:
+            time.sleep(0.002)
+        self._account.kills[victim] += 1
+        return True
+
+    def _at_edge(self, victim: str) -> bool:
+        """Let *victim* die by its own hand at an edge; whether one came along in time."""
+        role, marks = self._cluster.roles[victim], self._cluster.marks[victim]
+        life = role.starts
+        # First where nobody has died yet, a few of these let pass so that it is not always the first of a life.
+        fresh = self._dice.random() < FRESH_FIRST
+        marks.arm(FRESH if fresh else ANY, self._dice.choice((1, 1, 2)) if fresh else self._dice.randrange(1, 60))
+        until = time.monotonic() + COMING
+        while role.starts == life and role.pid is not None and time.monotonic() < until:
+            time.sleep(0.002)
+        if role.starts == life and role.pid is not None:
+            marks.arm(None)
+            return False
+        self._account.kills[f"{victim} at an edge"] += 1
+        return True
+
+
+def _lines(path: Path) -> Iterator[dict[str, Any]]:
+    if path.exists():
+        for line in path.read_bytes().splitlines():
+            yield json.loads(line)
