@@ -162,14 +162,18 @@ class _Written:
     def __init__(self, edges: Edges) -> None:
         self._edges = edges
         self._what: dict[str, None] = {}
+        self._before: dict[str, None] = {}
 
     def run(self, sql: Any, go: Callable[[], Any]) -> Any:
         text = sql if isinstance(sql, str) else str(sql)
         word = text[:9].lstrip().upper()
         if word.startswith(("COMMIT", "END")):
             return self.commit(go)
-        if word.startswith("ROLLBACK") and " TO " not in text.upper():
-            self._what.clear()
+        if word.startswith("ROLLBACK"):
+            self._what = dict(self._before) if " TO " in text.upper() else {}
+            return go()
+        if word.startswith("SAVEPOINT"):
+            self._before = dict(self._what)
             return go()
         found = _VERB.match(text)
         if found is None:
@@ -242,8 +246,8 @@ def _watch_postgres(edges: Edges) -> None:
         of(self)._what.clear()
         real_rollback(self)
 
-    psycopg.Connection.commit = commit  # type: ignore[method-assign]
-    psycopg.Connection.rollback = rollback  # type: ignore[method-assign]
+    psycopg.Connection.commit = commit
+    psycopg.Connection.rollback = rollback
 
 
 # -- sockets -----------------------------------------------------------------------------------------------------------

@@ -3,7 +3,8 @@
 It imports nothing of the hub and shares no code, list or table with it; it is run as a script of its own, after
 everything has healed and drained::
 
-    python -I checker.py --acks acks.jsonl --partners simulators.db --hub http://127.0.0.1:8080 --key-file FILE
+    python -I checker.py --acks acks.jsonl --partners simulators.db --folders files --hub http://127.0.0.1:8080 \\
+        --key-file FILE
 
 What must hold
     Whatever a client was told is there, and once.  Whatever a partner did (counted from the raw bytes it was sent) was
@@ -16,6 +17,7 @@ Writes ``{"lost": n, "doubled": n, "unexpected": n, "in_doubt": n, "findings": [
 
 import argparse
 import csv
+import hashlib
 import io
 import json
 import sqlite3
@@ -113,6 +115,8 @@ READ: Mapping[str, Callable[[bytes], Iterator[Line]]] = {
     "send_manifest": _csv("trip_key"),
     "send_print_list": _xml("Line", "Key", "ReferenceNo"),
 }
+#: Files that are numbered without a gap, and read in that order.
+IN_ORDER = frozenset(("receive_outcome", "receive_movements", "receive_settlement"))
 #: Operation that asks -> the one that is asked about.
 ASKS = {"enquire_reference": "request_reference", "find_booking": "confirm_booking"}
 
@@ -172,7 +176,7 @@ class Acks:
     @classmethod
     def of(cls, paths: Iterable[Path]) -> "Acks":
         found = cls()
-        for path in paths:
+        for path in (one for one in paths if one.exists()):
             for line in path.read_bytes().split(b"\n"):
                 try:
                     said = json.loads(line)
@@ -200,8 +204,9 @@ def partners(path: Path) -> sqlite3.Connection:
 # -- what must hold ----------------------------------------------------------------------------------------------------
 
 
-def check(acks: Acks, db: sqlite3.Connection, hub: Hub, never: frozenset[str] = frozenset()) -> Iterator[Finding]:
-    """Everything that does not hold.  *never* are operations that may not be asked for twice, whatever the key."""
+def check(acks: Acks, db: sqlite3.Connection, hub: Hub, folders: Path, never: frozenset[str]) -> Iterator[Finding]:
+    """Everything that does not hold.  *never* are operations that may not be asked for twice, whatever the key;
+    *folders* hold the partners' folders."""
     timelines = {id: hub.ask(f"/v1/pilgrims/{id}/timeline") for id in hub.requests}
     yield from _acknowledged(acks, hub, timelines)
     for id, life in timelines.items():
@@ -209,6 +214,7 @@ def check(acks: Acks, db: sqlite3.Connection, hub: Hub, never: frozenset[str] = 
     yield from _effects(db, hub, timelines, never)
     yield from _repeated(db)
     yield from _told(db, hub)
+    yield from _written(folders)
     yield from _money(db, hub)
     yield from _open(hub, timelines)
 
@@ -231,6 +237,10 @@ def _acknowledged(acks: Acks, hub: Hub, timelines: Mapping[str, Any]) -> Iterato
         elif told.get("outcome") in DECIDED:
             request = told["path"].split("/")[3]
             decided[request, DECIDED[told["outcome"]]] += 1
+    known = {told["id"] for told in acks.good if told["path"] == "/v1/groups"}
+    for group, answer in hub.groups.items():
+        if group not in known and answer:
+            yield Finding("unexpected", "a group that no client was told of", answer["group_no"])
     meant: Counter[tuple[str, str]] = Counter()
     for who, key in acks.intents:
         outcome, _, rest = key.partition("-")
@@ -378,9 +388,13 @@ def _told(db: sqlite3.Connection, hub: Hub) -> Iterator[Finding]:
     files: dict[tuple[str, str], list[Any]] = defaultdict(list)
     streams: dict[tuple[str, str], list[Any]] = defaultdict(list)
     for exchange in hub.exchanges:
-        if exchange["direction"] == "in" and exchange["name"]:
+        if exchange["direction"] != "in":
+            continue
+        if exchange["state"] == "settled" and not exchange["audit"]:
+            yield Finding("unexpected", f"{exchange['operation']} was taken and stands in no audit", exchange["id"])
+        if exchange["name"]:
             files[exchange["partner"], exchange["name"]].append(exchange)
-            if exchange["state"] != "dead" and exchange["sequence"] is not None:
+            if exchange["state"] != "dead" and exchange["operation"] in IN_ORDER:
                 streams[exchange["partner"], exchange["operation"]].append(exchange)
     for row in db.execute("SELECT partner, number, raw FROM sent WHERE kind = 'file' AND acknowledged_at IS NOT NULL"):
         taken = [one for one in files[row["partner"], row["number"]] if one["state"] != "dead"]
@@ -389,13 +403,34 @@ def _told(db: sqlite3.Connection, hub: Hub) -> Iterator[Finding]:
             yield Finding("lost", "a file was taken away, and the ledger does not have it", where)
         elif len(taken) > 1:
             yield Finding("doubled", f"a file was read {len(taken)} times", where)
-        else:
-            if taken[0]["state"] == "settled" and taken[0]["operation"] not in taken[0]["audit"]:
-                yield Finding("unexpected", "a file was read and stands in no audit", where)
     for (partner, operation), read in streams.items():
-        numbers = [exchange["sequence"] for exchange in sorted(read, key=lambda one: one["created"])]
-        if numbers != list(range(numbers[0], numbers[0] + len(numbers))):
+        numbers = [int(one["name"].rpartition("-")[2].partition(".")[0]) for one in sorted(read, key=_created)]
+        if numbers != list(range(1, 1 + len(numbers))):
             yield Finding("unexpected", f"{operation} was read in the order {numbers}", partner)
+
+
+def _created(exchange: Mapping[str, Any]) -> str:
+    created: str = exchange["created"]
+    return created
+
+
+def _written(folders: Path) -> Iterator[Finding]:
+    """A file of ours is what its manifest says from the moment it has its name, and its reader takes it for whole."""
+    for manifest in sorted(folders.glob("*/to_partner/**/*.manifest.json")):
+        data = manifest.with_name(manifest.name.removesuffix(".manifest.json"))
+        try:
+            body = data.read_bytes()
+            said = json.loads(manifest.read_bytes())
+        except FileNotFoundError:
+            continue  # just being taken
+        except ValueError:
+            said = {"sha256": None}
+        if hashlib.sha256(body).hexdigest() != said["sha256"]:
+            yield Finding("unexpected", "a file has its name and is not whole", f"{manifest.parts[-3]} {data.name}")
+    for reason in sorted(folders.glob("*/to_partner/refused/*.reason.json")):
+        said = json.loads(reason.read_text("utf-8"))
+        name = reason.name.removesuffix(".reason.json")
+        yield Finding("unexpected", f"a file of the hub was refused: {said['code']}", f"{reason.parts[-4]} {name}")
 
 
 def _money(db: sqlite3.Connection, hub: Hub) -> Iterator[Finding]:
@@ -455,15 +490,15 @@ def _open(hub: Hub, timelines: Mapping[str, Any]) -> Iterator[Finding]:
     }
     for id, life in timelines.items():
         if life and life["state"] not in ENDS and id.replace("-", "") not in moving:
-            due = life["state"] in ("WAITING_COMPANION", "NEEDS_DATA", "RETURNED", "SUBMITTED") or life["waits_on"]
-            if not due:
-                yield Finding("lost", f"is {life['state']}, and nothing is on its way", id)
+            desk = life["state"] in ("WAITING_COMPANION", "NEEDS_DATA", "RETURNED", "SUBMITTED")
+            if not (desk or life["waits_on"] or life["due"]):
+                yield Finding("lost", f"is {life['state']}, and nobody will act", id)
 
 
-def report(acks: Acks, db: sqlite3.Connection, hub: Hub, never: frozenset[str] = frozenset()) -> dict[str, Any]:
+def report(acks: Acks, db: sqlite3.Connection, hub: Hub, folders: Path, never: frozenset[str]) -> dict[str, Any]:
     """The account: the findings, how many of each kind, and how much was looked at."""
     hub.read()
-    found = list(dict.fromkeys(check(acks, db, hub, never)))
+    found = list(dict.fromkeys(check(acks, db, hub, folders, never)))
     kinds = Counter(one.kind for one in found)
     effects = db.execute("SELECT count(*) FROM effect").fetchone()[0]
     unread = {row[0] for row in db.execute("SELECT DISTINCT operation FROM effect")} - READ.keys()
@@ -483,12 +518,13 @@ def main() -> None:
     parser = argparse.ArgumentParser("checker")
     parser.add_argument("--acks", type=Path, action="append", required=True)
     parser.add_argument("--partners", type=Path, required=True)
+    parser.add_argument("--folders", type=Path, required=True)
     parser.add_argument("--hub", required=True)
     parser.add_argument("--key-file", type=Path, required=True)
     parser.add_argument("--never", action="append", default=[])
     asked = parser.parse_args()
     hub = Hub(asked.hub, asked.key_file.read_text("ascii").strip())
-    told = report(Acks.of(asked.acks), partners(asked.partners), hub, frozenset(asked.never))
+    told = report(Acks.of(asked.acks), partners(asked.partners), hub, asked.folders, frozenset(asked.never))
     json.dump(told, sys.stdout)
 
 

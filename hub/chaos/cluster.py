@@ -7,6 +7,7 @@ import re
 import shutil
 import signal
 import socket
+import sys
 import threading
 import time
 from collections.abc import Mapping, Sequence
@@ -19,6 +20,7 @@ from hub.chaos import boundary
 from hub.chaos.boundary import Marks
 from hub.chaos.nursery import Ended, Nursery, Plan, Start
 from hub.demo.installation import Installation, Terms, write_durably
+from hub.simulate import process
 
 CLIENT, HUB, PARTNERS, NETWORK = "client", "hub", "simulators", "network"
 #: Wall seconds between two looks at who is coming up.
@@ -58,6 +60,7 @@ class Setting:
     faults: str = "none"
     weather: float = 0.0
     time_outs: str | None = "3s"
+    play: Sequence[str] = ()
     plants: Mapping[str, Sequence[str]] = field(default_factory=dict)
     power: bool = False
     toml: Sequence[str] = ()
@@ -70,7 +73,7 @@ def installed(var: Path, setting: Setting) -> tuple[Installation, int]:
     It has a home folder of its own, in which partners have the time-outs of *setting* and manifests its *edits*
     (file, pattern, replacement): a season of chaos is too short for time-outs of half a minute.
     """
-    installation = Installation.open(var, Terms(pilgrims=setting.pilgrims, seed=setting.seed, faults=setting.faults))
+    installation = Installation.open(var, Terms(pilgrims=setting.pilgrims, seed=setting.seed, faults="none"))
     with socket.socket() as free:
         free.bind(("127.0.0.1", 0))
         network: int = free.getsockname()[1]
@@ -124,61 +127,37 @@ class Cluster:
         self._ends: queue.SimpleQueue[Ended | None] = queue.SimpleQueue()
         self._stop = threading.Event()
         self._nursery = Nursery(self._ends.put)
-        var, file = installation.var, ["--settings", str(installation.settings_file)]
+        var, file = installation.var, str(installation.settings_file)
+        seed, port = str(setting.seed), installation.simulators_port
+        self.add(PARTNERS, "hub.chaos.cluster:partners", file, seed, setting.faults, str(port), port=port)
+        weather = ["--seed", seed, "--rate", str(setting.weather), "--log", str(var / "weather.jsonl")]
+        weather += [word for one in setting.play for word in ("--play", one)]
         self.add(
-            PARTNERS,
-            "hub.cli:main",
-            [
-                "simulate",
-                *file,
-                "--seed",
-                str(setting.seed),
-                "--faults",
-                setting.faults,
-                "--port",
-                str(installation.simulators_port),
-            ],
-            port=installation.simulators_port,
-            path="/_status",
+            NETWORK, "hub.chaos.proxy:main", "--listen", str(network), "--to", installation.simulators_url, *weather
         )
-        self.add(
-            NETWORK,
-            "hub.chaos.proxy:main",
-            [
-                "--listen",
-                str(network),
-                "--to",
-                installation.simulators_url,
-                "--seed",
-                str(setting.seed),
-                "--rate",
-                str(setting.weather),
-                "--log",
-                str(var / "weather.jsonl"),
-            ],
-        )
-        self.add(HUB, "hub.cli:main", ["serve", *file], port=installation.hub_port)
-        self.add(CLIENT, "hub.chaos.client:main", [str(var)])  # fmt: skip
+        self.add(HUB, "hub.cli:main", "serve", "--settings", file, port=installation.hub_port)
+        self.add(CLIENT, "hub.chaos.client:main", str(var))
 
-    def add(
-        self, name: str, run: str, arguments: Sequence[str], port: int | None = None, path: str = "/health"
-    ) -> None:
+    def add(self, name: str, run: str, *arguments: str, port: int | None = None) -> None:
+        """Let there be a process *name*, which answers at *port*."""
         var = self.installation.var
-        watched = run.startswith("hub.cli")
+        watched = name not in (NETWORK, CLIENT)
         plan = Plan(folder=str(self.folder), plants=self.setting.plants.get(name, ()), power=self.setting.power)
         env = {"HUB_HOME": str(var / "home")}
         start = Start(name=name, run=run, arguments=arguments, env=env, log=str(var / f"{name}.log"),
                       plan=plan if watched else None)  # fmt: skip
-        self.roles[name] = Role(start, port, path)
+        self.roles[name] = Role(start, port, "/_status" if name == PARTNERS else "/health")
         if watched:
             self.marks[name] = Marks(self.folder / f"{name}.marks")
 
     def __enter__(self) -> Self:
+        """Start everybody but the client: see :meth:`begin`."""
         self._threads = [
             threading.Thread(target=work, name=work.__name__, daemon=True) for work in (self._keep, self._watch)
         ]
         for name in self.roles:
-            self.begin(name)
+            if name != CLIENT:
+                self.begin(name)
         for thread in self._threads:
             thread.start()
         return self
@@ -273,10 +252,17 @@ class Cluster:
         """Wait until each of *names* works; whether they do."""
         until = time.monotonic() + patience
         while not all(self.roles[name].up for name in names):
-            if time.monotonic() > until or self.over:
+            if time.monotonic() > until:
                 return False
             time.sleep(_LOOK)
         return True
+
+
+def partners() -> None:
+    """``partners SETTINGS SEED FAULTS PORT``: the simulators, whose FAULTS may be a single kind of them."""
+    file, seed, faults, port = sys.argv[1:]
+    found = settings.load(Path(file))
+    process.run(found, found.var, int(seed), faults, int(port))
 
 
 def _answers(port: int, path: str) -> bool:

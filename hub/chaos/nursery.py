@@ -216,11 +216,11 @@ def become(start: Start) -> int:
     if start.plan is not None:
         from hub.chaos import boundary
 
-        edges = boundary.install(Path(start.plan.folder), start.name, power=start.plan.power)
+        boundary.install(Path(start.plan.folder), start.name, power=start.plan.power)
         if start.plan.plants:
             from hub.chaos import plants
 
-            plants.put_in(start.plan.plants, edges)
+            plants.put_in(start.plan.plants)
     module, _, function = start.run.partition(":")
     sys.argv = ["hub", *start.arguments]
     try:

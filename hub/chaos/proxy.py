@@ -3,6 +3,8 @@
 ``proxy --listen PORT --to URL --seed N --rate R --log FILE``.  Of all that posts, the seed picks *rate* to go wrong, in
 one of :data:`KINDS`; half of these take effect all the same.  The same body goes wrong at most :data:`MOST` times, and
 after SIGUSR1 nothing does any more.  What was played stands in FILE, a line of JSON each.
+
+``--play WORD:KIND:N`` plays KIND to the first N requests that hold WORD in their path or body, after they took effect.
 """
 
 import argparse
@@ -27,11 +29,12 @@ KINDS = dict.fromkeys(FAULTS, 6) | {
 class Weather:
     """Which request goes wrong, and how; drawn from a seed."""
 
-    def __init__(self, seed: int, rate: float, log: str) -> None:
+    def __init__(self, seed: int, rate: float, log: str, play: list[str]) -> None:
         self._dice = random.Random(seed)  # noqa: S311 - weather to be had again, no secret
         self._rate = rate
         self._lock = threading.Lock()
         self._spoilt: Counter[bytes] = Counter()
+        self._play = {(word, kind): int(times) for word, kind, times in (one.split(":") for one in play)}
         self._log = os.open(log, os.O_WRONLY | os.O_APPEND | os.O_CREAT, 0o600)
 
     def calm(self) -> None:
@@ -41,12 +44,18 @@ class Weather:
         if request.method != "POST":
             return None, True
         with self._lock:
+            for (word, kind), left in self._play.items():
+                if left and (word in request.path or word.encode() in request.body):
+                    self._play[word, kind] = left - 1
+                    return self._noted(kind, True)
             body = hashlib.blake2b(request.body, digest_size=16).digest()
             if self._dice.random() >= self._rate or self._spoilt[body] >= MOST:
                 return None, True
             self._spoilt[body] += 1
             kind = self._dice.choices(list(KINDS), list(KINDS.values()))[0]
-            effect = self._dice.random() < 0.5
+            return self._noted(kind, self._dice.random() < 0.5)
+
+    def _noted(self, kind: str, effect: bool) -> tuple[str, bool]:
         os.write(self._log, json.dumps({"kind": kind, "effect": effect}).encode() + b"\n")
         return kind, effect
 
@@ -58,8 +67,9 @@ def main() -> None:
     parser.add_argument("--seed", type=int, default=1)
     parser.add_argument("--rate", type=float, default=0.0)
     parser.add_argument("--log", default=os.devnull)
+    parser.add_argument("--play", action="append", default=[])
     asked = parser.parse_args()
-    weather = Weather(asked.seed, asked.rate, asked.log)
+    weather = Weather(asked.seed, asked.rate, asked.log, asked.play)
     calm = threading.Event()
     signal.signal(signal.SIGUSR1, lambda *_: calm.set())
     with FaultyPartner(upstream=asked.to, port=asked.listen) as partner:

@@ -113,7 +113,9 @@ def _season(folder: Path, setting: Setting, most: int, dice: random.Random, acco
     installation, network = installed(folder, setting)
     with Cluster(installation, network, setting, deaths=account.deaths) as cluster:
         nemesis = Nemesis(cluster, dice, account)
-        cluster.wait_up(HUB, PARTNERS)
+        cluster.wait_up(PARTNERS)
+        cluster.begin(CLIENT)
+        cluster.wait_up(HUB)
         began = time.monotonic()
         done = 0
         while done < most and not cluster.over:
@@ -150,11 +152,14 @@ def heal(cluster: Cluster, patience: float = PATIENCE) -> str | None:
 def checked(installation: Installation, stuck: str | None = None, *more: str) -> dict[str, Any]:
     """What the checker says, which is a process of its own and is not handed anything but the books."""
     var = installation.var
+    books = [
+        "--acks", str(var / ACKS), "--partners", str(var / "simulators.db"), "--folders", str(installation.files),
+        "--hub", installation.hub_url,
+    ]  # fmt: skip
+    script = Path(__file__).with_name("checker.py")
     with secret(var, installation.api_keys[OPERATOR]) as key_file:
         done = subprocess.run(  # noqa: S603 - our own script
-            [sys.executable, "-I", str(Path(__file__).with_name("checker.py")), "--acks", str(var / ACKS),
-             "--partners", str(var / "simulators.db"), "--hub", installation.hub_url, "--key-file", str(key_file),
-             *more],
+            [sys.executable, "-I", str(script), *books, "--key-file", str(key_file), *more],
             stdout=subprocess.PIPE, check=True,
         )  # fmt: skip
     told: dict[str, Any] = json.loads(done.stdout)
