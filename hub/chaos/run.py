@@ -1,4 +1,4 @@
-"""``hub chaos``: the storm, and what came of it."""
+"""``hub chaos``: the storm, the checker on trial, and what came of both."""
 
 import shutil
 import tempfile
@@ -7,20 +7,34 @@ from typing import Any
 
 from hub.chaos.show import Show
 from hub.chaos.storm import RESUMED, storm
+from hub.chaos.trials import TRIALS, trials
 
 
-def run(*, kills: int, seed: int, store: str, var: Path | None = None, quiet: bool = False) -> dict[str, Any]:
-    """Kill *kills* times over as many seasons as that takes, and account for it.
+def run(
+    *, kills: int, seed: int, store: str, plants: bool = True, var: Path | None = None, quiet: bool = False
+) -> dict[str, Any]:
+    """Kill *kills* times over as many seasons as that takes, try the checker with *plants*, and account for it.
 
-    Folders of what was found stay below *var*, or the system's folder for passing things, and are named in ``kept``.
+    Where something is wrong the folders of it stay, below *var* or the system's folder for passing things, and ``kept``
+    names the place.
     """
     top = Path(tempfile.mkdtemp(prefix="hub-chaos-", dir=var))
-    with Show(quiet=quiet) as show, show.stage("kills", kills) as progress:
-        account = storm(kills, seed, store, top, progress)
+    found: dict[str, bool] = {}
+    with Show(quiet=quiet) as show:
+        with show.stage("kills", kills) as progress:
+            account = storm(kills, seed, store, top, progress)
+        if plants:
+            with show.stage("planted bugs", len(TRIALS)) as progress:
+                found = trials(top, progress)
     told = account.report()
-    if not told["kept"]:
-        shutil.rmtree(top)
-    told["met"] = not (
-        told["lost"] or told["doubled"] or told["unexpected"] or (told["recovery_s"]["max"] or 0) > RESUMED
+    told["plants"], told["planted"], told["planted_found"] = found, len(found), sum(found.values())
+    told["met"] = (
+        not (told["lost"] or told["doubled"] or told["unexpected"])
+        and (told["recovery_s"]["max"] or 0) <= RESUMED
+        and all(found.values())
     )
+    if told["met"]:
+        shutil.rmtree(top)
+    else:
+        told["kept"] = str(top)
     return told

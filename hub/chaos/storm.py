@@ -53,7 +53,6 @@ class Account:
     checks: list[dict[str, Any]] = field(default_factory=list)
     faults: Counter[str] = field(default_factory=Counter)
     stuck: list[str] = field(default_factory=list)
-    kept: list[str] = field(default_factory=list)
     storm_s: float = 0.0
 
     def report(self) -> dict[str, Any]:
@@ -82,14 +81,13 @@ class Account:
             },
             "faults": dict(sorted(self.faults.items())),
             "findings": [finding for check in self.checks for finding in check["findings"]],
-            "kept": self.kept,
         }
 
 
 def storm(kills: int, seed: int, store: str, top: Path, progress: Progress) -> Account:
     """Kill *kills* times in as many seasons as that takes, and account for every one of them.
 
-    The folder of a season in which something was found stays in *top*, and is named in ``kept``.
+    The folder of a season in which something was found stays in *top*.
     """
     account = Account(store)
     dice = random.Random(seed)  # noqa: S311 - a plan to be had again, no secret
@@ -101,9 +99,7 @@ def storm(kills: int, seed: int, store: str, top: Path, progress: Progress) -> A
         for _ in _season(folder, setting, min(kills - done, KILLS_A_SEASON), dice, account):
             done += 1
             progress(done)
-        if account.checks[-1]["findings"]:
-            account.kept.append(str(folder))
-        else:
+        if not account.checks[-1]["findings"]:
             shutil.rmtree(folder)
     return account
 

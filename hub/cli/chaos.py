@@ -17,8 +17,9 @@ from hub.cli.report import json_option, report, to_stdout, words
               help="The store of the hub that is killed.")  # fmt: skip
 @click.option("--var", "var", type=click.Path(file_okay=False, exists=True, path_type=Path), metavar="DIR",
               help="Play the seasons in DIR instead of the system's temporary folder.")  # fmt: skip
+@click.option("--plants/--no-plants", default=True, show_default=True, help="Try the checker with planted bugs, too.")
 @json_option
-def chaos(kills: int, seed: int, store: str, var: Path | None, json_file: Path | None) -> None:
+def chaos(kills: int, seed: int, store: str, var: Path | None, plants: bool, json_file: Path | None) -> None:
     """Play seasons in which hub, partners, clients and network are killed with -9, at any moment and at every edge of a
     commit, statement, send, receive, rename and fsync, while the network spoils every fifth call.
 
@@ -28,7 +29,7 @@ def chaos(kills: int, seed: int, store: str, var: Path | None, json_file: Path |
     """
     from hub.chaos.run import run
 
-    told = run(kills=kills, seed=seed, store=store, var=var, quiet=to_stdout(json_file))
+    told = run(kills=kills, seed=seed, store=store, plants=plants, var=var, quiet=to_stdout(json_file))
     report(told, json_file, ("", "what", "figure"), list(_rows(told)))
     if not told["met"]:
         sys.exit(1)
@@ -39,7 +40,13 @@ def _rows(told: Mapping[str, Any]) -> Iterator[tuple[str, str, str]]:
         yield "error" if told[name] else "ok", name, str(told[name])
     recovery = told["recovery_s"]
     yield "ok", "recovery", f"p50 {recovery['p50']} s, max {recovery['max']} s"
+    found, planted = told["planted_found"], told["planted"]
+    yield "ok" if found == planted else "error", "planted bugs found", f"{found} of {planted}"
     for name in ("kills", "accepted", "effects", "repeats", "in_doubt", "killed", "edges", "faults"):
         yield "", name.replace("_", " "), words(told[name])
+    for plant in (name for name, found in told["plants"].items() if not found):
+        yield "error", "not found", plant
     for kind, what, where in told["findings"]:
         yield "error", kind, f"{what} ({where})"
+    if "kept" in told:
+        yield "", "kept", told["kept"]
