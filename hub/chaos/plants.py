@@ -46,7 +46,7 @@ def ack_before_commit() -> None:
 
     def submit(self: Database, unit: Any) -> Any:
         early: Future[Any] = Future()
-        waits = threading.current_thread().name.startswith("waitress")
+        waits = threading.current_thread().name.startswith("hub-door")
 
         def hasty(tx: Any) -> Any:
             result = unit(tx)
@@ -72,8 +72,8 @@ def ack_before_commit() -> None:
 def _calling(wrap: Callable[..., Any]) -> None:
     real = Http.call
 
-    def call(self: Http, target: Any, method: str, url: str, headers: Any, body: bytes, deadline: float) -> Any:
-        return wrap(lambda body: real(self, target, method, url, headers, body, time.monotonic() + 3), url, body)
+    def call(self: Http, target: Any, method: str, url: str, headers: Any, sent: bytes, deadline: float) -> Any:
+        return wrap(lambda body: real(self, target, method, url, headers, body, time.monotonic() + 3), url, sent)
 
     Http.call = call  # type: ignore[method-assign]
 
