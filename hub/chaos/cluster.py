@@ -63,7 +63,7 @@ class Setting:
     play: Sequence[str] = ()
     plants: Mapping[str, Sequence[str]] = field(default_factory=dict)
     power: bool = False
-    toml: Sequence[str] = ()
+    database_url: str = ""
     edits: Sequence[tuple[str, str, str]] = ()
 
 
@@ -73,7 +73,9 @@ def installed(var: Path, setting: Setting) -> tuple[Installation, int]:
     It has a home folder of its own, in which partners have the time-outs of *setting* and manifests its *edits*
     (file, pattern, replacement): a season of chaos is too short for time-outs of half a minute.
     """
-    installation = Installation.open(var, Terms(pilgrims=setting.pilgrims, seed=setting.seed, faults="none"))
+    installation = Installation.open(
+        var, Terms(pilgrims=setting.pilgrims, seed=setting.seed, faults="none", database_url=setting.database_url)
+    )
     with socket.socket() as free:
         free.bind(("127.0.0.1", 0))
         network: int = free.getsockname()[1]
@@ -93,8 +95,7 @@ def installed(var: Path, setting: Setting) -> tuple[Installation, int]:
         path.write_text(text, "utf-8")
     toml = installation.settings_file.read_text("utf-8")
     toml = toml.replace(f"http://127.0.0.1:{installation.simulators_port}/", f"http://127.0.0.1:{network}/")
-    head = [f"rules = {json.dumps(str(found.rules))}", *setting.toml]
-    write_durably(installation.settings_file, "\n".join([*head, toml]), 0o600)
+    write_durably(installation.settings_file, f"rules = {json.dumps(str(found.rules))}\n{toml}", 0o600)
     return installation, network
 
 
@@ -135,7 +136,12 @@ class Cluster:
         self.add(
             NETWORK, "hub.chaos.proxy:main", "--listen", str(network), "--to", installation.simulators_url, *weather
         )
-        self.add(HUB, "hub.cli:main", "serve", "--settings", file, port=installation.hub_port)
+        serve = ["serve", "--settings", file]
+        # On PostgreSQL two stand beside each other, at one port.
+        self.hubs = [HUB, f"{HUB}-2"] if setting.database_url else [HUB]
+        for name in self.hubs:
+            shared = ["--shared-port"] if len(self.hubs) > 1 else []
+            self.add(name, "hub.cli:main", *serve, *shared, port=installation.hub_port)
         self.add(CLIENT, "hub.chaos.client:main", str(var))
 
     def add(self, name: str, run: str, *arguments: str, port: int | None = None) -> None:

@@ -1,10 +1,12 @@
 """``hub chaos``: the storm, the checker on trial, and what came of both."""
 
+import contextlib
 import shutil
 import tempfile
 from pathlib import Path
 from typing import Any
 
+from hub.chaos.postgres import Postgres
 from hub.chaos.show import Show
 from hub.chaos.storm import RESUMED, storm
 from hub.chaos.trials import TRIALS, trials
@@ -16,13 +18,15 @@ def run(
     """Kill *kills* times over as many seasons as that takes, try the checker with *plants*, and account for it.
 
     Where something is wrong the folders of it stay, below *var* or the system's folder for passing things, and ``kept``
-    names the place.
+    names the place.  Raises :class:`~hub.chaos.postgres.NoPostgres` where that store is asked for and not to be had.
     """
     top = Path(tempfile.mkdtemp(prefix="hub-chaos-", dir=var))
     found: dict[str, bool] = {}
-    with Show(quiet=quiet) as show:
+    with contextlib.ExitStack() as held:
+        show = held.enter_context(Show(quiet=quiet))
+        server = held.enter_context(Postgres()) if store == "postgres" else None
         with show.stage("kills", kills) as progress:
-            account = storm(kills, seed, store, top, progress)
+            account = storm(kills, seed, top, progress, server)
         if plants:
             with show.stage("planted bugs", len(TRIALS)) as progress:
                 found = trials(top, progress)

@@ -19,6 +19,7 @@ from hub.chaos import cluster as clusters
 from hub.chaos.boundary import ANY, FRESH
 from hub.chaos.client import ACKS, RESULT
 from hub.chaos.cluster import CLIENT, HUB, NETWORK, PARTNERS, Cluster, Setting, installed
+from hub.chaos.postgres import Postgres
 from hub.demo.installation import OPERATOR, Installation
 
 #: Pilgrims of one season, and the kills after which it is let come to its end.
@@ -84,18 +85,22 @@ class Account:
         }
 
 
-def storm(kills: int, seed: int, store: str, top: Path, progress: Progress) -> Account:
+def storm(kills: int, seed: int, top: Path, progress: Progress, server: Postgres | None = None) -> Account:
     """Kill *kills* times in as many seasons as that takes, and account for every one of them.
 
-    The folder of a season in which something was found stays in *top*.
+    The store is SQLite's, or databases of *server*.  The folder of a season in which something was found stays in
+    *top*.
     """
-    account = Account(store)
+    account = Account("postgres" if server else "sqlite")
     dice = random.Random(seed)  # noqa: S311 - a plan to be had again, no secret
     done = season = 0
     while done < kills:
         season += 1
         folder = top / f"season-{season}"
-        setting = Setting(pilgrims=PILGRIMS, seed=dice.randrange(1 << 30), weather=WEATHER, faults="some")
+        setting = Setting(
+            pilgrims=PILGRIMS, seed=dice.randrange(1 << 30), weather=WEATHER, faults="some",
+            database_url=server.database() if server else "",
+        )  # fmt: skip
         for _ in _season(folder, setting, min(kills - done, KILLS_A_SEASON), dice, account):
             done += 1
             progress(done)
@@ -186,9 +191,11 @@ class Nemesis:
         """Kill somebody; whether anybody died of it."""
         dice, cluster = self._dice, self._cluster
         if dice.random() >= WHILE_RISING:
-            cluster.wait_up(HUB, PARTNERS, patience=RESUMED * 2)
+            cluster.wait_up(*cluster.hubs, PARTNERS, patience=RESUMED * 2)
         time.sleep(dice.uniform(0.02, 0.35))
         victim = dice.choices(list(VICTIMS), list(VICTIMS.values()))[0]
+        if victim == HUB:
+            victim = dice.choice(cluster.hubs)
         if cluster.over or not cluster.alive(victim):
             return False
         if victim in cluster.marks and dice.random() < AT_EDGES and self._at_edge(victim):

@@ -27,9 +27,13 @@ def chaos(kills: int, seed: int, store: str, var: Path | None, plants: bool, jso
     hub says. Ends with 1 if anything was lost, done twice or cannot be explained, if work was resumed too late, or if
     a bug that was planted to try the checker was not found.
     """
+    from hub.chaos.postgres import NoPostgres
     from hub.chaos.run import run
 
-    told = run(kills=kills, seed=seed, store=store, plants=plants, var=var, quiet=to_stdout(json_file))
+    try:
+        told = run(kills=kills, seed=seed, store=store, plants=plants, var=var, quiet=to_stdout(json_file))
+    except NoPostgres as why:
+        raise click.ClickException(str(why)) from None
     report(told, json_file, ("", "what", "figure"), list(_rows(told)))
     if not told["met"]:
         sys.exit(1)
