@@ -29,7 +29,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-_COMMITS, _PASSED, _ARMED, _NTH, _DIED = 0, 8, 16, 24, 32
+_COMMITS, _PASSED, _ARMED, _NTH, _DIED, _SIGNAL = 0, 8, 16, 24, 32, 40
 _SIZE = 64
 FRESH, ANY = "*fresh", "*any"
 _FRESH, _ANY = 2, 4
@@ -64,7 +64,7 @@ class Marks:
 
     @property
     def died(self) -> float | None:
-        """When (monotonic seconds) the process killed itself at an edge; None where it did not."""
+        """When (monotonic seconds) the process killed or stopped itself at an edge; None where it did not."""
         return self._get(_DIED) / 1e9 or None
 
     @property
@@ -75,12 +75,14 @@ class Marks:
         """For a process that begins."""
         self._page[:] = bytes(_SIZE)
 
-    def arm(self, site: str | None, nth: int = 1) -> None:
-        """Let the process die when it passes *site* for the *nth* time from now on; None takes that back.
+    def arm(self, site: str | None, nth: int = 1, number: int = signal.SIGKILL) -> None:
+        """Let the process send itself signal *number* when it passes *site* for the *nth* time from now on; None takes
+        that back.
 
         :data:`FRESH` is the next edge at which nobody has died yet, :data:`ANY` the next of whatever kind.
         """
         self._set(_NTH, nth)
+        self._set(_SIGNAL, number)
         named = {None: 0, FRESH: _FRESH, ANY: _ANY}
         self._set(_ARMED, named[site] if site in named else _hash(site or ""))
 
@@ -99,8 +101,9 @@ class Marks:
         return left == 0
 
     def die(self) -> None:
+        self._set(_ARMED, 0)
         self._set(_DIED, time.monotonic_ns())
-        os.kill(os.getpid(), signal.SIGKILL)
+        os.kill(os.getpid(), self._get(_SIGNAL))
 
 
 def _hash(site: str) -> int:

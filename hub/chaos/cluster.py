@@ -23,6 +23,8 @@ from hub.demo.installation import Installation, Terms, write_durably
 from hub.simulate import process
 
 CLIENT, HUB, PARTNERS, NETWORK = "client", "hub", "simulators", "network"
+#: Where the hub's parts are processes of their own: ``hub`` is its door then.
+WORKERS, SCHEDULER = ("worker-1", "worker-2"), "scheduler"
 #: Wall seconds between two looks at who is coming up.
 _LOOK = 0.01
 #: Every so manieth start is that of a new interpreter, so that the figures know what one costs.
@@ -36,6 +38,7 @@ class Role:
     start: Start
     port: int | None = None
     path: str = "/health"
+    commits: bool = False
     pid: int | None = None
     born: float = 0.0
     died: float | None = None
@@ -64,6 +67,7 @@ class Setting:
     plants: Mapping[str, Sequence[str]] = field(default_factory=dict)
     power: bool = False
     database_url: str = ""
+    apart: bool = False
     edits: Sequence[tuple[str, str, str]] = ()
 
 
@@ -136,12 +140,14 @@ class Cluster:
         self.add(
             NETWORK, "hub.chaos.proxy:main", "--listen", str(network), "--to", installation.simulators_url, *weather
         )
-        serve = ["serve", "--settings", file]
-        # On PostgreSQL two stand beside each other, at one port.
-        self.hubs = [HUB, f"{HUB}-2"] if setting.database_url else [HUB]
-        for name in self.hubs:
-            shared = ["--shared-port"] if len(self.hubs) > 1 else []
-            self.add(name, "hub.cli:main", *serve, *shared, port=installation.hub_port)
+        if setting.apart:
+            self.add(HUB, "hub.cli:main", "serve", "--door", "--settings", file, port=installation.hub_port)
+            for name in (*WORKERS, SCHEDULER):
+                self.add(name, "hub.cli:main", name.partition("-")[0], "--settings", file)
+        else:
+            self.add(HUB, "hub.cli:main", "serve", "--settings", file, port=installation.hub_port)
+        #: The processes that are the hub.
+        self.hubs = [HUB, *WORKERS, SCHEDULER] if setting.apart else [HUB]
         self.add(CLIENT, "hub.chaos.client:main", str(var))
 
     def add(self, name: str, run: str, *arguments: str, port: int | None = None) -> None:
@@ -152,7 +158,9 @@ class Cluster:
         env = {"HUB_HOME": str(var / "home")}
         start = Start(name=name, run=run, arguments=arguments, env=env, log=str(var / f"{name}.log"),
                       plan=plan if watched else None)  # fmt: skip
-        self.roles[name] = Role(start, port, "/_status" if name == PARTNERS else "/health")
+        # A door that nobody knocks at has nothing to write.
+        commits = watched and name != PARTNERS and "--door" not in arguments
+        self.roles[name] = Role(start, port, "/_status" if name == PARTNERS else "/health", commits)
         if watched:
             self.marks[name] = Marks(self.folder / f"{name}.marks")
 
@@ -250,9 +258,9 @@ class Cluster:
                         role.died = None
 
     def _works(self, name: str, role: Role) -> bool:
-        if name in self.marks and name != PARTNERS and not self.marks[name].commits:
+        if role.commits and not self.marks[name].commits:
             return False
-        return role.port is None or _answers(role.port, role.path)
+        return role.port is None or answers(role.port, role.path)
 
     def wait_up(self, *names: str, patience: float = 60.0) -> bool:
         """Wait until each of *names* works; whether they do."""
@@ -271,7 +279,8 @@ def partners() -> None:
     process.run(found, found.var, int(seed), faults, int(port))
 
 
-def _answers(port: int, path: str) -> bool:
+def answers(port: int, path: str) -> bool:
+    """Whether somebody says 200 there."""
     connection = http.client.HTTPConnection("127.0.0.1", port, timeout=1)
     try:
         connection.request("GET", path)

@@ -3,35 +3,26 @@
 import json
 import random
 import shutil
-import signal
 import statistics
 import subprocess
 import sys
 import time
 from collections import Counter
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
 from hub.chaos import cluster as clusters
-from hub.chaos.boundary import ANY, FRESH
 from hub.chaos.client import ACKS, RESULT
-from hub.chaos.cluster import CLIENT, HUB, NETWORK, PARTNERS, Cluster, Setting, installed
+from hub.chaos.cluster import CLIENT, HUB, PARTNERS, Cluster, Setting, installed
+from hub.chaos.nemesis import Nemesis
 from hub.chaos.postgres import Postgres
 from hub.demo.installation import OPERATOR, Installation
 
 #: Pilgrims of one season, and the kills after which it is let come to its end.
 PILGRIMS, KILLS_A_SEASON = 40, 60
-#: Whom to kill, in a hundred kills.
-VICTIMS = {HUB: 72, PARTNERS: 14, CLIENT: 11, NETWORK: 3}
-#: Of the kills of a process that is watched, how many are meant for an edge; and wall seconds to wait for it to come.
-AT_EDGES, COMING = 0.65, 0.6
-#: How many of those are meant for an edge at which nobody has died yet.
-FRESH_FIRST = 0.8
-#: In how many of a hundred kills the next comes while the one before is still coming up.
-WHILE_RISING = 0.15
 #: How many of a hundred calls the network spoils.
 WEATHER = 0.2
 #: Wall seconds in which a season must come to its end once everything has healed.
@@ -54,6 +45,8 @@ class Account:
     checks: list[dict[str, Any]] = field(default_factory=list)
     faults: Counter[str] = field(default_factory=Counter)
     stuck: list[str] = field(default_factory=list)
+    frozen: int = 0
+    stale: int = 0
     storm_s: float = 0.0
 
     def report(self) -> dict[str, Any]:
@@ -71,11 +64,14 @@ class Account:
                 "p50": round(statistics.median(seconds), 3) if seconds else None,
                 "max": round(seconds[-1], 3) if seconds else None,
                 "cold_p50": round(statistics.median(cold), 3) if cold else None,
+                "by": _by_name(self.recoveries),
             },
             "seasons": len(self.checks),
             "stuck": self.stuck,
             "killed": dict(self.kills),
             "kills_per_s": round(sum(self.kills.values()) / self.storm_s, 2) if self.storm_s else None,
+            "frozen": self.frozen,
+            "stale_refused": self.stale,
             "edges": {
                 name: {"passed": len(passed), "died_at": len(set(self.deaths.get(name, ())))}
                 for name, passed in self.edges.items()
@@ -83,6 +79,16 @@ class Account:
             "faults": dict(sorted(self.faults.items())),
             "findings": [finding for check in self.checks for finding in check["findings"]],
         }
+
+
+def _by_name(recoveries: Iterable[clusters.Recovery]) -> dict[str, dict[str, float]]:
+    seconds: dict[str, list[float]] = {}
+    for one in recoveries:
+        seconds.setdefault(one.name, []).append(one.seconds)
+    return {
+        name: {"n": len(found), "p50": round(statistics.median(found), 3), "max": round(max(found), 3)}
+        for name, found in sorted(seconds.items())
+    }
 
 
 def storm(kills: int, seed: int, top: Path, progress: Progress, server: Postgres | None = None) -> Account:
@@ -99,9 +105,9 @@ def storm(kills: int, seed: int, top: Path, progress: Progress, server: Postgres
         folder = top / f"season-{season}"
         setting = Setting(
             pilgrims=PILGRIMS, seed=dice.randrange(1 << 30), weather=WEATHER, faults="some",
-            database_url=server.database() if server else "",
+            database_url=server.database() if server else "", apart=server is not None,
         )  # fmt: skip
-        for _ in _season(folder, setting, min(kills - done, KILLS_A_SEASON), dice, account):
+        for _ in _season(folder, setting, min(kills - done, KILLS_A_SEASON), dice, account, server):
             done += 1
             progress(done)
         if not account.checks[-1]["findings"]:
@@ -109,11 +115,13 @@ def storm(kills: int, seed: int, top: Path, progress: Progress, server: Postgres
     return account
 
 
-def _season(folder: Path, setting: Setting, most: int, dice: random.Random, account: Account) -> Iterator[None]:
+def _season(
+    folder: Path, setting: Setting, most: int, dice: random.Random, account: Account, server: Postgres | None
+) -> Iterator[None]:
     """One season with at most *most* kills, one yielded each; none if it is over before anybody could be killed."""
     installation, network = installed(folder, setting)
     with Cluster(installation, network, setting, deaths=account.deaths) as cluster:
-        nemesis = Nemesis(cluster, dice, account)
+        nemesis = Nemesis(cluster, dice, account.kills, server)
         cluster.wait_up(PARTNERS)
         cluster.begin(CLIENT)
         cluster.wait_up(HUB)
@@ -123,15 +131,19 @@ def _season(folder: Path, setting: Setting, most: int, dice: random.Random, acco
             if nemesis.strike():
                 done += 1
                 yield
+        nemesis.thaw()
         account.storm_s += time.monotonic() - began
         stuck = heal(cluster)
         if stuck:
             account.stuck.append(f"{folder.name}: {stuck}")
-        account.recoveries += cluster.recoveries
+        account.recoveries += [*cluster.recoveries, *nemesis.recoveries]
+        account.frozen += nemesis.frozen
         for name in cluster.marks:
             account.edges.setdefault(name, set()).update(cluster.sites(name))
             account.deaths[name] = cluster.deaths(name)
         account.checks.append(checked(installation, stuck))
+    for name in cluster.hubs:
+        account.stale += (installation.var / f"{name}.log").read_text("utf-8").count('"claim_lost"')
     for line in _lines(installation.var / "weather.jsonl"):
         account.faults[line["kind"]] += 1
 
@@ -179,51 +191,6 @@ def secret(var: Path, key: str) -> Iterator[Path]:
         yield path
     finally:
         path.unlink()
-
-
-class Nemesis:
-    """Kills, by the dice: at an edge that nobody has died at yet where one comes along, and otherwise at any moment."""
-
-    def __init__(self, cluster: Cluster, dice: random.Random, account: Account) -> None:
-        self._cluster, self._dice, self._account = cluster, dice, account
-
-    def strike(self) -> bool:
-        """Kill somebody; whether anybody died of it."""
-        dice, cluster = self._dice, self._cluster
-        if dice.random() >= WHILE_RISING:
-            cluster.wait_up(*cluster.hubs, PARTNERS, patience=RESUMED * 2)
-        time.sleep(dice.uniform(0.02, 0.35))
-        victim = dice.choices(list(VICTIMS), list(VICTIMS.values()))[0]
-        if victim == HUB:
-            victim = dice.choice(cluster.hubs)
-        if cluster.over or not cluster.alive(victim):
-            return False
-        if victim in cluster.marks and dice.random() < AT_EDGES and self._at_edge(victim):
-            return True
-        before = cluster.kills
-        if not cluster.signal(victim, signal.SIGKILL):
-            return False
-        until = time.monotonic() + 5
-        while cluster.kills == before and time.monotonic() < until:
-            time.sleep(0.002)
-        self._account.kills[victim] += 1
-        return True
-
-    def _at_edge(self, victim: str) -> bool:
-        """Let *victim* die by its own hand at an edge; whether one came along in time."""
-        role, marks = self._cluster.roles[victim], self._cluster.marks[victim]
-        life = role.starts
-        # First where nobody has died yet, a few of these let pass so that it is not always the first of a life.
-        fresh = self._dice.random() < FRESH_FIRST
-        marks.arm(FRESH if fresh else ANY, self._dice.choice((1, 1, 2)) if fresh else self._dice.randrange(1, 60))
-        until = time.monotonic() + COMING
-        while role.starts == life and role.pid is not None and time.monotonic() < until:
-            time.sleep(0.002)
-        if role.starts == life and role.pid is not None:
-            marks.arm(None)
-            return False
-        self._account.kills[f"{victim} at an edge"] += 1
-        return True
 
 
 def _lines(path: Path) -> Iterator[dict[str, Any]]:

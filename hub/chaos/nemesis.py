@@ -1,0 +1,120 @@
+"""Nemesis: who is killed, stopped or starved next, drawn from a seed."""
+
+import contextlib
+import random
+import signal
+import time
+from collections import Counter
+from dataclasses import dataclass, field
+
+from hub.chaos.boundary import ANY, FRESH
+from hub.chaos.cluster import CLIENT, HUB, NETWORK, PARTNERS, WORKERS, Cluster, Recovery, answers
+from hub.chaos.postgres import Postgres
+
+#: Whom to kill, in a hundred kills; and, where it is a server, the store.
+VICTIMS = {HUB: 72, PARTNERS: 14, CLIENT: 11, NETWORK: 3}
+STORE, STORE_SHARE = "postgres", 4
+#: Of the kills of a process that is watched, how many are meant for an edge, and wall seconds to wait for one to come.
+AT_EDGES, COMING = 0.65, 0.6
+#: How many of those are meant for an edge at which nobody has died yet.
+FRESH_FIRST = 0.8
+#: In how many of a hundred kills the next comes while the one before is still coming up.
+WHILE_RISING = 0.15
+#: Wall seconds that a worker is stopped for: longer than its claims are believed, three seconds for a call and fifteen
+#: beyond; and after how many kills the next one is.
+FROZEN, FREEZES = 21.0, 25
+
+
+@dataclass
+class Nemesis:
+    """Kills the processes of *cluster* by *dice*: at an edge where one comes along, otherwise at any moment; stops
+    workers for longer than their claims hold; and kills *server*, where the store is one.  Counts in *kills*."""
+
+    cluster: Cluster
+    dice: random.Random
+    kills: Counter[str]
+    server: Postgres | None = None
+    recoveries: list[Recovery] = field(default_factory=list)
+    frozen: int = 0
+    _cold: dict[str, float] = field(default_factory=dict)
+    _struck: int = 0
+
+    def strike(self) -> bool:
+        """Kill somebody; whether anybody died of it."""
+        dice, cluster = self.dice, self.cluster
+        self._freeze()
+        if dice.random() >= WHILE_RISING:
+            cluster.wait_up(HUB, PARTNERS, patience=30)
+        time.sleep(dice.uniform(0.02, 0.35))
+        if cluster.over:
+            return False
+        if self.server is not None and dice.random() < STORE_SHARE / 100:
+            self._strike_store(self.server)
+            return True
+        victim = dice.choices(list(VICTIMS), list(VICTIMS.values()))[0]
+        if victim == HUB:
+            victim = dice.choice([name for name in cluster.hubs if name not in self._cold])
+        if not cluster.alive(victim):
+            return False
+        if not (victim in cluster.marks and dice.random() < AT_EDGES and self._at_edge(victim)):
+            before = cluster.kills
+            cluster.signal(victim, signal.SIGKILL)
+            until = time.monotonic() + 5
+            while cluster.kills == before and time.monotonic() < until:
+                time.sleep(0.002)
+            self.kills[victim] += 1
+        self._struck += 1
+        return True
+
+    def _at_edge(self, victim: str) -> bool:
+        """Let *victim* die by its own hand at an edge; whether one came along in time."""
+        role, marks = self.cluster.roles[victim], self.cluster.marks[victim]
+        life = role.starts
+        # First where nobody has died yet, a few of these let pass so that it is not always the first of a life.
+        fresh = self.dice.random() < FRESH_FIRST
+        marks.arm(FRESH if fresh else ANY, self.dice.choice((1, 1, 2)) if fresh else self.dice.randrange(1, 60))
+        until = time.monotonic() + COMING
+        while role.starts == life and role.pid is not None and time.monotonic() < until:
+            time.sleep(0.002)
+        if role.starts == life and role.pid is not None:
+            marks.arm(None)
+            return False
+        self.kills[f"{victim} at an edge"] += 1
+        return True
+
+    # -- the store ---------------------------------------------------------------------------------------------------
+
+    def _strike_store(self, server: Postgres) -> None:
+        """Kill the server with -9, let it be away for a moment, and time the door from when it is up again."""
+        server.kill()
+        self.kills[STORE] += 1
+        time.sleep(self.dice.uniform(0, 0.5))
+        server.start()
+        up = time.monotonic()
+        while not answers(self.cluster.roles[HUB].port or 0, "/health") and time.monotonic() < up + 60:
+            time.sleep(0.01)
+        self.recoveries.append(Recovery(STORE, time.monotonic() - up, False))
+
+    # -- stale workers -----------------------------------------------------------------------------------------------
+
+    def _freeze(self) -> None:
+        """Stop a worker now and then, and let those go on whose time has come."""
+        now = time.monotonic()
+        for name in [name for name, until in self._cold.items() if now >= until]:
+            self._go_on(name)
+        workers = [name for name in WORKERS if name in self.cluster.hubs]
+        if workers and not self._cold and self._struck >= FREEZES * (self.frozen + 1) / 2:
+            name = self.dice.choice(workers)
+            if self.cluster.roles[name].up and self.cluster.signal(name, signal.SIGSTOP):
+                self._cold[name] = now + FROZEN
+                self.frozen += 1
+
+    def _go_on(self, name: str) -> None:
+        with contextlib.suppress(KeyError):
+            del self._cold[name]
+            self.cluster.signal(name, signal.SIGCONT)
+
+    def thaw(self) -> None:
+        """Let everybody go on."""
+        for name in list(self._cold):
+            self._go_on(name)
