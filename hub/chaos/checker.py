@@ -476,8 +476,8 @@ def _open(hub: Hub, timelines: Mapping[str, Any]) -> Iterator[Finding]:
                 yield Finding("lost", f"{len(left)} subjects are open in what is {state}", exchange["id"])
             continue
         if state == "in_doubt":
-            left = [one for one in exchange["subjects"] if one["state"] == "open" and one["key"] not in asked]
-            owned = not left
+            left = [one["key"] for one in exchange["subjects"] if one["state"] == "open"]
+            owned = bool(left) and asked.issuperset(left)
         else:
             owned = bool(exchange["owner"] or exchange["next"])
         if not owned:

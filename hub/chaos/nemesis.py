@@ -52,35 +52,38 @@ class Nemesis:
             self._strike_store(self.server)
             return True
         victim = dice.choices(list(VICTIMS), list(VICTIMS.values()))[0]
-        if victim == HUB:
-            victim = dice.choice([name for name in cluster.hubs if name not in self._cold])
-        if not cluster.alive(victim):
+        victims = [name for name in cluster.hubs if name not in self._cold] if victim == HUB else [victim]
+        victims = [name for name in victims if cluster.alive(name)]
+        if not victims:
             return False
-        if not (victim in cluster.marks and dice.random() < AT_EDGES and self._at_edge(victim)):
-            before = cluster.kills
-            cluster.signal(victim, signal.SIGKILL)
+        if not (victim in cluster.marks and dice.random() < AT_EDGES and self._at_edge(victims)):
+            before, one = cluster.kills, dice.choice(victims)
+            cluster.signal(one, signal.SIGKILL)
             until = time.monotonic() + 5
             while cluster.kills == before and time.monotonic() < until:
                 time.sleep(0.002)
-            self.kills[victim] += 1
+            self.kills[one] += 1
         self._struck += 1
         return True
 
-    def _at_edge(self, victim: str) -> bool:
-        """Let *victim* die by its own hand at an edge; whether one came along in time."""
-        role, marks = self.cluster.roles[victim], self.cluster.marks[victim]
-        life = role.starts
+    def _at_edge(self, victims: list[str]) -> bool:
+        """Let the first of *victims* that comes to an edge die there, by its own hand; whether one did in time."""
+        cluster, dice = self.cluster, self.dice
         # First where nobody has died yet, a few of these let pass so that it is not always the first of a life.
-        fresh = self.dice.random() < FRESH_FIRST
-        marks.arm(FRESH if fresh else ANY, self.dice.choice((1, 1, 2)) if fresh else self.dice.randrange(1, 60))
+        fresh = dice.random() < FRESH_FIRST
+        nth = dice.choice((1, 1, 2)) if fresh else dice.randrange(1, 60)
+        for name in victims:
+            cluster.marks[name].arm(FRESH if fresh else ANY, nth)
         until = time.monotonic() + COMING
-        while role.starts == life and role.pid is not None and time.monotonic() < until:
+        died: list[str] = []
+        while not died and time.monotonic() < until:
             time.sleep(0.002)
-        if role.starts == life and role.pid is not None:
-            marks.arm(None)
-            return False
-        self.kills[f"{victim} at an edge"] += 1
-        return True
+            died = [name for name in victims if cluster.marks[name].died is not None or not cluster.alive(name)]
+        for name in victims:
+            cluster.marks[name].arm(None)
+        if died:
+            self.kills[f"{died[0]} at an edge"] += 1
+        return bool(died)
 
     # -- the store ---------------------------------------------------------------------------------------------------
 

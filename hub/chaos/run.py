@@ -28,8 +28,8 @@ def run(
         with show.stage("kills", kills) as progress:
             account = storm(kills, seed, top, progress, server)
         if plants:
-            with show.stage("planted bugs", len(TRIALS)) as progress:
-                found = trials(top, progress)
+            with show.stage("planted bugs", len(TRIALS) + 1) as progress:
+                found = trials(top, progress, server)
     told = account.report()
     told["plants"], told["planted"], told["planted_found"] = found, len(found), sum(found.values())
     told["met"] = (

@@ -1,15 +1,19 @@
 """The checker on trial: for each planted bug the smallest season in which it must show, and whether it was seen."""
 
+import contextlib
 import hashlib
 import json
 import re
 import shutil
+import signal
 import time
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
-from hub.chaos.cluster import CLIENT, HUB, PARTNERS, Cluster, Setting, installed
+from hub.chaos.cluster import CLIENT, HUB, PARTNERS, SCHEDULER, WORKERS, Cluster, Setting, installed
+from hub.chaos.nemesis import FROZEN
+from hub.chaos.postgres import NoPostgres, Postgres
 from hub.chaos.storm import checked
 
 #: Wall seconds in which a planted bug must have shown, and between two looks of the checker.
@@ -56,6 +60,21 @@ def _skips_a_number(cluster: Cluster) -> None:
     (folder / f"{name}.manifest.json").write_text(json.dumps(said), "utf-8")
     (folder / f"{name}.part").write_bytes(body)
     (folder / f"{name}.part").rename(folder / name)
+
+
+def _outlives_its_lease(cluster: Cluster) -> None:
+    """A worker is stopped when it has called the Ministry, for longer than its claim holds, and goes on then."""
+    for name in WORKERS:
+        cluster.marks[name].arm("send/after/POST /mofa", number=signal.SIGSTOP)
+    until = time.monotonic() + PATIENCE
+    while not (stopped := [name for name in WORKERS if cluster.marks[name].died]) and time.monotonic() < until:
+        time.sleep(0.01)
+    for name in WORKERS:
+        cluster.marks[name].arm(None)
+    if stopped:
+        time.sleep(FROZEN)
+        for name in stopped:
+            cluster.signal(name, signal.SIGCONT)
 
 
 TRIALS = (
@@ -107,17 +126,27 @@ TRIALS = (
 )  # fmt: skip
 
 
-def tried(trial: Trial, folder: Path, *, planted: bool = True) -> list[list[str]]:
+#: The one that needs several processes, and so PostgreSQL.
+STALE = Trial(
+    plant="stale_fencing_accepted", act=_outlives_its_lease,
+    expects="lost request_reference is in_doubt, and nobody will act",
+)  # fmt: skip
+
+
+def tried(
+    trial: Trial, folder: Path, *, planted: bool = True, database_url: str = "", apart: bool = False
+) -> list[list[str]]:
     """The findings of the season of *trial*; those that it expects come first.  Without *planted* nothing is planted,
     and none of these may be found."""
+    plants = dict.fromkeys((HUB, *WORKERS, SCHEDULER), (trial.plant,))
     setting = Setting(
         pilgrims=trial.pilgrims, seed=trial.seed, faults=trial.faults, play=trial.play, edits=trial.edits,
-        power=trial.power, plants={HUB: (trial.plant,)} if planted else {},
+        power=trial.power, plants=plants if planted else {}, database_url=database_url, apart=apart,
     )  # fmt: skip
     installation, network = installed(folder, setting)
     never = [word for name in trial.never for word in ("--never", name)]
     with Cluster(installation, network, setting) as cluster:
-        cluster.wait_up(PARTNERS, HUB)
+        cluster.wait_up(PARTNERS, *cluster.hubs)
         if trial.dies:
             cluster.marks[HUB].arm(trial.dies)
         cluster.begin(CLIENT)
@@ -126,6 +155,7 @@ def tried(trial: Trial, folder: Path, *, planted: bool = True) -> list[list[str]
             time.sleep(0.02)
         if trial.act is not None:
             trial.act(cluster)
+            until = max(until, time.monotonic() + PATIENCE / 2)
         while True:
             time.sleep(LOOK)
             last = cluster.over or time.monotonic() > until
@@ -139,12 +169,22 @@ def _expected(trial: Trial, found: list[list[str]]) -> bool:
     return any(re.match(trial.expects, " ".join(one)) for one in found)
 
 
-def trials(top: Path, progress: Callable[[int], None]) -> dict[str, bool]:
-    """Every planted bug, and whether it was found.  The folder of one that was not stays in *top*."""
+def trials(top: Path, progress: Callable[[int], None], server: Postgres | None = None) -> dict[str, bool]:
+    """Every planted bug, and whether it was found.  The store is SQLite's, or databases of *server*; a stale worker
+    needs a server in any case, and is left out where there is none.  The folder of what was not found stays in *top*.
+    """
     found = {}
-    for number, trial in enumerate(TRIALS, 1):
+    for number, trial in enumerate((*TRIALS, STALE), 1):
         folder = top / trial.plant
-        found[trial.plant] = _expected(trial, tried(trial, folder))
+        with contextlib.ExitStack() as held:
+            own = server
+            if own is None and trial is STALE:
+                try:
+                    own = held.enter_context(Postgres())
+                except NoPostgres:
+                    continue
+            url = own.database() if own is not None else ""
+            found[trial.plant] = _expected(trial, tried(trial, folder, database_url=url, apart=trial is STALE))
         if found[trial.plant]:
             shutil.rmtree(folder)
         progress(number)
