@@ -17,10 +17,12 @@ import copy
 import importlib
 import mmap
 import os
+import random
 import re
 import signal
 import socket
 import sqlite3
+import ssl
 import struct
 import threading
 import time
@@ -147,9 +149,14 @@ class Edges:
                 os.truncate(path, os.path.getsize(path) // 2)
 
 
-def install(folder: Path, name: str, *, power: bool = False) -> Edges:
-    """Watch this process from now on; once, before the hub's modules open anything."""
+def install(folder: Path, name: str, *, power: bool = False, unreachable: float = 0.0) -> Edges:
+    """Watch this process from now on; once, before the hub's modules open anything.
+
+    Of the connections that it opens, *unreachable* are not made: see :func:`_spoil_names`.
+    """
     edges = Edges(folder, name, power=power)
+    if unreachable:
+        _spoil_names(folder, name, unreachable)
     _watch_sqlite(edges)
     _watch_postgres(edges)
     _watch_sockets(edges)
@@ -298,6 +305,24 @@ def _watch_sockets(edges: Edges) -> None:
         setattr(socket.socket, name, sending(getattr(socket.socket, name)))
     socket.socket.recv = receiving(socket.socket.recv, into=False)  # type: ignore[method-assign]
     socket.socket.recv_into = receiving(socket.socket.recv_into, into=True)  # type: ignore[method-assign]
+
+
+def _spoil_names(folder: Path, name: str, share: float) -> None:
+    """Now and then a partner's name has no address, or somebody else's certificate answers at it."""
+    real = socket.getaddrinfo
+    log = os.open(folder / f"{name}.unreachable", os.O_WRONLY | os.O_APPEND | os.O_CREAT, 0o600)
+
+    def getaddrinfo(*args: Any, **kwargs: Any) -> Any:
+        drawn = random.random() / share  # noqa: S311 - weather, no secret
+        if drawn < 0.5:
+            os.write(log, b"dns\n")
+            raise socket.gaierror(socket.EAI_NONAME, "Name or service not known")
+        if drawn < 1:
+            os.write(log, b"tls\n")
+            raise ssl.SSLCertVerificationError("certificate verify failed")
+        return real(*args, **kwargs)
+
+    socket.getaddrinfo = getaddrinfo
 
 
 def _watch_door(edges: Edges) -> None:

@@ -62,12 +62,14 @@ class Setting:
     seed: int
     faults: str = "none"
     weather: float = 0.0
+    unreachable: float = 0.0
     time_outs: str | None = "3s"
     play: Sequence[str] = ()
     plants: Mapping[str, Sequence[str]] = field(default_factory=dict)
     power: bool = False
     database_url: str = ""
     apart: bool = False
+    store: Path | None = None
     edits: Sequence[tuple[str, str, str]] = ()
 
 
@@ -99,6 +101,8 @@ def installed(var: Path, setting: Setting) -> tuple[Installation, int]:
         path.write_text(text, "utf-8")
     toml = installation.settings_file.read_text("utf-8")
     toml = toml.replace(f"http://127.0.0.1:{installation.simulators_port}/", f"http://127.0.0.1:{network}/")
+    if setting.store is not None:
+        toml = toml.replace('var = "."', f"var = {json.dumps(str(setting.store))}")
     write_durably(installation.settings_file, f"rules = {json.dumps(str(found.rules))}\n{toml}", 0o600)
     return installation, network
 
@@ -134,7 +138,7 @@ class Cluster:
         self._nursery = Nursery(self._ends.put)
         var, file = installation.var, str(installation.settings_file)
         seed, port = str(setting.seed), installation.simulators_port
-        self.add(PARTNERS, "hub.chaos.cluster:partners", file, seed, setting.faults, str(port), port=port)
+        self.add(PARTNERS, "hub.chaos.cluster:partners", file, str(var), seed, setting.faults, str(port), port=port)
         weather = ["--seed", seed, "--rate", str(setting.weather), "--log", str(var / "weather.jsonl")]
         weather += [word for one in setting.play for word in ("--play", one)]
         self.add(
@@ -154,7 +158,12 @@ class Cluster:
         """Let there be a process *name*, which answers at *port*."""
         var = self.installation.var
         watched = name not in (NETWORK, CLIENT)
-        plan = Plan(folder=str(self.folder), plants=self.setting.plants.get(name, ()), power=self.setting.power)
+        plan = Plan(
+            folder=str(self.folder),
+            plants=self.setting.plants.get(name, ()),
+            power=self.setting.power,
+            unreachable=0.0 if name == PARTNERS else self.setting.unreachable,
+        )
         env = {"HUB_HOME": str(var / "home")}
         start = Start(name=name, run=run, arguments=arguments, env=env, log=str(var / f"{name}.log"),
                       plan=plan if watched else None)  # fmt: skip
@@ -273,10 +282,9 @@ class Cluster:
 
 
 def partners() -> None:
-    """``partners SETTINGS SEED FAULTS PORT``: the simulators, whose FAULTS may be a single kind of them."""
-    file, seed, faults, port = sys.argv[1:]
-    found = settings.load(Path(file))
-    process.run(found, found.var, int(seed), faults, int(port))
+    """``partners SETTINGS VAR SEED FAULTS PORT``: the simulators, whose FAULTS may be a single kind of them."""
+    file, var, seed, faults, port = sys.argv[1:]
+    process.run(settings.load(Path(file)), Path(var), int(seed), faults, int(port))
 
 
 def answers(port: int, path: str) -> bool:

@@ -36,11 +36,12 @@ _PR_SET_PDEATHSIG = 1
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Plan:
     """What is done to a child before it begins: its edges are watched under its name in *folder*, *plants* are put in,
-    and ``power`` makes its death at an edge a power cut."""
+    ``power`` makes its death at an edge a power cut, and so many of its connections are ``unreachable``."""
 
     folder: str
     plants: Sequence[str] = ()
     power: bool = False
+    unreachable: float = 0.0
 
 
 @dataclass(slots=True, kw_only=True)
@@ -216,7 +217,9 @@ def become(start: Start) -> int:
     if start.plan is not None:
         from hub.chaos import boundary
 
-        boundary.install(Path(start.plan.folder), start.name, power=start.plan.power)
+        boundary.install(
+            Path(start.plan.folder), start.name, power=start.plan.power, unreachable=start.plan.unreachable
+        )
         if start.plan.plants:
             from hub.chaos import plants
 

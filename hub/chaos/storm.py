@@ -23,8 +23,8 @@ from hub.demo.installation import OPERATOR, Installation
 
 #: Pilgrims of one season, and the kills after which it is let come to its end.
 PILGRIMS, KILLS_A_SEASON = 40, 60
-#: How many of a hundred calls the network spoils.
-WEATHER = 0.2
+#: How many of a hundred calls the network spoils, and how many of the connections are not made.
+WEATHER, UNREACHABLE = 0.2, 0.1
 #: Wall seconds in which a season must come to its end once everything has healed.
 PATIENCE = 240.0
 #: Seconds within which work must be resumed.
@@ -104,7 +104,7 @@ def storm(kills: int, seed: int, top: Path, progress: Progress, server: Postgres
         season += 1
         folder = top / f"season-{season}"
         setting = Setting(
-            pilgrims=PILGRIMS, seed=dice.randrange(1 << 30), weather=WEATHER, faults="some",
+            pilgrims=PILGRIMS, seed=dice.randrange(1 << 30), weather=WEATHER, unreachable=UNREACHABLE, faults="some",
             database_url=server.database() if server else "", apart=server is not None,
         )  # fmt: skip
         for _ in _season(folder, setting, min(kills - done, KILLS_A_SEASON), dice, account, server):
@@ -144,6 +144,8 @@ def _season(
         account.checks.append(checked(installation, stuck))
     for name in cluster.hubs:
         account.stale += (installation.var / f"{name}.log").read_text("utf-8").count('"claim_lost"')
+    for log in cluster.folder.glob("*.unreachable"):
+        account.faults.update(log.read_text("ascii").split())
     for line in _lines(installation.var / "weather.jsonl"):
         account.faults[line["kind"]] += 1
 

@@ -17,9 +17,9 @@ from hub.cli.report import json_option, report, to_stdout, words
               help="The store of the hub that is killed.")  # fmt: skip
 @click.option("--var", "var", type=click.Path(file_okay=False, exists=True, path_type=Path), metavar="DIR",
               help="Play the seasons in DIR instead of the system's temporary folder.")  # fmt: skip
-@click.option("--plants/--no-plants", default=True, show_default=True, help="Try the checker with planted bugs, too.")
+@click.option("--storm-only", is_flag=True, help="Leave out the planted bugs and the full disk.")
 @json_option
-def chaos(kills: int, seed: int, store: str, var: Path | None, plants: bool, json_file: Path | None) -> None:
+def chaos(kills: int, seed: int, store: str, var: Path | None, storm_only: bool, json_file: Path | None) -> None:
     """Play seasons in which hub, partners, clients and network are killed with -9, at any moment and at every edge of a
     commit, statement, send, receive, rename and fsync, while the network spoils every fifth call.
 
@@ -31,7 +31,7 @@ def chaos(kills: int, seed: int, store: str, var: Path | None, plants: bool, jso
     from hub.chaos.run import run
 
     try:
-        told = run(kills=kills, seed=seed, store=store, plants=plants, var=var, quiet=to_stdout(json_file))
+        told = run(kills=kills, seed=seed, store=store, storm_only=storm_only, var=var, quiet=to_stdout(json_file))
     except NoPostgres as why:
         raise click.ClickException(str(why)) from None
     report(told, json_file, ("", "what", "figure"), list(_rows(told)))
@@ -46,7 +46,24 @@ def _rows(told: Mapping[str, Any]) -> Iterator[tuple[str, str, str]]:
     yield "ok", "recovery", f"p50 {recovery['p50']} s, max {recovery['max']} s"
     found, planted = told["planted_found"], told["planted"]
     yield "ok" if found == planted else "error", "planted bugs found", f"{found} of {planted}"
-    for name in ("kills", "accepted", "effects", "repeats", "in_doubt", "killed", "edges", "faults"):
+    full = told["disk_full"]
+    yield (
+        "ok" if full["ran"] else "",
+        "full disk",
+        (f"resumed after {words(full['resumed_s'])} s" if full["ran"] else f"not tried: {full['why']}"),
+    )
+    for name in (
+        "kills",
+        "accepted",
+        "effects",
+        "repeats",
+        "in_doubt",
+        "killed",
+        "frozen",
+        "stale_refused",
+        "edges",
+        "faults",
+    ):
         yield "", name.replace("_", " "), words(told[name])
     for plant in (name for name, found in told["plants"].items() if not found):
         yield "error", "not found", plant

@@ -8,7 +8,7 @@ KILLS = 15
 
 
 def test_whoever_dies_and_wherever_the_books_agree(tmp_path: Path) -> None:
-    told = run(kills=KILLS, seed=3, store="sqlite", plants=False, var=tmp_path, quiet=True)
+    told = run(kills=KILLS, seed=3, store="sqlite", storm_only=True, var=tmp_path, quiet=True)
     assert told["findings"] == []
     assert (told["lost"], told["doubled"], told["stuck"]) == (0, 0, [])
     assert told["kills"] == KILLS
