@@ -15,7 +15,7 @@ from hub.chaos.postgres import Postgres
 VICTIMS = {HUB: 72, PARTNERS: 14, CLIENT: 11, NETWORK: 3}
 STORE, STORE_SHARE = "postgres", 4
 #: Of the kills of a process that is watched, how many are meant for an edge, and wall seconds to wait for one to come.
-AT_EDGES, COMING = 0.65, 0.6
+AT_EDGES, COMING = 0.7, 0.8
 #: How many of those are meant for an edge at which nobody has died yet.
 FRESH_FIRST = 0.8
 #: In how many of a hundred kills the next comes while the one before is still coming up.

@@ -22,7 +22,7 @@ from hub.chaos.postgres import Postgres
 from hub.demo.installation import OPERATOR, Installation
 
 #: Pilgrims of one season, and the kills after which it is let come to its end.
-PILGRIMS, KILLS_A_SEASON = 40, 60
+PILGRIMS, KILLS_A_SEASON = 80, 75
 #: How many of a hundred calls the network spoils, and how many of the connections are not made.
 WEATHER, UNREACHABLE = 0.2, 0.1
 #: Wall seconds in which a season must come to its end once everything has healed.
