@@ -107,7 +107,9 @@ class Postgres:
         self._made += 1
         name = f"season_{self._made}"
         with self._connected("postgres") as connection:
-            connection.execute(f"CREATE DATABASE {name}")
+            from psycopg.sql import SQL, Identifier
+
+            connection.execute(SQL("CREATE DATABASE {}").format(Identifier(name)))
         return self.url(name)
 
     @contextlib.contextmanager
