@@ -12,13 +12,13 @@ import pytest
 from hub.canonical.entities import Companion
 from hub.canonical.mrz import td3
 from hub.channels import OutcomeUnknown
+from hub.chaos.faults import FaultyPartner
 from hub.exchange import delivery, dispatch
 from hub.exchange.engine import Engine
 from hub.partners import load
 from hub.partners.partner import Partner
 from hub.timetable import Timetable
 from tests.exchange.exchanging import AGENT, MINISTRY, START, filing
-from tests.faults import FaultyPartner
 
 pytestmark = pytest.mark.both_stores
 
