@@ -1,0 +1,138 @@
+"""Where a measurement runs: an installation of its own in a folder, on a store of its own, gone when it is over.
+
+The adapters, maps and partners are those of the hub, from a copy where a measurement needs a figure in them to be
+another one (a partner's rate, how many share a call); what it changed is told with its result.
+"""
+
+import contextlib
+import json
+import shutil
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+import yaml
+
+from hub import partners, settings
+from hub.bench.cases import START, Maker
+from hub.bench.process import Child, free_port
+from hub.canonical.case import Agent
+from hub.journey import Rules
+from hub.security import api_keys
+from hub.security.keys import Keys
+from hub.security.sealing import Sealer
+from hub.settings import Settings
+from hub.store.cases import Cases
+from hub.store.database import Database
+
+#: Agents whose pilgrims are measured, in turn: one a mission.
+AGENTS = ("agent_idn_1", "agent_pak_1", "agent_egy_1", "agent_nga_1")
+MINISTRY, ADAPTER, ASKS = "mofa_visa", "mofa/visa_reference", "request_reference"
+Edit = Callable[[Path], None]
+
+
+@dataclass(frozen=True)
+class Place:
+    """An installation: its folder and settings file, the raw API keys of its agents, its port, and its environment."""
+
+    folder: Path
+    file: Path
+    keys: Mapping[str, str]
+    port: int
+    env: Mapping[str, str]
+
+    @classmethod
+    def make(cls, folder: Path, *, store: str | None, ministry: str, edit: Edit | None = None) -> "Place":
+        """An installation in *folder* whose ministry is at address *ministry*.
+
+        *store* is the address of an empty PostgreSQL database, None for SQLite; *edit* changes a copy of the home
+        folder's adapters before anything is read.
+        """
+        folder.mkdir(parents=True)
+        home = settings.load(None).home
+        env: dict[str, str] = {"HUB_HOME": str(home)}
+        if edit is not None:
+            for part in ("adapters", "mappings", "schedules"):
+                shutil.copytree(home / part, folder / "home" / part)
+            edit(folder / "home" / "adapters")
+            env = {"HUB_HOME": str(folder / "home"), "HUB_RULES": str(home / "hub" / "journey" / "rules.yaml")}
+        Keys.generate(folder / "keys.json")
+        # Not the wall's: the season that is measured stays the same whenever it is.
+        now = {"business": START.isoformat(), "wall": datetime.now(UTC).isoformat()}
+        (folder / "clock.json").write_text(json.dumps(now), "ascii")
+        keys, digests = {}, {}
+        for agent in AGENTS:
+            keys[agent], digest = api_keys.new_key()
+            digests[digest] = agent
+        port = free_port()
+        lines = [
+            'var = "."', 'keys = "keys.json"', 'business_clock = "clock.json"', "test_mode = true", f"port = {port}",
+            *([f"database_url = {json.dumps(store)}"] if store else []),
+            *_table("addresses", {"MOFA_URL": ministry, "FILES_ROOT": str(folder / "files")}),
+            *_table("api_keys", digests),
+        ]  # fmt: skip
+        (folder / "hub.toml").write_text("\n".join(lines) + "\n", "utf-8")
+        made = cls(folder, folder / "hub.toml", keys, port, env)
+        for partner in partners.load(made.settings).enabled:
+            if any(operation.channel == "files" for operation in partner.operations.values()):
+                for box in ("to_partner", "from_partner"):
+                    (folder / "files" / partner.id / box).mkdir(parents=True)
+        return made
+
+    @property
+    def settings(self) -> Settings:
+        return settings.load(self.file, self.env)
+
+    def write(self, count: int, first: int = 0) -> list[Any]:
+        """Write cases number *first* and the following *count* into the store, while no hub runs on it."""
+        found = self.settings
+        register = partners.load(found)
+        standing = [_standing(register, name) for name in AGENTS]
+        with contextlib.closing(database(found)) as store:
+            cases = Cases(Sealer(Keys.load(found.keys)), lambda name: _standing(register, name))
+            return Maker(Rules.load(found.rules), standing).write(store, cases, count, first)
+
+    @contextlib.contextmanager
+    def hub(self) -> Iterator[Child]:
+        """``hub serve``, as a process of its own, answering at :attr:`port`."""
+        with Child(
+            "hub.cli", "serve", "--settings", str(self.file), log=self.folder / "hub.log", env=self.env
+        ) as serving:
+            serving.listening(self.port)
+            yield serving
+
+
+def database(found: Settings) -> Database:
+    """The store of an installation, opened as the engine opens it."""
+    return Database(found.var / "hub.db")
+
+
+def _standing(register: partners.Register, name: str) -> Agent:
+    terms = register.partners[name].agent
+    assert terms is not None
+    return Agent(id=name, country=terms.country, mission=terms.mission, company=terms.company, quota_left=terms.quota)
+
+
+def _table(name: str, values: Mapping[str, str]) -> list[str]:
+    return [f"[{name}]", *(f"{json.dumps(key)} = {json.dumps(value)}" for key, value in values.items())]
+
+
+def one_a_call(adapters: Path) -> None:
+    """The ministry is asked about one application a call, and as often and as much at once as the hub manages."""
+    manifest = adapters / ADAPTER / "adapter.yaml"
+    told = yaml.safe_load(manifest.read_text("utf-8"))
+    told["operations"][ASKS]["batch"]["max"] = 1
+    manifest.write_text(yaml.safe_dump(told, allow_unicode=True), "utf-8")
+    limits(adapters, concurrency=16, per_second=100_000)
+
+
+def limits(adapters: Path, *, concurrency: int, per_second: int) -> None:
+    """How much the ministry takes at once, and how many calls a second."""
+    rows = adapters / "mofa" / "partners.yaml"
+    told = yaml.safe_load(rows.read_text("utf-8"))
+    for row in told:
+        if row["id"] == MINISTRY:
+            row["limits"] = {"concurrency": concurrency, "per_second": per_second, "timeout": "30s"}
+    rows.write_text(yaml.safe_dump(told, allow_unicode=True), "utf-8")
