@@ -7,10 +7,11 @@ stands in its rows as the hub would have left it; only the messages and the hist
 
 import copy
 import json
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import replace
 from datetime import UTC, date, datetime, timedelta
 from decimal import Decimal
+from functools import partial
 from typing import Any
 from uuid import UUID
 
@@ -117,20 +118,23 @@ def requests(made: list[tuple[UUID, str]], keys: dict[str, str], *, wait: bool, 
 
 
 class Maker:
-    """Makes cases in which one pilgrim's data are wanted, of *agents* in turn."""
+    """Makes groups of one, of *agents* in turn: in which the pilgrim's data are wanted or, where it is *due*, whose
+    reference number is to be asked for.  *also* writes what belongs to a case in the same commit."""
 
-    def __init__(self, rules: Rules, agents: list[Agent]) -> None:
-        self._agents = agents
-        self._models = [_model(rules, agent) for agent in agents]
+    def __init__(
+        self, rules: Rules, agents: list[Agent], *, due: bool = False,
+        also: Callable[[Transaction, Case], None] = lambda tx, case: None,
+    ) -> None:  # fmt: skip
+        self._also = also
+        self._models = [_model(rules, agent, due) for agent in agents]
 
     def write(self, database: Database, cases: Cases, count: int, first: int = 0) -> list[tuple[UUID, str]]:
         """Write cases number *first* and the following *count*; their requests and whose they are, in order."""
         made: list[tuple[UUID, str]] = []
         for start in range(first, first + count, TOGETHER):
             some = [self._case(number) for number in range(start, min(start + TOGETHER, first + count))]
-            database.unit(lambda tx, some=some: self._put(tx, cases, some))  # type: ignore[misc]
+            database.unit(partial(self._put, cases, some))
             made += [(next(iter(case.members)), case.agent.id) for case in some]
-        cases.forget(None)
         return made
 
     def _case(self, number: int) -> Case:
@@ -146,23 +150,24 @@ class Maker:
             # The bank's and the voucher's own numbers are unique in the store.
             voucher=replace(voucher, id=new_id(), bill_no=bill_no(number)),
             members={request: replace(member, id=request, request_no=request_no(number), marks=dict(member.marks))},
-            pilgrims={request: pilgrim(number, corrected=False)},
+            pilgrims={request: pilgrim(number, corrected=member.state != "NEEDS_DATA")},
             bookings=copy.deepcopy(model.bookings),
             marks=dict(model.marks),
         )
 
-    @staticmethod
-    def _put(tx: Transaction, cases: Cases, some: list[Case]) -> None:
+    def _put(self, cases: Cases, some: list[Case], tx: Transaction) -> None:
         for case in some:
             ((member, one),) = zip(case.members.values(), case.pilgrims.values(), strict=True)
             bare = replace(case, members={}, pilgrims={})
             kept = cases.create(tx, bare)
             cases.add(tx, kept, member, one)
             cases.save(tx, kept, Changes(group=True, voucher=True, members={member.id}))
+            self._also(tx, case)
 
 
-def _model(rules: Rules, agent: Agent) -> Case:
-    """A group of one that *agent* has filed, that was accepted and paid, and of which the ministry wants data."""
+def _model(rules: Rules, agent: Agent, due: bool) -> Case:
+    """A group of one that *agent* has filed, that was accepted and paid, and of which the ministry wants data; or that
+    is *due* at the ministry."""
     season = rules.at(datetime(ARRIVES.year, ARRIVES.month, ARRIVES.day, tzinfo=UTC)).number
     request, happened = new_id(), START - timedelta(hours=1)
     case = Case(
@@ -186,9 +191,9 @@ def _model(rules: Rules, agent: Agent) -> Case:
     assert case.voucher is not None
     amount, currency = case.voucher.amount, case.voucher.currency
     happen("payment.received", None, bank_ref="PAY-1", amount=amount, currency=currency)
-    happen("reference.needs_data", reason="birth_place")
+    if not due:
+        happen("reference.needs_data", reason="birth_place")
     case.focus = None
-    assert case.members[request].state == "NEEDS_DATA"
     return case
 
 

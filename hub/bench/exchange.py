@@ -9,11 +9,11 @@ from pathlib import Path
 from typing import Any
 
 from hub import settings
-from hub.bench import door, limits, peers, postgres
+from hub.bench import door, engine, limits, peers, postgres
 from hub.bench.figure import Figure, missing
 
 #: The parts there are, in the order in which they are measured.
-PARTS = ("limits", "door", "peers")
+PARTS = ("limits", "door", "engine", "peers")
 STORES = ("sqlite", "postgres")
 
 
@@ -46,7 +46,7 @@ def _measured(folder: Path, stores: tuple[str, ...], seconds: float, parts: tupl
             yield from limits.all_of(folder, server.url if server else None, why, stores, min(seconds, 3.0))
         elif why:
             yield missing("limits", "PostgreSQL", why, store="postgres")
-        for part, measure in (("door", _door), ("peers", _peers)):
+        for part, measure in (("door", _door), ("engine", _engine), ("peers", _peers)):
             if part in parts:
                 for figure in measure(folder, there, server, seconds):
                     figures.append(figure)
@@ -57,6 +57,11 @@ def _measured(folder: Path, stores: tuple[str, ...], seconds: float, parts: tupl
 def _door(folder: Path, stores: tuple[str, ...], server: postgres.Server | None, seconds: float) -> Iterator[Figure]:
     for store in stores:
         yield from door.all_of(folder, store, server, seconds)
+
+
+def _engine(folder: Path, stores: tuple[str, ...], server: postgres.Server | None, seconds: float) -> Iterator[Figure]:
+    for store in stores:
+        yield from engine.all_of(folder, store, server, seconds)
 
 
 def _peers(folder: Path, stores: tuple[str, ...], server: postgres.Server | None, seconds: float) -> Iterator[Figure]:

@@ -7,25 +7,31 @@ another one (a partner's rate, how many share a call); what it changed is told w
 import contextlib
 import json
 import shutil
-from collections.abc import Callable, Iterator, Mapping
+import sqlite3
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
+from uuid import UUID
 
 import yaml
+from sqlalchemy import Select
+from sqlalchemy.dialects import postgresql, sqlite
 
 from hub import partners, settings
 from hub.bench.cases import START, Maker
 from hub.bench.process import Child, free_port
-from hub.canonical.case import Agent
+from hub.canonical.case import Agent, Case
+from hub.canonical.ids import new_id
 from hub.journey import Rules
 from hub.security import api_keys
 from hub.security.keys import Keys
 from hub.security.sealing import Sealer
 from hub.settings import Settings
 from hub.store.cases import Cases
-from hub.store.database import Database
+from hub.store.database import Database, Transaction
+from hub.store.ledger import Ledger, Moment
 
 #: Agents whose pilgrims are measured, in turn: one a mission.
 AGENTS = ("agent_idn_1", "agent_pak_1", "agent_egy_1", "agent_nga_1")
@@ -42,6 +48,7 @@ class Place:
     keys: Mapping[str, str]
     port: int
     env: Mapping[str, str]
+    store: str | None
 
     @classmethod
     def make(cls, folder: Path, *, store: str | None, ministry: str, edit: Edit | None = None) -> "Place":
@@ -74,7 +81,7 @@ class Place:
             *_table("api_keys", digests),
         ]  # fmt: skip
         (folder / "hub.toml").write_text("\n".join(lines) + "\n", "utf-8")
-        made = cls(folder, folder / "hub.toml", keys, port, env)
+        made = cls(folder, folder / "hub.toml", keys, port, env, store)
         for partner in partners.load(made.settings).enabled:
             if any(operation.channel == "files" for operation in partner.operations.values()):
                 for box in ("to_partner", "from_partner"):
@@ -85,14 +92,49 @@ class Place:
     def settings(self) -> Settings:
         return settings.load(self.file, self.env)
 
-    def write(self, count: int, first: int = 0) -> list[Any]:
-        """Write cases number *first* and the following *count* into the store, while no hub runs on it."""
+    def write(
+        self, count: int, first: int = 0, *, due: bool = False, agents: Sequence[str] = AGENTS
+    ) -> list[tuple[UUID, str]]:
+        """Write cases number *first* and the following *count*, of *agents* in turn, while no hub runs on the store.
+
+        In each the pilgrim's data are wanted; or, where it is *due*, it waits in the ledger to be sent to the ministry.
+        """
         found = self.settings
-        register = partners.load(found)
-        standing = [_standing(register, name) for name in AGENTS]
+        register, sealer = partners.load(found), Sealer(Keys.load(found.keys))
+        ledger, at = Ledger(sealer), Moment.of(datetime.now(UTC), START)
+
+        def wait(tx: Transaction, case: Case) -> None:
+            (request,) = case.members
+            ministry = register.choose(register.operation(ADAPTER, ASKS), case, request.hex)
+            assert ministry is not None
+            ledger.add_subject(
+                tx, at, partner=ministry.id, operation=ASKS, kind="request", subject_id=request.hex, group_id=case.id,
+                lane=request.hex, key=new_id().hex, urgency=case.arrives_on.toordinal(), not_before=at.wall,
+            )  # fmt: skip
+
         with contextlib.closing(database(found)) as store:
-            cases = Cases(Sealer(Keys.load(found.keys)), lambda name: _standing(register, name))
-            return Maker(Rules.load(found.rules), standing).write(store, cases, count, first)
+            cases = Cases(sealer, lambda name: _standing(register, name))
+            standing = [_standing(register, name) for name in agents]
+            also = wait if due else lambda tx, case: None
+            return Maker(Rules.load(found.rules), standing, due=due, also=also).write(store, cases, count, first)
+
+    def rows(self, statement: Select[Any]) -> list[Any]:
+        """What *statement* reads of the store, beside whoever works on it."""
+        dialect = postgresql.dialect() if self.store else sqlite.dialect()
+        sql = str(statement.compile(dialect=dialect, compile_kwargs={"literal_binds": True}))
+        if self.store:
+            import psycopg
+
+            with psycopg.connect(self.store) as connection:
+                return connection.execute(sql.encode()).fetchall()
+        with contextlib.closing(sqlite3.connect(self.settings.var / "hub.db", timeout=30)) as file:
+            return file.execute(sql).fetchall()
+
+    def worker(self, role: str, *arguments: str, name: str = "worker") -> Child:
+        """A process of :mod:`hub.bench.worker` on this installation."""
+        return Child(
+            "hub.bench.worker", role, str(self.file), *arguments, log=self.folder / f"{name}.log", env=self.env
+        )
 
     @contextlib.contextmanager
     def hub(self) -> Iterator[Child]:
