@@ -7,7 +7,7 @@ stands in its rows as the hub would have left it; only the messages and the hist
 
 import copy
 import json
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import replace
 from datetime import UTC, date, datetime, timedelta
 from decimal import Decimal
@@ -104,7 +104,9 @@ def _parts(name: Name | ArabicName) -> dict[str, str | None]:
     return {"given": name.given, "father": name.father, "grandfather": name.grandfather, "family": name.family}
 
 
-def requests(made: list[tuple[UUID, str]], keys: dict[str, str], *, wait: bool, first: int = 0) -> Iterator[bytes]:
+def requests(
+    made: Sequence[tuple[UUID, str]], keys: Mapping[str, str], *, wait: bool, first: int = 0
+) -> Iterator[bytes]:
     """The HTTP request that decides each of *made* (request and agent, in the order of their numbers from *first*).
 
     *keys* are the agents' API keys.  With *wait* the answer is waited for until it holds the reference number.

@@ -13,7 +13,7 @@ import time
 import urllib.request
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Any
+from typing import Any, Self
 from uuid import UUID
 
 from hub.bench import cases, load
@@ -21,14 +21,13 @@ from hub.bench.figure import Figure, missing
 from hub.bench.place import Edit, Place, one_a_call
 from hub.bench.postgres import Server
 from hub.bench.process import Child
+from hub.canonical.ids import new_id
 
 #: Cases are made for so many answers a second; a hub that is faster is measured until they are used up.
 EXPECTED = 2_500
 WARM = 3.0
 #: Seconds after a run within which everything accepted must have reached the ministry.
 DRAINED = 60.0
-
-_Made = list[tuple[UUID, str]]
 
 
 def all_of(folder: Path, store: str, server: Server | None, seconds: float) -> Iterator[Figure]:
@@ -42,47 +41,66 @@ def measured(
     folder: Path, store: str, url: str | None, seconds: float, how: str, edit: Edit | None
 ) -> Iterator[Figure]:
     """End to end, then accepting alone, by one hub on one store."""
-    with Child("hub.bench.sink", log=folder.with_suffix(".sink.log")) as sink:
-        port = sink.told()["port"]
-        place = Place.make(folder, store=url, ministry=f"http://127.0.0.1:{port}/visa", edit=edit)
-        each = int((WARM + seconds) * EXPECTED)
-        made = place.write(2 * each + 2)
-        with place.hub() as hub:
-            _checked(place, made, 2 * each)
-            waited = _run(place, hub, port, made[:each], 0, seconds, wait=True)
-            what = f"end to end, {how}"
-            if waited["lacking"]:
-                why = f"{waited['lacking']:,} of {waited['answered']:,} answers hold no reference number"
-                yield missing("door", what, why, store=store)
-            else:
-                yield _figure(what, store, waited)
-            taken = _run(place, hub, port, made[each : 2 * each], each, seconds, wait=False)
-            yield _figure(f"accepted, {how}", store, taken)
+    with Door.open(folder, url, int(2 * (WARM + seconds) * EXPECTED), edit) as door:
+        what = f"end to end, {how}"
+        waited = door.run(seconds, WARM, wait=True)
+        if waited["lacking"]:
+            why = f"{waited['lacking']:,} of {waited['answered']:,} answers hold no reference number"
+            yield missing("door", what, why, store=store)
+        else:
+            yield _figure(what, store, waited)
+        yield _figure(f"accepted, {how}", store, door.run(seconds, WARM, wait=False))
 
 
-def _run(place: Place, hub: Child, port: int, made: _Made, first: int, seconds: float, *, wait: bool) -> dict[str, Any]:
-    """One run of the load over *made*, with what the ministry counted and what it cost the hub."""
-    path = place.folder / "requests"
-    load.pack(path, cases.requests(made, dict(place.keys), wait=wait, first=first))
-    before, cpu = ministry(port), hub.seconds()
-    seen = load.run(load.Plan(
-        ports=(place.port,), requests=str(path), expect='"reference_no":"' if wait else '"outcome":"taken"',
-        seconds=seconds, warm=WARM,
-    ))  # fmt: skip
-    ended = time.monotonic()
-    wanted = before["subjects"] + seen["good"] + seen["lacking"]
-    while (after := ministry(port))["subjects"] < wanted and time.monotonic() < ended + DRAINED:
-        time.sleep(0.02)
-    path.unlink()
-    asked, calls = after["subjects"] - before["subjects"], after["calls"] - before["calls"]
-    good = seen["good"] + seen["lacking"]
-    return {
-        **seen, "drained_s": round(time.monotonic() - ended, 2), "asked": asked, "calls": calls,
-        "effects": after["effects"] - before["effects"], "a_call": round(asked / calls, 1) if calls else None,
-        "cpu_us": round((hub.seconds() - cpu) / max(1, good) * 1e6),
-        # Nothing refused, and the ministry was asked about each of them, once.
-        "equal": not seen["non2xx"] and not seen["broken"] and asked == after["effects"] - before["effects"] == good,
-    }  # fmt: skip
+class Door:
+    """A hub that is up, with its ministry and with cases that are still to be decided."""
+
+    def __init__(self, place: Place, hub: Child, sink: int, made: list[tuple[UUID, str]]) -> None:
+        self.place, self._hub, self._sink = place, hub, sink
+        self._made, self._next = made, 0
+
+    @classmethod
+    @contextlib.contextmanager
+    def open(cls, folder: Path, url: str | None, count: int, edit: Edit | None = None) -> Iterator[Self]:
+        """A hub on the store at *url*, None for SQLite, with *count* cases.
+
+        Raises RuntimeError where it does not take a good decision, or takes a bad one: nothing is to be measured then.
+        """
+        with Child("hub.bench.sink", log=folder.with_suffix(".sink.log")) as sink:
+            port = sink.told()["port"]
+            place = Place.make(folder, store=url, ministry=f"http://127.0.0.1:{port}/visa", edit=edit)
+            made = place.write(count + 1)
+            with place.hub() as hub:
+                _checked(place, *made[-1], count)
+                yield cls(place, hub, port, made[:-1])
+
+    def run(self, seconds: float, warm: float, *, wait: bool) -> dict[str, Any]:
+        """One run of the load, with what the ministry counted of it and what it cost the hub."""
+        first, path = self._next, self.place.folder / "requests"
+        most = int((warm + seconds) * EXPECTED)
+        some = cases.requests(self._made[first : first + most], self.place.keys, wait=wait, first=first)
+        load.pack(path, some)
+        before, cpu = ministry(self._sink), self._hub.seconds()
+        seen = load.run(load.Plan(
+            ports=(self.place.port,), requests=str(path), seconds=seconds, warm=warm,
+            expect='"reference_no":"' if wait else '"outcome":"taken"',
+        ))  # fmt: skip
+        path.unlink()
+        # Each is decided once: what this run did not come to is left for the next.
+        self._next += seen["sent"]
+        good = seen["good"] + seen["lacking"]
+        ended, after = time.monotonic(), ministry(self._sink)
+        while after["subjects"] < before["subjects"] + good and time.monotonic() < ended + DRAINED:
+            time.sleep(0.02)
+            after = ministry(self._sink)
+        asked, calls, effects = (after[name] - before[name] for name in ("subjects", "calls", "effects"))
+        return {
+            **seen, "drained_s": round(time.monotonic() - ended, 2), "asked": asked, "calls": calls,
+            "a_call": round(asked / calls, 1) if calls else None,
+            "cpu_us": round((self._hub.seconds() - cpu) / max(1, good) * 1e6),
+            # Nothing refused, and the ministry was asked about each of them, once.
+            "equal": not seen["non2xx"] and not seen["broken"] and asked == effects == good,
+        }  # fmt: skip
 
 
 _MORE = (
@@ -108,16 +126,14 @@ def ministry(port: int) -> dict[str, int]:
     return told
 
 
-def _checked(place: Place, made: _Made, at: int) -> None:
-    """A good decision is taken and a bad one refused, or there is nothing to measure."""
-    request, agent = made[at]
-    body = json.loads(cases.decision(at))
-    spoilt = json.loads(cases.decision(at))
-    spoilt["correction"]["document"]["number"] = ""
-    status, told = _posted(place, made[at + 1][0], agent, json.dumps(spoilt).encode())
+def _checked(place: Place, request: UUID, agent: str, number: int) -> None:
+    good = cases.decision(number)
+    bad = json.loads(good)
+    bad["correction"]["document"]["number"] = ""
+    status, told = _posted(place, request, agent, json.dumps(bad).encode())
     if not 400 <= status < 500:
         raise RuntimeError(f"a bad request was answered with {status}")
-    status, told = _posted(place, request, agent, json.dumps(body).encode())
+    status, told = _posted(place, request, agent, good)
     if status != 200 or told.get("outcome") != "taken":
         raise RuntimeError(f"a good request was answered with {status}: {told.get('code')}")
 
@@ -126,7 +142,7 @@ def _posted(place: Place, request: UUID, agent: str, body: bytes) -> tuple[int, 
     connection = http.client.HTTPConnection("127.0.0.1", place.port, timeout=30)
     connection.request("POST", f"/v1/requests/{request}/decisions", body, {
         "Authorization": f"Bearer {place.keys[agent]}", "Content-Type": "application/json",
-        "Idempotency-Key": f"check-{request.hex}", "Prefer": "wait=10",
+        "Idempotency-Key": new_id().hex, "Prefer": "wait=10",
     })  # fmt: skip
     answer = connection.getresponse()
     told = json.loads(answer.read())

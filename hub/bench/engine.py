@@ -194,5 +194,5 @@ def _equal(place: Place, asked: int | None) -> dict[str, Any]:
     return {"frozen": frozen, "equal": asked is None or done <= asked <= frozen}
 
 
-def _subjects(where: ColumnElement[bool]) -> Select[tuple[int]]:
+def _subjects(where: ColumnElement[bool]) -> Select[int]:
     return select(func.count()).select_from(exchange_subject).where(exchange_subject.c.operation == ASKS, where)

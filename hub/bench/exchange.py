@@ -33,7 +33,6 @@ def run(
 
 
 def _measured(folder: Path, stores: tuple[str, ...], seconds: float, parts: tuple[str, ...]) -> Iterator[Figure]:
-    figures: list[Figure] = []
     with contextlib.ExitStack() as held:
         server, why = None, ""
         if "postgres" in stores:
@@ -46,26 +45,14 @@ def _measured(folder: Path, stores: tuple[str, ...], seconds: float, parts: tupl
             yield from limits.all_of(folder, server.url if server else None, why, stores, min(seconds, 3.0))
         elif why:
             yield missing("limits", "PostgreSQL", why, store="postgres")
-        for part, measure in (("door", _door), ("engine", _engine), ("peers", _peers)):
-            if part in parts:
-                for figure in measure(folder, there, server, seconds):
-                    figures.append(figure)
-                    yield figure
-        yield from peers.ratios(figures)
-
-
-def _door(folder: Path, stores: tuple[str, ...], server: postgres.Server | None, seconds: float) -> Iterator[Figure]:
-    for store in stores:
-        yield from door.all_of(folder, store, server, seconds)
-
-
-def _engine(folder: Path, stores: tuple[str, ...], server: postgres.Server | None, seconds: float) -> Iterator[Figure]:
-    for store in stores:
-        yield from engine.all_of(folder, store, server, seconds)
-
-
-def _peers(folder: Path, stores: tuple[str, ...], server: postgres.Server | None, seconds: float) -> Iterator[Figure]:
-    yield from peers.all_of(folder, seconds)
+        for store in there:
+            if "door" in parts:
+                yield from door.all_of(folder, store, server, seconds)
+        for store in there:
+            if "engine" in parts:
+                yield from engine.all_of(folder, store, server, seconds)
+        if "peers" in parts:
+            yield from peers.all_of(folder, there, server, seconds)
 
 
 @contextlib.contextmanager

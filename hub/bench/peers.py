@@ -6,60 +6,144 @@ reference and refuse a request whose values are empty.  ``HUB_BENCH_PEER_COUNT``
 how many calls the peers' own sink has had.
 """
 
+import contextlib
 import http.client
 import json
 import os
-from collections.abc import Iterator, Mapping, Sequence
+import time
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
+from statistics import median
 from typing import Any
 from urllib.parse import urlsplit
 from urllib.request import urlopen
 
 from hub.bench import load
+from hub.bench.door import Door
 from hub.bench.figure import Figure, missing
+from hub.bench.postgres import Server
 
 #: What the hub has to do better than a service written by hand: times its rate, by what the peer is called.
 FLOORS: Mapping[str, tuple[float, str]] = {
     "tuned": (1.2, "the floor; 2 is the aim"),
     "typical": (2.0, "the floor"),
 }
-EXPECTED, WARM = 3_000, 3.0
+#: Requests that are made for a second of a run, seconds before it counts, and how often each is measured.
+EXPECTED, WARM, ROUNDS = 2_500, 1.5, 3
 
 
-def all_of(folder: Path, seconds: float, env: Mapping[str, str] = os.environ) -> Iterator[Figure]:
-    """The rate of each peer; none where none is named."""
-    named = env.get("HUB_BENCH_PEERS", "")
-    if not named:
+def all_of(
+    folder: Path, stores: Sequence[str], server: Server | None, seconds: float, env: Mapping[str, str] = os.environ
+) -> Iterator[Figure]:
+    """The hub end to end on each of *stores*, and each peer, measured in turn; and how many times each peer the hub is.
+
+    Nothing where no peer is named.
+    """
+    found = list(_named(folder, env))
+    there = [one for one in found if isinstance(one, Peer)]
+    yield from (one for one in found if isinstance(one, Figure))
+    if not there:
         return
-    for one in named.split(","):
+    with contextlib.ExitStack() as held:
+        runs: dict[str, Callable[[], dict[str, Any]]] = {}
+        for store in stores:
+            url = held.enter_context(server.database()) if server and store == "postgres" else None
+            count = int(ROUNDS * (WARM + seconds) * EXPECTED)
+            door = held.enter_context(Door.open(folder / f"{store}-peers", url, count))
+            runs[store] = partial(door.run, seconds, WARM, wait=True)
+        for peer in there:
+            runs[peer.name] = partial(peer.run, seconds)
+        # In turn, round by round: what else this machine does falls on all of them.
+        seen = {name: [] for name in runs}  # type: dict[str, list[dict[str, Any]]]
+        for _ in range(ROUNDS):
+            for name, run in runs.items():
+                seen[name].append(run())
+    for name, rounds in seen.items():
+        yield _figure(name, rounds, store=name if name in stores else None)
+    for peer in there:
+        floor, note = FLOORS.get(peer.name, (None, ""))
+        for store in stores:
+            each = [
+                ours["per_second"] / theirs["per_second"]
+                for ours, theirs in zip(seen[store], seen[peer.name], strict=True)
+                if theirs["per_second"] and not ours["lacking"]
+            ]
+            yield Figure(
+                part="peers", what=f"hub / {peer.name}", value=round(median(each), 2) if each else None, unit="×",
+                store=store, bar=floor, note=note, more={"rounds": [round(one, 2) for one in each]},
+            )  # fmt: skip
+
+
+def _figure(name: str, rounds: Sequence[Mapping[str, Any]], store: str | None) -> Figure:
+    """The middle one of *rounds*."""
+    seen = sorted(rounds, key=lambda one: float(one["per_second"]))[len(rounds) // 2]
+    note = f"p50 {seen['p50_ms']} ms, p99 {seen['p99_ms']} ms"
+    wrong = [one for one in rounds if not one["equal"] or one["lacking"]]
+    if wrong:
+        note = f"COUNTS DIFFER in {len(wrong)} of {len(rounds)} rounds; {note}"
+    more = {n: seen[n] for n in ("p50_ms", "p90_ms", "p99_ms", "answered", "good", "non2xx", "busy", "first_bad")}
+    rates = [one["per_second"] for one in rounds]
+    return Figure(
+        part="peers", what="hub, end to end, up to 25 a call" if store else name, value=seen["per_second"],
+        store=store, note=note, more={**more, "rounds": rates, "equal": not wrong},
+    )  # fmt: skip
+
+
+def _named(folder: Path, env: Mapping[str, str]) -> "Iterator[Peer | Figure]":
+    """The peers that *env* names; for one that does not do the work, a figure that says why."""
+    for one in filter(None, env.get("HUB_BENCH_PEERS", "").split(",")):
         name, _, address = one.strip().partition("=")
         parts = urlsplit(address)
         if parts.hostname not in ("127.0.0.1", "localhost") or parts.port is None:
             yield missing("peers", name, "its address must be http://127.0.0.1:PORT/PATH")
-            continue
-        try:
-            sample = json.loads(Path(env["HUB_BENCH_PEER_REQUEST"]).read_text("utf-8"))
-        except KeyError:
+        elif "HUB_BENCH_PEER_REQUEST" not in env:
             yield missing("peers", name, "HUB_BENCH_PEER_REQUEST names no request")
-            continue
-        why = _fit(parts.port, parts.path, sample)
-        if why:
-            yield missing("peers", name, why)
         else:
-            yield _measured(folder, name, parts.port, parts.path, sample, seconds, env.get("HUB_BENCH_PEER_COUNT"))
+            sample = json.loads(Path(env["HUB_BENCH_PEER_REQUEST"]).read_text("utf-8"))
+            why = _fit(parts.port, parts.path, sample)
+            if why:
+                yield missing("peers", name, why)
+            else:
+                yield Peer(name, parts.port, parts.path, sample, env.get("HUB_BENCH_PEER_COUNT"), folder)
 
 
-def ratios(figures: Sequence[Figure]) -> Iterator[Figure]:
-    """How many times each peer's rate the hub came to, end to end, on each store."""
-    ours = {f.store: f for f in figures if f.part == "door" and f.what == "end to end, up to 25 a call" and f.value}
-    for peer in [f for f in figures if f.part == "peers" and f.value]:
-        floor, note = FLOORS.get(peer.what, (None, ""))
-        for store, hub in ours.items():
-            assert hub.value is not None and peer.value is not None
-            yield Figure(
-                part="ratios", what=f"hub / {peer.what}", value=round(hub.value / peer.value, 2), unit="×",
-                store=store, bar=floor, note=note,
-            )  # fmt: skip
+@dataclass(frozen=True)
+class Peer:
+    """A system that does the same work; *count* is where its own sink says how many calls it has had."""
+
+    name: str
+    port: int
+    path: str
+    sample: Mapping[str, Any]
+    count: str | None
+    folder: Path
+
+    def run(self, seconds: float) -> dict[str, Any]:
+        """One run of the load, with a request_id of its own in each request."""
+        file, kind = self.folder / f"peer-{self.port}", [("Content-Type", "application/json")]
+        run = time.time_ns() // 1_000_000 % 10_000
+        made = (
+            json.dumps({**self.sample, "request_id": f"REQ-{run:04d}-{number:08d}"}, ensure_ascii=False)
+            for number in range(int((WARM + seconds) * EXPECTED))
+        )
+        load.pack(file, (load.post(self.path, body.encode(), kind) for body in made))
+        before = self._counted()
+        seen = load.run(load.Plan(
+            ports=(self.port,), requests=str(file), expect='"reference', seconds=seconds, warm=WARM
+        ))  # fmt: skip
+        file.unlink()
+        after = self._counted()
+        calls = None if before is None or after is None else after - before
+        right = seen["good"] == seen["answered"] and not seen["broken"]
+        return {**seen, "sink_calls": calls, "equal": right and calls in (None, seen["good"])}
+
+    def _counted(self) -> int | None:
+        if not self.count:
+            return None
+        with urlopen(self.count, timeout=10) as answer:  # noqa: S310 - named by whoever measures
+            return int(answer.read())
 
 
 def _fit(port: int, path: str, sample: dict[str, Any]) -> str | None:
@@ -82,37 +166,3 @@ def _posted(port: int, path: str, body: Mapping[str, Any]) -> tuple[int, dict[st
     except ValueError:
         told = {}
     return answer.status, told if isinstance(told, dict) else {}
-
-
-def _measured(
-    folder: Path, name: str, port: int, path: str, sample: dict[str, Any], seconds: float, count: str | None
-) -> Figure:
-    file = folder / f"peer-{port}"
-    made = (
-        json.dumps({**sample, "request_id": f"REQ-{os.getpid() % 10_000:04d}-{number:08d}"}, ensure_ascii=False)
-        for number in range(int((WARM + seconds) * EXPECTED))
-    )
-    kind = [("Content-Type", "application/json")]
-    load.pack(file, (load.post(path, body.encode(), kind) for body in made))
-    before = _count(count)
-    seen = load.run(load.Plan(
-        ports=(port,), requests=str(file), expect='"reference', seconds=seconds, warm=WARM
-    ))  # fmt: skip
-    file.unlink()
-    calls = None if before is None else (_count(count) or 0) - before
-    bad = seen["non2xx"] + seen["lacking"] + seen["broken"]
-    note = f"p50 {seen['p50_ms']} ms, p99 {seen['p99_ms']} ms"
-    if bad or calls not in (None, seen["good"]):
-        note = f"COUNTS DIFFER ({seen['answered']} answered, {bad} not good, {calls} calls to its sink); {note}"
-    return Figure(
-        part="peers", what=name, value=seen["per_second"], note=note,
-        more={n: seen[n] for n in ("p50_ms", "p90_ms", "p99_ms", "answered", "good", "non2xx", "busy", "first_bad")}
-        | {"sink_calls": calls},
-    )  # fmt: skip
-
-
-def _count(address: str | None) -> int | None:
-    if not address:
-        return None
-    with urlopen(address, timeout=10) as answer:  # noqa: S310 - named by whoever measures
-        return int(answer.read())

@@ -16,7 +16,7 @@ from typing import Any
 from uuid import UUID
 
 import yaml
-from sqlalchemy import Select
+from sqlalchemy import Dialect, Select
 from sqlalchemy.dialects import postgresql, sqlite
 
 from hub import partners, settings
@@ -118,9 +118,9 @@ class Place:
             also = wait if due else lambda tx, case: None
             return Maker(Rules.load(found.rules), standing, due=due, also=also).write(store, cases, count, first)
 
-    def rows(self, statement: Select[Any]) -> list[Any]:
+    def rows(self, statement: Select[*tuple[Any, ...]]) -> list[Any]:
         """What *statement* reads of the store, beside whoever works on it."""
-        dialect = postgresql.dialect() if self.store else sqlite.dialect()
+        dialect: Dialect = postgresql.dialect() if self.store else sqlite.dialect()  # type: ignore[no-untyped-call]
         sql = str(statement.compile(dialect=dialect, compile_kwargs={"literal_binds": True}))
         if self.store:
             import psycopg
