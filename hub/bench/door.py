@@ -19,7 +19,7 @@ from uuid import UUID
 from hub.bench import cases, load
 from hub.bench.figure import Figure, missing
 from hub.bench.place import Edit, Place, one_a_call
-from hub.bench.postgres import Server
+from hub.bench.postgres import Server, empty
 from hub.bench.process import Child
 from hub.canonical.ids import new_id
 
@@ -33,7 +33,7 @@ DRAINED = 60.0
 def all_of(folder: Path, store: str, server: Server | None, seconds: float) -> Iterator[Figure]:
     """Both ways of asking on *store*, each on an empty one of its own; *server* is where databases are made."""
     for short, how, edit in (("batched", "up to 25 a call", None), ("single", "one a call", one_a_call)):
-        with server.database() if server and store == "postgres" else contextlib.nullcontext() as url:
+        with empty(store, server) as url:
             yield from measured(folder / f"{store}-{short}", store, url, seconds, how, edit)
 
 

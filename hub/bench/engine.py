@@ -6,7 +6,7 @@ settled between the moment when every worker was ready and the end of the run, b
 
 import contextlib
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -15,7 +15,7 @@ from sqlalchemy import ColumnElement, Select, func, select
 from hub.bench.door import ministry
 from hub.bench.figure import Figure
 from hub.bench.place import ASKS, Edit, Place, limits, one_a_call
-from hub.bench.postgres import Server
+from hub.bench.postgres import Server, empty
 from hub.bench.process import Child
 from hub.store.tables import exchange, exchange_subject
 
@@ -85,7 +85,7 @@ def picked_up(folder: Path, store: str, server: Server | None) -> Iterator[Figur
     it and, where another may, by another."""
     ways = [("by the same process", ("pickup",)), ("by another process", ("heard", "tell"))]
     for how, roles in ways[: 1 if store == "sqlite" else 2]:
-        with _database(store, server) as url:
+        with empty(store, server) as url:
             place = Place.make(folder / f"{store}-{roles[0]}", store=url, ministry="http://127.0.0.1:1/")
             place.write(PICKED)
             told: dict[str, dict[str, float]] = {"committed": {}, "heard": {}}
@@ -132,10 +132,6 @@ def _note(seen: dict[str, Any]) -> str:
     return f"{note}; the backlog ran out" if seen["ran_out"] else note
 
 
-def _database(store: str, server: Server | None) -> contextlib.AbstractContextManager[str | None]:
-    return server.database() if server and store == "postgres" else contextlib.nullcontext()
-
-
 def _slow(adapters: Path) -> None:
     one_a_call(adapters)
     limits(adapters, concurrency=SLOTS, per_second=100_000)
@@ -148,7 +144,7 @@ def _run(
     """A backlog drained for *seconds* by so many *workers*: exchanges and subjects settled a second, and what for."""
     count = int((WARM + seconds + 1) * expected * workers * (3 if edit is None else 1))
     short = f"{store}-{role}-{workers}-{time.monotonic_ns()}"
-    with _database(store, server) as url, contextlib.ExitStack() as held:
+    with empty(store, server) as url, contextlib.ExitStack() as held:
         sink = held.enter_context(Child("hub.bench.sink", "--delay", str(delay), log=folder / f"{short}.sink.log"))
         port = sink.told()["port"]
         place = Place.make(folder / short, store=url, ministry=f"http://127.0.0.1:{port}/", edit=edit)
@@ -156,18 +152,19 @@ def _run(
         running = [held.enter_context(place.worker(role, name=f"worker-{n}")) for n in range(workers)]
         for one in running:
             one.told()
-        time.sleep(WARM)
-        began, cpu = time.time(), sum(one.seconds() for one in running)
-        time.sleep(seconds)
-        ended, cpu = time.time(), sum(one.seconds() for one in running) - cpu
-        for one in running:
-            one.stop()
+        seen = settled_in(place, running, seconds)
         asked = ministry(port)["effects"] if role == "call" else None
-        return {**_settled(place, began, ended, count, cpu), "asked": asked, "workers": workers} | _equal(place, asked)
+        return {**seen, "backlog": count, "asked": asked, "workers": workers, **_equal(place, asked)}
 
 
-def _settled(place: Place, began: float, ended: float, count: int, cpu: float) -> dict[str, Any]:
-    """What the rows say of the time between *began* and *ended* (seconds of the wall clock)."""
+def settled_in(place: Place, running: Sequence[Child], seconds: float) -> dict[str, Any]:
+    """What the *running* workers settle in so many seconds, as the rows have it; they are ended with it."""
+    time.sleep(WARM)
+    began, cpu = time.time(), sum(one.seconds() for one in running)
+    time.sleep(seconds)
+    ended, cpu = time.time(), sum(one.seconds() for one in running) - cpu
+    for one in running:
+        one.stop()
     settled = (exchange.c.operation == ASKS) & (exchange.c.state == "settled")
     at = exchange.c.settled_at
     ((done, last),) = place.rows(select(func.count(), func.max(at)).where(settled))
@@ -179,7 +176,7 @@ def _settled(place: Place, began: float, ended: float, count: int, cpu: float) -
     spent = max(0.001, (min(last or 0, ended * 1e6) / 1e6 if not left else ended) - began)
     return {
         "rate": round(exchanges / spent, 1), "subjects": round(int(subjects) / spent, 1), "seconds": round(spent, 2),
-        "settled": done, "a_call": round(int(subjects) / exchanges, 1) if exchanges else None, "backlog": count,
+        "settled": done, "a_call": round(int(subjects) / exchanges, 1) if exchanges else None,
         "ran_out": not left, "cpu_us": round(cpu / max(1, int(subjects)) * 1e6),
     }  # fmt: skip
 

@@ -9,11 +9,13 @@ from pathlib import Path
 from typing import Any
 
 from hub import settings
-from hub.bench import door, engine, limits, peers, postgres
+from hub.bench import door, engine, isolation, limits, peers, postgres
 from hub.bench.figure import Figure, missing
+from hub.bench.process import Died
+from hub.partners import RegisterFaults
 
 #: The parts there are, in the order in which they are measured.
-PARTS = ("limits", "door", "engine", "peers")
+PARTS = ("limits", "door", "engine", "isolation", "peers")
 STORES = ("sqlite", "postgres")
 
 
@@ -45,14 +47,19 @@ def _measured(folder: Path, stores: tuple[str, ...], seconds: float, parts: tupl
             yield from limits.all_of(folder, server.url if server else None, why, stores, min(seconds, 3.0))
         elif why:
             yield missing("limits", "PostgreSQL", why, store="postgres")
-        for store in there:
-            if "door" in parts:
-                yield from door.all_of(folder, store, server, seconds)
-        for store in there:
-            if "engine" in parts:
-                yield from engine.all_of(folder, store, server, seconds)
+        for part, measure in (("door", door.all_of), ("engine", engine.all_of), ("isolation", isolation.all_of)):
+            for store in there if part in parts else ():
+                yield from _told(part, store, measure(folder, store, server, seconds))
         if "peers" in parts:
-            yield from peers.all_of(folder, there, server, seconds)
+            yield from _told("peers", None, peers.all_of(folder, there, server, seconds))
+
+
+def _told(part: str, store: str | None, figures: Iterator[Figure]) -> Iterator[Figure]:
+    """*figures*, and what kept the rest of them from being measured: the other parts are measured all the same."""
+    try:
+        yield from figures
+    except (Died, RuntimeError, RegisterFaults) as error:
+        yield missing(part, "the rest of it", str(error), store=store)
 
 
 @contextlib.contextmanager

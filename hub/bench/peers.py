@@ -23,7 +23,7 @@ from urllib.request import urlopen
 from hub.bench import load
 from hub.bench.door import Door
 from hub.bench.figure import Figure, missing
-from hub.bench.postgres import Server
+from hub.bench.postgres import Server, empty
 
 #: What the hub has to do better than a service written by hand: times its rate, by what the peer is called.
 FLOORS: Mapping[str, tuple[float, str]] = {
@@ -49,7 +49,7 @@ def all_of(
     with contextlib.ExitStack() as held:
         runs: dict[str, Callable[[], dict[str, Any]]] = {}
         for store in stores:
-            url = held.enter_context(server.database()) if server and store == "postgres" else None
+            url = held.enter_context(empty(store, server))
             count = int(ROUNDS * (WARM + seconds) * EXPECTED)
             door = held.enter_context(Door.open(folder / f"{store}-peers", url, count))
             runs[store] = partial(door.run, seconds, WARM, wait=True)

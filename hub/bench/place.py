@@ -11,12 +11,13 @@ import sqlite3
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
+from functools import partial
 from pathlib import Path
 from typing import Any
 from uuid import UUID
 
 import yaml
-from sqlalchemy import Dialect, Select
+from sqlalchemy import Dialect, Select, select
 from sqlalchemy.dialects import postgresql, sqlite
 
 from hub import partners, settings
@@ -30,12 +31,15 @@ from hub.security.keys import Keys
 from hub.security.sealing import Sealer
 from hub.settings import Settings
 from hub.store.cases import Cases
-from hub.store.database import Database, Transaction
+from hub.store.database import Database, Transaction, as_uuid
 from hub.store.ledger import Ledger, Moment
+from hub.store.tables import exchange_subject
 
 #: Agents whose pilgrims are measured, in turn: one a mission.
 AGENTS = ("agent_idn_1", "agent_pak_1", "agent_egy_1", "agent_nga_1")
 MINISTRY, ADAPTER, ASKS = "mofa_visa", "mofa/visa_reference", "request_reference"
+#: Subjects that share a commit while a crowd is written, and their urgency: behind everybody who travels.
+_CROWD, LAST = 10_000, 2_000_000
 Edit = Callable[[Path], None]
 
 
@@ -51,8 +55,10 @@ class Place:
     store: str | None
 
     @classmethod
-    def make(cls, folder: Path, *, store: str | None, ministry: str, edit: Edit | None = None) -> "Place":
-        """An installation in *folder* whose ministry is at address *ministry*.
+    def make(
+        cls, folder: Path, *, store: str | None, ministry: str, other: str = "", edit: Edit | None = None
+    ) -> "Place":
+        """An installation in *folder* whose ministry is at address *ministry*; ``${OTHER_URL}`` stands for *other*.
 
         *store* is the address of an empty PostgreSQL database, None for SQLite; *edit* changes a copy of the home
         folder's adapters before anything is read.
@@ -77,7 +83,7 @@ class Place:
         lines = [
             'var = "."', 'keys = "keys.json"', 'business_clock = "clock.json"', "test_mode = true", f"port = {port}",
             *([f"database_url = {json.dumps(store)}"] if store else []),
-            *_table("addresses", {"MOFA_URL": ministry, "FILES_ROOT": str(folder / "files")}),
+            *_table("addresses", {"MOFA_URL": ministry, "OTHER_URL": other, "FILES_ROOT": str(folder / "files")}),
             *_table("api_keys", digests),
         ]  # fmt: skip
         (folder / "hub.toml").write_text("\n".join(lines) + "\n", "utf-8")
@@ -117,6 +123,28 @@ class Place:
             standing = [_standing(register, name) for name in agents]
             also = wait if due else lambda tx, case: None
             return Maker(Rules.load(found.rules), standing, due=due, also=also).write(store, cases, count, first)
+
+    def crowd(self, count: int) -> None:
+        """So many more subjects waiting for the ministry, behind all that wait already and of the same requests.
+
+        Each has a lane of its own, so that all of them may be sent as far as the ledger knows.
+        """
+        found = self.settings
+        ledger, at = Ledger(Sealer(Keys.load(found.keys))), Moment.of(datetime.now(UTC), START)
+        of = self.rows(select(exchange_subject.c.subject_id, exchange_subject.c.group_id, exchange_subject.c.partner))
+
+        def put(some: range, tx: Transaction) -> None:
+            for number in some:
+                subject, group, partner = of[number % len(of)]
+                ledger.add_subject(
+                    tx, at, partner=partner, operation=ASKS, kind="request", subject_id=subject,
+                    group_id=as_uuid(group), lane=f"{subject}/{number}", key=new_id().hex, urgency=LAST,
+                    not_before=at.wall,
+                )  # fmt: skip
+
+        with contextlib.closing(database(found)) as store:
+            for start in range(0, count, _CROWD):
+                store.unit(partial(put, range(start, min(start + _CROWD, count))))
 
     def rows(self, statement: Select[*tuple[Any, ...]]) -> list[Any]:
         """What *statement* reads of the store, beside whoever works on it."""
@@ -161,20 +189,25 @@ def _table(name: str, values: Mapping[str, str]) -> list[str]:
     return [f"[{name}]", *(f"{json.dumps(key)} = {json.dumps(value)}" for key, value in values.items())]
 
 
+@contextlib.contextmanager
+def edited(path: Path) -> Iterator[Any]:
+    """What YAML file *path* holds, written back when it was changed."""
+    told = yaml.safe_load(path.read_text("utf-8"))
+    yield told
+    # As JSON, which is YAML too: the hub takes no anchors, which YAML would write for what stands there twice.
+    path.write_text(json.dumps(told, ensure_ascii=False), "utf-8")
+
+
 def one_a_call(adapters: Path) -> None:
     """The ministry is asked about one application a call, and as often and as much at once as the hub manages."""
-    manifest = adapters / ADAPTER / "adapter.yaml"
-    told = yaml.safe_load(manifest.read_text("utf-8"))
-    told["operations"][ASKS]["batch"]["max"] = 1
-    manifest.write_text(yaml.safe_dump(told, allow_unicode=True), "utf-8")
+    with edited(adapters / ADAPTER / "adapter.yaml") as manifest:
+        manifest["operations"][ASKS]["batch"]["max"] = 1
     limits(adapters, concurrency=16, per_second=100_000)
 
 
 def limits(adapters: Path, *, concurrency: int, per_second: int) -> None:
     """How much the ministry takes at once, and how many calls a second."""
-    rows = adapters / "mofa" / "partners.yaml"
-    told = yaml.safe_load(rows.read_text("utf-8"))
-    for row in told:
-        if row["id"] == MINISTRY:
-            row["limits"] = {"concurrency": concurrency, "per_second": per_second, "timeout": "30s"}
-    rows.write_text(yaml.safe_dump(told, allow_unicode=True), "utf-8")
+    with edited(adapters / "mofa" / "partners.yaml") as rows:
+        for row in rows:
+            if row["id"] == MINISTRY:
+                row["limits"] = {"concurrency": concurrency, "per_second": per_second, "timeout": "30s"}

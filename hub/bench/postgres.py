@@ -34,6 +34,11 @@ class Server:
                 connection.execute(f"DROP DATABASE {name} WITH (FORCE)")
 
 
+def empty(store: str, server: Server | None) -> contextlib.AbstractContextManager[str | None]:
+    """An empty store to measure on: the address of a database of *server*, or None, which is SQLite's."""
+    return server.database() if server and store == "postgres" else contextlib.nullcontext()
+
+
 @contextlib.contextmanager
 def server(folder: Path, env: Mapping[str, str] = os.environ) -> Iterator[Server]:
     """A server whose settings of durability are on.  One of this run's own keeps its data in *folder*.

