@@ -72,6 +72,7 @@ class Door:
             made = place.write(count + 1)
             with place.hub() as hub:
                 _checked(place, *made[-1], count)
+                _reached(port, 1)
                 yield cls(place, hub, port, made[:-1])
 
     def run(self, seconds: float, warm: float, *, wait: bool) -> dict[str, Any]:
@@ -89,10 +90,8 @@ class Door:
         # Each is decided once: what this run did not come to is left for the next.
         self._next += seen["sent"]
         good = seen["good"] + seen["lacking"]
-        ended, after = time.monotonic(), ministry(self._sink)
-        while after["subjects"] < before["subjects"] + good and time.monotonic() < ended + DRAINED:
-            time.sleep(0.02)
-            after = ministry(self._sink)
+        ended = time.monotonic()
+        after = _reached(self._sink, before["subjects"] + good)
         asked, calls, effects = (after[name] - before[name] for name in ("subjects", "calls", "effects"))
         return {
             **seen, "drained_s": round(time.monotonic() - ended, 2), "asked": asked, "calls": calls,
@@ -117,6 +116,14 @@ def _figure(what: str, store: str, seen: dict[str, Any]) -> Figure:
         part="door", what=what, value=seen["per_second"], store=store, note=note,
         more={name: seen[name] for name in _MORE},
     )  # fmt: skip
+
+
+def _reached(sink: int, subjects: int) -> dict[str, int]:
+    """What the ministry has done when it was asked about so many, or when it was waited for long enough."""
+    until = time.monotonic() + DRAINED
+    while (told := ministry(sink))["subjects"] < subjects and time.monotonic() < until:
+        time.sleep(0.02)
+    return told
 
 
 def ministry(port: int) -> dict[str, int]:
