@@ -159,10 +159,10 @@ class Place:
             return file.execute(sql).fetchall()
 
     def worker(self, role: str, *arguments: str, name: str = "worker") -> Child:
-        """A process of :mod:`hub.bench.worker` on this installation."""
-        return Child(
-            "hub.bench.worker", role, str(self.file), *arguments, log=self.folder / f"{name}.log", env=self.env
-        )
+        """A process of :mod:`hub.bench.worker` on this installation; on PostgreSQL in a folder of its own, as on a
+        machine of its own."""
+        env = {**self.env, "HUB_VAR": str(self.folder / name)} if self.store else self.env
+        return Child("hub.bench.worker", role, str(self.file), *arguments, log=self.folder / f"{name}.log", env=env)
 
     @contextlib.contextmanager
     def hub(self) -> Iterator[Child]:
