@@ -12,6 +12,7 @@ import socket
 import sqlite3
 import sys
 from collections.abc import Iterator, Mapping
+from contextlib import closing
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal
@@ -25,8 +26,8 @@ from hub.journey import Rules
 from hub.partners import Register, RegisterFaults
 from hub.security.keys import Keys
 from hub.settings import ConfigError, Settings
-from hub.store.database import columns_lacking
-from hub.store.tables import metadata
+from hub.store.database import looking
+from hub.store.postgres import Postgres
 
 Level = Literal["ok", "warning", "error"]
 
@@ -156,37 +157,51 @@ def _keys(found: Settings) -> Iterator[Finding]:
 
 
 def _store(found: Settings) -> Iterator[Finding]:
-    path = found.var / "hub.db"
+    if isinstance(found.store, Path):
+        yield from _file(found.store)
+    else:
+        yield from _server(found.store)
+
+
+def _server(url: str) -> Iterator[Finding]:
+    backend = Postgres(url)
+    try:
+        backend.prepare()
+        with looking(url):
+            pass
+    except HubError as wrong:
+        yield _of(wrong, "store")
+    except Exception as wrong:
+        # What the driver says may quote the address and who we are.
+        said = f"The database cannot be reached ({type(wrong).__name__})."
+        yield Finding("error", "store", said, "Look at HUB_DATABASE_URL, the server and the way to it.")
+    else:
+        yield Finding("ok", "store", "PostgreSQL: reached, this version's schema, and it keeps what it confirms.")
+
+
+def _file(path: Path) -> Iterator[Finding]:
     if not path.exists():
         yield Finding("ok", "store", "No database yet: it is made when the hub first starts.")
         return
     if path.stat().st_mode & 0o077:
         yield Finding("error", "store", f"{path.name} can be read by others.", f"chmod 600 {path}")
+    restore = "Stop the hub, keep a copy of the folder, restore the last backup."
     try:
-        connection = sqlite3.connect(f"file:{path}?mode=ro", uri=True)
-        try:
+        with closing(sqlite3.connect(f"file:{path}?mode=ro", uri=True)) as connection:
             (mode,) = connection.execute("PRAGMA journal_mode").fetchone()
             (sound,) = connection.execute("PRAGMA quick_check(1)").fetchone()
-            there = {name for (name,) in connection.execute("SELECT name FROM sqlite_master WHERE type = 'table'")}
-            lacking = columns_lacking(connection)
-        finally:
-            connection.close()
+        with looking(path):
+            pass
     except sqlite3.Error as wrong:
-        said = f"{path.name} cannot be opened ({wrong.sqlite_errorname})."
-        yield Finding("error", "store", said, "Stop the hub, keep a copy of the folder, restore the last backup.")
+        yield Finding("error", "store", f"{path.name} cannot be opened ({wrong.sqlite_errorname}).", restore)
         return
-    if lacking:
-        yield _of(HubError("store_version", file=path.name, place=lacking[0]), "store")
-    missing = sorted(set(metadata.tables) - there)
-    if missing:
-        said = f"{path.name} lacks tables: {', '.join(missing)}."
-        yield Finding("warning", "store", said, "It was made by another version; start the hub once, it adds them.")
+    except HubError as wrong:
+        yield _of(wrong, "store")
     if mode != "wal":
         said = f"{path.name} is in journal mode {mode}, not WAL."
         yield Finding("error", "store", said, "Something else has opened it; start the hub, it sets the mode back.")
     if sound != "ok":
-        todo = "Stop the hub, keep a copy of the folder, restore the last backup."
-        yield Finding("error", "store", f"{path.name} is damaged.", todo)
+        yield Finding("error", "store", f"{path.name} is damaged.", restore)
     elif mode == "wal":
         yield Finding("ok", "store", f"{path.name}: sound, in WAL mode; the writer commits with synchronous=FULL.")
 

@@ -31,7 +31,8 @@ class Settings:
     it, or to ``operator``; a partner may hold several.  ``trusted_hosts`` are the names that the web server answers to
     besides its own, ``proxies`` how many proxies stand in front of it.  ``adapters`` are further folders that bring
     adapters, partners, maps and schedules, laid out as the home folder is.  Secrets are kept out of
-    ``repr``.
+    ``repr``.  ``database_url`` is the URL of a PostgreSQL database (``postgresql://user@host/name``); without one the
+    ledger is a SQLite file in ``var``.
     """
 
     home: Path
@@ -48,6 +49,12 @@ class Settings:
     trusted_hosts: tuple[str, ...] = ()
     proxies: int = 0
     adapters: tuple[Path, ...] = ()
+    database_url: str = field(default="", repr=False)
+
+    @property
+    def store(self) -> Path | str:
+        """Where the ledger is: the URL of a PostgreSQL database, or the file of the embedded default."""
+        return self.database_url or self.var / "hub.db"
 
     def expand(self, text: str) -> str:
         """*text* with every ``${NAME}`` replaced.  Raises :class:`ConfigError` naming the first that is not set."""
@@ -113,6 +120,7 @@ def load(path: Path | None = None, env: Mapping[str, str] = os.environ) -> Setti
         trusted_hosts=tuple(text("trusted_hosts", "").split()),
         proxies=_number("proxies", env.get("HUB_PROXIES") or given.pop("proxies", 0), 9),
         adapters=_folders(folder, given.pop("adapters", []), env.get("HUB_ADAPTERS")),
+        database_url=_database(text("database_url", "")),
     )
     for name in ("port", "test_mode", "proxies", "adapters"):
         given.pop(name, None)
@@ -147,6 +155,13 @@ def _folders(beside: Path, listed: Any, named: str | None) -> tuple[Path, ...]:
     if not isinstance(listed, list) or not all(isinstance(one, str) for one in listed):
         raise ConfigError("setting_invalid", "adapters")
     return tuple((beside / one).resolve() for one in listed)
+
+
+def _database(url: str) -> str:
+    # The URL may hold a password: nothing of it is said.
+    if url and not url.startswith(("postgresql://", "postgres://")):
+        raise ConfigError("setting_invalid", "database_url")
+    return url
 
 
 def _number(name: str, value: Any, most: int) -> int:

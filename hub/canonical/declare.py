@@ -235,6 +235,8 @@ _TURNING = frozenset("\u202a\u202b\u202c\u202d\u202e\u2066\u2067\u2068\u2069")
 def holds_controls(value: str) -> bool:
     """Whether *value* holds what no field may: control characters, halves of pairs, line and paragraph separators,
     embeddings and overrides of direction.  Joiners and direction marks, which some scripts need, are none of these."""
+    if value.isprintable():
+        return False  # which none of these is
     return any(unicodedata.category(c) in ("Cc", "Cs", "Co", "Zl", "Zp") or c in _TURNING for c in value)
 
 

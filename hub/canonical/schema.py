@@ -1,7 +1,8 @@
 """Canonical objects at the edges and in the store, both read from their declaration.
 
-:func:`schema_for` gives the marshmallow schema that the API loads with; it is strict and slow.  :func:`dump` and
-:func:`undump` turn trusted objects into plain JSON-able dictionaries and back, for sealing: generated once per class.
+:func:`schema_for` gives the marshmallow schema that the API loads with; it is strict, and slow only where it has doubts
+(:mod:`hub.canonical.quick`).  :func:`dump` and :func:`undump` turn trusted objects into plain JSON-able dictionaries
+and back, for sealing: generated once per class.
 """
 
 import dataclasses
@@ -19,6 +20,7 @@ from marshmallow import RAISE, Schema, ValidationError, fields, post_load, valid
 
 from hub.canonical.declare import Shape, holds_controls, shapes
 from hub.canonical.errors import HubError, catalogue, explain
+from hub.canonical.quick import DATE, MOMENT, reader, written_decimal
 
 T = TypeVar("T")
 
@@ -34,8 +36,6 @@ _CODES: dict[str, Any] = {
     "invalid_awareness": "invalid_type",
     "invalid_utf8": "invalid_characters",
 }
-_DATE = re.compile(r"[0-9]{4}-[0-9]{2}-[0-9]{2}")
-_MOMENT = re.compile(r"[0-9]{4}-[0-9]{2}-[0-9]{2}T[0-9]{2}:[0-9]{2}:[0-9]{2}(\.[0-9]{1,6})?(Z|[+-][0-9]{2}:[0-9]{2})")
 
 
 class _Integer(fields.Integer):
@@ -56,7 +56,7 @@ class _Moment(fields.AwareDateTime):
     """ISO 8601 with seconds and an offset; loaded in UTC."""
 
     def _deserialize(self, value: Any, *args: Any, **kwargs: Any) -> Any:
-        if not isinstance(value, str) or not _MOMENT.fullmatch(value):
+        if not isinstance(value, str) or not MOMENT.fullmatch(value):
             raise self.make_error("invalid", input=value, obj_type="datetime")
         try:
             return super()._deserialize(value, *args, **kwargs).astimezone(UTC)
@@ -66,7 +66,7 @@ class _Moment(fields.AwareDateTime):
 
 class _Date(fields.Date):
     def _deserialize(self, value: Any, *args: Any, **kwargs: Any) -> Any:
-        if not isinstance(value, str) or not _DATE.fullmatch(value):
+        if not isinstance(value, str) or not DATE.fullmatch(value):
             raise self.make_error("invalid", input=value, obj_type="date")
         return super()._deserialize(value, *args, **kwargs)
 
@@ -74,10 +74,10 @@ class _Date(fields.Date):
 class _Decimal(fields.String):
     """A decimal as a string of digits: a JSON number would have been a binary fraction on its way."""
 
-    def __init__(self, digits: int, places: int, signed: bool, **kwargs: Any) -> None:
-        whole = f"[0-9]{{1,{max(digits - places, 1)}}}"
-        self.written = f"{'-?' if signed else ''}{whole}(\\.[0-9]{{1,{places}}})?" if places else whole
-        super().__init__(metadata={"pattern": f"^{self.written}$", "example": "1" + ".00"[: places + 1]}, **kwargs)
+    def __init__(self, shape: Shape, **kwargs: Any) -> None:
+        self.written = written_decimal(shape)
+        example = "1" + ".00"[: (shape.places or 0) + 1]
+        super().__init__(metadata={"pattern": f"^{self.written}$", "example": example}, **kwargs)
 
     def _serialize(self, value: Any, *args: Any, **kwargs: Any) -> Any:
         return None if value is None else format(value, "f")
@@ -110,8 +110,18 @@ def schema_for(cls: type) -> type[Schema]:
     def make(self: Schema, data: Any, **kwargs: Any) -> Any:
         return cls(**data)
 
+    quickly = reader(cls)
+
+    def load(self: Schema, data: Any, **kwargs: Any) -> Any:
+        if not kwargs:
+            try:
+                return quickly(data)
+            except (ValueError, OverflowError):
+                pass  # a doubt: below it is cleared, or what is wrong is told
+        return Schema.load(self, data, **kwargs)
+
     members: dict[str, Any] = {name: _edge_field(shape) for name, shape in shapes(cls).items()}
-    members["make"] = post_load(make)
+    members["make"], members["load"] = post_load(make), load
     members["Meta"] = type("Meta", (), {"unknown": RAISE, "register": False})
     members["error_messages"] = {"unknown": "unknown_field", "type": "invalid_type"}
     return type(cls.__name__, (Schema,), members)
@@ -139,7 +149,7 @@ def _one(shape: Shape, settings: dict[str, Any]) -> fields.Field[Any]:
             bounds = validate.Range(shape.low, shape.high, error="invalid_range")
             return _Integer(strict=True, validate=bounds, **settings)
         case "decimal":
-            return _Decimal(shape.digits or 14, shape.places or 0, shape.signed, **settings)
+            return _Decimal(shape, **settings)
         case "boolean":
             return _Boolean(**settings)
         case "date":
@@ -182,10 +192,8 @@ def loads_strict(data: bytes, limit: int = 1_000_000) -> Any:
     if len(data) > limit:
         raise HubError("json_too_large", limit=limit)
     try:
-        value = json.loads(
-            data.decode("utf-8"), object_pairs_hook=_once, parse_constant=_no_constant, parse_float=Decimal
-        )
-        if b"\\u" in data:
+        value = _STRICT.decode(data.decode("utf-8"))
+        if _SURROGATE.search(data):
             # An escape can name half a surrogate pair, which no encoding can write later.
             json.dumps(value, ensure_ascii=False, default=str).encode("utf-8")
     except (ValueError, RecursionError):
@@ -202,6 +210,10 @@ def _once(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
 
 def _no_constant(name: str) -> None:
     raise ValueError(name)
+
+
+_STRICT = json.JSONDecoder(object_pairs_hook=_once, parse_constant=_no_constant, parse_float=Decimal)
+_SURROGATE = re.compile(rb"\\u[dD][89a-fA-F]")
 
 
 # --- plain form, for sealing ------------------------------------------------------------------------------------------

@@ -1,7 +1,8 @@
 """The one hardened HTTP client.  SOAP and REST both call partners through it and nothing else does.
 
-What may be believed after a failure turns on one fact, whether a byte of the request had left.  requests tells the same
-``ConnectionError`` for "refused" and for "closed after we sent", so the connection itself notes the moment.
+What may be believed after a failure turns on one fact, whether a byte of the request had left.  No library's errors
+tell "refused" from "closed after we sent" for sure, so the connection itself notes the moment.  urllib3 is used without
+requests around it, which costs as much again, and by itself knows no proxies of the environment, cookies or netrc.
 """
 
 import ipaddress
@@ -13,14 +14,12 @@ from collections.abc import Mapping
 from datetime import UTC, datetime
 from email.utils import parsedate_to_datetime
 from http.client import HTTPException
-from http.cookiejar import DefaultCookiePolicy
-from typing import Any
-from urllib.parse import urlsplit
+from urllib.parse import unquote, urlsplit
 
-import requests
-from requests.adapters import HTTPAdapter
-from urllib3 import PoolManager
+import certifi
+from urllib3 import BaseHTTPResponse, Retry, Timeout
 from urllib3.exceptions import HTTPError, LocationParseError, NameResolutionError, ReadTimeoutError
+from urllib3.util import Url, make_headers, parse_url
 
 from hub.channels.connection import Call, Pool, TlsPool, Watchdog
 from hub.channels.outcome import (
@@ -45,48 +44,37 @@ _HEADERS = {"User-Agent": "hub", "Accept-Encoding": "identity"}
 logging.getLogger("urllib3").setLevel(logging.WARNING)
 
 
-class _Adapter(HTTPAdapter):
-    def init_poolmanager(self, connections: int, maxsize: int, block: bool = False, **kwargs: Any) -> None:
-        self.poolmanager = PoolManager(
-            num_pools=connections,
-            maxsize=maxsize,
-            block=block,
-            ssl_minimum_version=ssl.TLSVersion.TLSv1_2,
-            **kwargs,
-        )
-        self.poolmanager.pool_classes_by_scheme = {"http": Pool, "https": TlsPool}
+#: Nothing is repeated and nothing followed, whatever the answer says.
+_ONCE = Retry(False)
 
 
-class _Session(requests.Session):
-    def get_redirect_target(self, resp: requests.Response) -> None:
-        """Nowhere.  Even when told not to follow, requests reads the whole body of a redirect to prepare the next."""
-        return None
-
-
-def session(target: Target) -> requests.Session:
-    """A session for *target* that follows nobody, trusts nothing from the environment and repeats nothing."""
-    made = _Session()
-    made.trust_env = False
-    made.verify = str(target.ca) if target.ca else True
-    made.cert = str(target.cert) if target.cert else None
-    made.cookies.set_policy(DefaultCookiePolicy(allowed_domains=[]))
-    adapter = _Adapter(pool_connections=2, pool_maxsize=max(1, target.concurrency), max_retries=0)
-    made.mount("https://", adapter)
-    made.mount("http://", adapter)
-    return made
+def pool(target: Target, address: Url) -> Pool | TlsPool:
+    """Connections to *address* for *target*: TLS 1.2 or later, and only to whom *target*'s authority vouches for."""
+    assert address.host is not None
+    size = max(1, target.concurrency)
+    if address.scheme == "http":
+        return Pool(address.host, address.port, maxsize=size)
+    try:
+        context = ssl.create_default_context(cafile=target.ca or certifi.where())
+        context.minimum_version = ssl.TLSVersion.TLSv1_2
+        if target.cert:
+            context.load_cert_chain(target.cert)
+    except (OSError, ValueError):
+        raise _SetUp("certificate_unreadable", "an authority or certificate cannot be read") from None
+    return TlsPool(address.host, address.port, maxsize=size, ssl_context=context)
 
 
 class Http:
     """Calls partners.  Thread-safe; one pool of connections a partner."""
 
     def __init__(self) -> None:
-        self._sessions: dict[object, requests.Session] = {}
-        self._requests: dict[tuple[str, str], requests.PreparedRequest] = {}
+        self._pools: dict[object, Pool | TlsPool] = {}
+        self._routes: dict[object, tuple[Pool | TlsPool, str, dict[str, str]]] = {}
         self._lock = threading.Lock()
         self._watchdog = Watchdog()
 
     def call(
-        self, target: Target, method: str, url: str, headers: Mapping[str, str], body: bytes, deadline: float
+        self, target: Target, method: str, url: str, headers: Mapping[str, str], sent: bytes, deadline: float
     ) -> Answered | Failure:
         """One request, at most *target.timeout* seconds and never past *deadline* (monotonic seconds)."""
         now = time.monotonic()
@@ -94,27 +82,30 @@ class Http:
         if end <= now:
             return Unavailable("deadline_passed", "the deadline had passed before anything was sent")
         try:
-            client = self._session(target)
-            request = self._request(method, url)
+            to, path, always = self._route(target, url)
         except _SetUp as wrong:
             return wrong.failure
-        request.headers.update(headers)
-        request.headers["Content-Length"] = str(len(body))
-        request.body = body
         call = Call(end)
         self._watchdog.watch(call)
         response = None
         body = b""
         ended = 0.0
         try:
-            response = client.send(
-                request, stream=True, allow_redirects=False, timeout=(min(CONNECT, end - now), end - now)
+            response = to.urlopen(
+                method,
+                path,
+                sent,
+                {**always, **headers, "Content-Length": str(len(sent))},
+                retries=_ONCE,
+                redirect=False,
+                timeout=Timeout(connect=min(CONNECT, end - now), read=end - now),
+                preload_content=False,
             )
             failure = _by_status(target, response)
             if failure is None:
-                body = response.raw.read(LONGEST + 1, decode_content=True)
+                body = response.read(LONGEST + 1, decode_content=True)
             ended = time.monotonic()
-        except (requests.RequestException, HTTPError, HTTPException, OSError, ValueError) as error:
+        except (HTTPError, HTTPException, OSError, ValueError) as error:
             failure = _broken(call, error)
         finally:
             in_time = self._watchdog.finish(call)
@@ -129,37 +120,32 @@ class Http:
         if len(body) > LONGEST:
             return OutcomeUnknown("reply_too_large", f"the answer is longer than {LONGEST} bytes")
         assert response is not None and call.started is not None
-        return Answered(body, response.status_code, ended - call.started)
+        return Answered(body, response.status, ended - call.started)
 
     def close(self) -> None:
         """Closes the connections that are not in use."""
         with self._lock:
-            for kept in self._sessions.values():
+            for kept in self._pools.values():
                 kept.close()
-            self._sessions.clear()
+            self._pools.clear()
+            self._routes.clear()
 
-    def _session(self, target: Target) -> requests.Session:
-        key = (target.partner, target.ca, target.cert)
-        found = self._sessions.get(key)
+    def _route(self, target: Target, url: str) -> tuple[Pool | TlsPool, str, dict[str, str]]:
+        """The connections that lead to *url*, what to ask for there, and the headers that go with every request."""
+        key = (target.partner, target.ca, target.cert, url)
+        found = self._routes.get(key)
         if found is None:
+            address = _address(url)
+            headers = _HEADERS
+            if address.auth:
+                headers = _HEADERS | make_headers(basic_auth=unquote(address.auth))
             with self._lock:
-                found = self._sessions.get(key)
-                if found is None:
-                    _check_certificates(target)
-                    found = self._sessions[key] = session(target)
+                there = (*key[:3], address.scheme, address.host, address.port)
+                kept = self._pools.get(there)
+                if kept is None:
+                    kept = self._pools[there] = pool(target, address)
+                found = self._routes[key] = (kept, address.request_uri, headers)
         return found
-
-    def _request(self, method: str, url: str) -> requests.PreparedRequest:
-        # Preparing a request costs as much as sending it, and all but the body and a few headers stay the same.
-        found = self._requests.get((method, url))
-        if found is None:
-            try:
-                _check_address(url)
-                found = requests.Request(method, url, headers=_HEADERS).prepare()
-            except (requests.RequestException, ValueError) as error:
-                raise _SetUp("address_wrong", f"no address that can be called ({type(error).__name__})") from None
-            self._requests[method, url] = found
-        return found.copy()
 
 
 class _SetUp(Exception):
@@ -168,35 +154,28 @@ class _SetUp(Exception):
         self.failure = ConfigError(code, why)
 
 
-def _check_address(url: str) -> None:
-    """Plain HTTP stays on this machine; everything else is TLS."""
-    parts = urlsplit(url)
-    host = parts.hostname or ""
+def _address(url: str) -> Url:
+    """*url* taken apart.  Plain HTTP stays on this machine; everything else is TLS."""
+    try:
+        parts = parse_url(url)
+    except (HTTPError, ValueError) as error:
+        raise _SetUp("address_wrong", f"no address that can be called ({type(error).__name__})") from None
+    host = parts.host or ""
     if parts.scheme not in ("http", "https") or not host:
         raise _SetUp("address_wrong", "the address must begin with https:// and name a host")
     if parts.scheme == "http":
         try:
-            here = host == "localhost" or ipaddress.ip_address(host).is_loopback
+            here = host == "localhost" or ipaddress.ip_address(host.strip("[]")).is_loopback
         except ValueError:
             here = False
         if not here:
             raise _SetUp("address_not_tls", f"{host} would be called without TLS; its address must begin with https://")
+    return parts
 
 
-def _check_certificates(target: Target) -> None:
-    context = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
-    try:
-        if target.ca:
-            context.load_verify_locations(target.ca)
-        if target.cert:
-            context.load_cert_chain(target.cert)
-    except (OSError, ValueError):
-        raise _SetUp("certificate_unreadable", "an authority or certificate cannot be read") from None
-
-
-def _by_status(target: Target, response: requests.Response) -> Failure | None:
+def _by_status(target: Target, response: BaseHTTPResponse) -> Failure | None:
     """What the status alone says; None where the body must be read."""
-    status = response.status_code
+    status = response.status
     if status == 429:
         return Throttled(_retry_after(response), why="status 429")
     if status in target.not_done:
@@ -212,7 +191,7 @@ def _by_status(target: Target, response: requests.Response) -> Failure | None:
     return None
 
 
-def _retry_after(response: requests.Response) -> float | None:
+def _retry_after(response: BaseHTTPResponse) -> float | None:
     """Seconds to wait, from a number or from a date measured against the partner's own clock."""
     said = response.headers.get("Retry-After", "").strip()
     if said.isascii() and said.isdigit():
@@ -237,7 +216,7 @@ def _broken(call: Call, error: BaseException) -> Failure:
                 return Unavailable("partner_certificate", f"the certificate is not accepted: {cause.verify_message}")
             if isinstance(cause, ssl.SSLError):
                 return Unavailable("partner_tls", f"no TLS connection: {cause.reason or 'handshake cut'}")
-            if isinstance(cause, requests.exceptions.InvalidURL | LocationParseError | ValueError):
+            if isinstance(cause, LocationParseError | ValueError):
                 return ConfigError("address_wrong", f"the address or a header cannot be sent ({_named([cause])})")
             if isinstance(cause, NameResolutionError):
                 return Unavailable("partner_name_unknown", "the host name has no address")
@@ -255,7 +234,7 @@ _NO_CERTIFICATE = ("TLSV13_ALERT_CERTIFICATE_REQUIRED", "TLSV1_ALERT_UNKNOWN_CA"
 
 
 def _causes(error: BaseException | None) -> list[BaseException]:
-    """*error* and what caused it, through urllib3's ``reason`` and requests' arguments."""
+    """*error* and what caused it, through urllib3's ``reason`` and its arguments."""
     found: list[BaseException] = []
     waiting = [error]
     while waiting and len(found) < 20:

@@ -187,11 +187,8 @@ def map_replay(
     before = _loaded(old) if old is not None else register.maps.get((key, operation, side))
     if before is None:
         raise click.ClickException(f"no map is in use for {new.name}: name one with --old")
-    store = settings.var / "hub.db"
-    if not store.exists():
-        raise click.ClickException(f"there is no ledger at {store}: nothing has been recorded yet")
     messages = recorded(
-        store, Sealer(Keys.load(settings.keys)), operation=operation, kind=side,
+        settings.store, Sealer(Keys.load(settings.keys)), operation=operation, kind=side,
         since=since.replace(tzinfo=UTC),
     )  # fmt: skip
     told = _Radius()

@@ -51,7 +51,7 @@ def the_register(path: Path | None) -> "Register":
 
     found = load(path)
     with faults_told():
-        return partners.load(found, overlay.stored(found.var / "hub.db"))
+        return partners.load(found, overlay.stored(found.store))
 
 
 def to_stdout(json_file: Path | None) -> bool:

@@ -16,7 +16,8 @@ from hub.settings import load
 @click.command(short_help="Run the hub.")
 @settings_option
 @click.option("--port", type=click.IntRange(0, 65535), help="Port instead of the one in the settings.")
-def serve(settings_file: Path | None, port: int | None) -> None:
+@click.option("--shared-port", is_flag=True, help="Let other hubs with this option listen at the same port.")
+def serve(settings_file: Path | None, port: int | None, shared_port: bool) -> None:
     """Run the hub: doors, pages, deliveries, inboxes and the timetable, in this one process.
 
     It goes on where it was stopped, however it was stopped. SIGTERM and Ctrl-C end it gently.
@@ -33,12 +34,12 @@ def serve(settings_file: Path | None, port: int | None) -> None:
     with faults_told():
         engine = Engine(found)
     try:
-        server = open_server(engine)
+        server = open_server(engine, shared=shared_port)
         timetable = Timetable(engine)
         with _ended_by_sigterm():
             engine.start()
             timetable.start()
-            click.echo(f"http://{server.effective_host}:{server.effective_port}/", err=True)
+            click.echo(server.address, err=True)
             server.run()
         server.close()
         timetable.stop()
@@ -75,10 +76,13 @@ def simulate(settings_file: Path | None, seed: int, faults: str, port: int) -> N
 @click.option("--var", "var", type=click.Path(file_okay=False, path_type=Path), metavar="DIR",
               help="Keep the season in DIR, and go on with the one there. Otherwise a fresh folder.")  # fmt: skip
 @click.option("--serve", "keep", is_flag=True, help="Stay up at the end, so that the pages can be looked at.")
+@click.option("--database", "database_url", default="", metavar="URL",
+              help="Keep the ledger in this empty PostgreSQL database instead of a file.")  # fmt: skip
 @json_option
 def demo(
-    pilgrims: int, seed: int, faults: str, rate: float | None, var: Path | None, keep: bool, json_file: Path | None
-) -> None:
+    pilgrims: int, seed: int, faults: str, rate: float | None, var: Path | None, keep: bool, database_url: str,
+    json_file: Path | None,
+) -> None:  # fmt: skip
     """Make a season of invented pilgrims and drive it through the public doors, from request to exit stamp.
 
     Starts the simulators and the hub as processes of their own. Ends with what became of everybody, one pilgrim's
@@ -87,7 +91,14 @@ def demo(
     from hub.demo.run import run
 
     report = run(
-        pilgrims=pilgrims, seed=seed, faults=faults, rate=rate, var=var, serve=keep, quiet=to_stdout(json_file)
+        pilgrims=pilgrims,
+        seed=seed,
+        faults=faults,
+        rate=rate,
+        var=var,
+        serve=keep,
+        quiet=to_stdout(json_file),
+        database_url=database_url,
     )
     write_json(report, json_file)
     if report["lost"] or report["doubled"] or report["unexplained"]:

@@ -6,7 +6,7 @@ import os
 import secrets
 import socket
 from collections.abc import Iterable, Mapping
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, field
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
@@ -20,13 +20,14 @@ from hub.security.keys import Keys
 OPERATOR = "operator"
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@dataclass(frozen=True, slots=True)
 class Terms:
     """What a demonstration was begun with.  It is gone on with on the same terms, whatever the command says later."""
 
     pilgrims: int
     seed: int
     faults: str
+    database_url: str = field(default="", repr=False)
 
 
 class Installation:
@@ -126,7 +127,7 @@ def _make(var: Path, terms: Terms, register: partners.Register) -> None:
                 (var / "files" / partner.id / box).mkdir(parents=True, exist_ok=True)
     toml = [
         'var = "."', 'host = "127.0.0.1"', f"port = {hub_port}", 'keys = "keys.json"',
-        'business_clock = "clock.json"', "test_mode = true",
+        'business_clock = "clock.json"', "test_mode = true", f"database_url = {json.dumps(terms.database_url)}",
         *_table("addresses", addresses), *_table("secrets", shared),
         *_table("api_keys", {hashlib.sha256(key.encode()).hexdigest(): who for who, key in api_keys.items()}),
     ]  # fmt: skip

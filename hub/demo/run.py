@@ -37,19 +37,20 @@ def run(
     var: Path | None = None,
     serve: bool = False,
     quiet: bool = False,
+    database_url: str = "",
 ) -> dict[str, Any]:
     """Make the season of *seed*, drive it to its end, and account for it.
 
     *faults* is none, some or storm: how partners fail; *rate* limits filing to so many pilgrims a second.  A season
     that *var* holds already is gone on with, on the terms it was begun with.  With *serve* the hub stays up until
-    Ctrl-C.  Raises HubError ``demo_child_down`` when the hub or the simulators cannot be kept running.
+    Ctrl-C.  *database_url* names an empty PostgreSQL database to keep the ledger in.  Raises HubError ``demo_child_down`` when the hub or the simulators cannot be kept running.
 
     Answers the report: ``lost``, ``doubled`` and ``unexplained`` are 0 when all is well; ``wall_s`` counts
     from the first filing until nothing is left to happen.
     """
     began = time.monotonic()
     folder = var or settings.load(None).var / f"season-{datetime.now(UTC):%Y%m%d-%H%M%S}"
-    installation = Installation.open(folder, Terms(pilgrims=pilgrims, seed=seed, faults=faults))
+    installation = Installation.open(folder, Terms(pilgrims, seed, faults, database_url))
     with contextlib.ExitStack() as held:
         children = held.enter_context(Children(installation))
         hub = held.enter_context(contextlib.closing(

@@ -4,7 +4,7 @@ This is the one place where a case moves.  States, history, kept facts, incident
 causes are rows of the same commit.
 """
 
-from collections.abc import Callable, Iterable
+from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import Literal
 from uuid import UUID
@@ -54,7 +54,7 @@ _GIVES = {"reference.issued": ("reference_no", "reference"), "visa.issued": ("vi
 
 
 class Advance:
-    """Applies events to cases and routes what they cause; ``wake`` hears, after the commit, which partner has work."""
+    """Applies events to cases and routes what they cause."""
 
     def __init__(
         self,
@@ -63,10 +63,9 @@ class Advance:
         register: Register,
         rules: Rules,
         sealer: Sealer,
-        wake: Callable[[str], None],
     ) -> None:
         self._cases, self._ledger, self._register, self._rules = cases, ledger, register, rules
-        self._sealer, self.wake = sealer, wake
+        self._sealer = sealer
 
     def happen(
         self,
@@ -141,15 +140,15 @@ class Advance:
         """A reference or visa number names one pilgrim; one that was given to another stands against *event*."""
         given = _GIVES.get(event.name)
         number = event.facts.get(given[0]) if given else None
-        if given and number and any(other != event.request for other, _, _ in self._cases.find(tx, given[1], number)):
+        if given and number and self._cases.anothers(tx, given[1], number, event.request):
             return Conflict("number_of_another", "the number was given to somebody else before")
         return None
 
     def _time(self, tx: Transaction, event: Event, at: Moment, spent_us: int) -> None:
         if event.name == "request.paid":
-            tx.run(_paid, request_id=event.request, at=at.wall)
+            tx.put(_paid, request_id=event.request, at=at.wall)
         elif event.name == "reference.issued":
-            tx.run(_referenced, request_id=event.request, at=at.wall, spent=spent_us)
+            tx.put(_referenced, request_id=event.request, at=at.wall, spent=spent_us)
 
     # -- facts before their time -------------------------------------------------------------------------------------
 
@@ -167,7 +166,7 @@ class Advance:
                 "facts": dict(event.facts),
             }
         ).encode()
-        tx.run(
+        tx.put(
             _fact_insert,
             id=row_id, group_id=kept.case.id, event=event.name, code=code, kept_at=at.wall, exchange_id=exchange,
             wrapped=wrapped, sealed=self._sealer.seal(key, body, row_id.bytes),
@@ -186,7 +185,7 @@ class Advance:
                 result = self._apply(tx, kept, event, at, changes, exchange, 0)
                 if isinstance(result, TooEarly):
                     continue
-                tx.run(_fact_delete, fact_id=as_uuid(row["id"]))
+                tx.put(_fact_delete, fact_id=as_uuid(row["id"]))
                 kept.kept_facts -= 1
                 changes.group = True
                 if isinstance(result, Applied):
@@ -254,7 +253,7 @@ class Advance:
                 urgency=case.arrives_on.toordinal(),
                 not_before=at.wall + int(within * 1e6),
             )
-            tx.after_commit(lambda name=partner.id: self.wake(name))  # type: ignore[misc]
+            tx.wake(partner.id)
 
 
 def _subject(operation: Operation, case: Case, event: Event) -> tuple[str, str]:

@@ -1,7 +1,8 @@
 """Who holds an installation, and how the partners' overlay is changed beside a hub at work.
 
-One process at a time writes a hub's database: whoever holds ``var/hub.lock``.  A command asks the one at work through
+One process at a time writes a hub's file: whoever holds ``var/hub.lock``.  A command asks the one at work through
 ``var/hub.sock`` (0600, and only to the user who runs the hub); where none is at work, it takes the lock and writes.
+A PostgreSQL database is everybody's who can reach it: there a command simply writes.
 """
 
 import fcntl
@@ -75,6 +76,8 @@ def change(settings: Settings, changes: Sequence[Overlaid]) -> int:
     All or nothing.  Raises :class:`RegisterFaults` where the result would not fit, ``partner_unknown`` for a switch of
     nobody, ``hub_silent`` where the hub at work does not answer.
     """
+    if settings.database_url:
+        return _directly(settings, changes)
     try:
         lock = take(settings)
     except HubError:
@@ -87,7 +90,7 @@ def change(settings: Settings, changes: Sequence[Overlaid]) -> int:
 
 def _directly(settings: Settings, changes: Sequence[Overlaid]) -> int:
     register = load(settings)
-    database = Database(settings.var / "hub.db")
+    database = Database(settings.store)
     try:
         there = database.unit(overlay.rows)
         after = merged(there, changes)
@@ -110,16 +113,22 @@ def known_all(partners: Iterable[str], changes: Iterable[Overlaid]) -> None:
 
 
 class Control:
-    """The socket of a hub at work.  ``change`` does what is asked, with the caller's name; ``look`` is called between,
+    """The socket of a hub that has a file for itself.  ``change`` does what is asked, with the caller's name; ``look`` is called between,
     so that changes made elsewhere are found."""
 
     def __init__(self, settings: Settings, change: Change, look: Callable[[], None]) -> None:
         self._path, self._change, self._look = settings.var / SOCKET, change, look
+        self._alone = not settings.database_url
         self._stop = threading.Event()
         self._thread = threading.Thread(target=self._loop, name="hub-control", daemon=True)
         self._socket = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
 
     def start(self) -> None:
+        if self._alone:
+            self._open()
+        self._thread.start()
+
+    def _open(self) -> None:
         # What a process that died left behind; the lock says that nobody else is there.
         self._path.unlink(missing_ok=True)
         with _reachable(self._path) as name:
@@ -129,19 +138,19 @@ class Control:
             finally:
                 os.umask(before)
         self._socket.listen(8)
-        self._thread.start()
 
     def stop(self) -> None:
         self._stop.set()
         if self._thread.is_alive():
             self._thread.join()
-            self._path.unlink(missing_ok=True)
+            if self._alone:
+                self._path.unlink(missing_ok=True)
         self._socket.close()
 
     def _loop(self) -> None:
         while not self._stop.is_set():
             try:
-                ready, _, _ = select.select([self._socket], [], [], EVERY / 4)
+                ready, _, _ = select.select([self._socket] if self._alone else [], [], [], EVERY / 4)
                 if ready:
                     self._serve(self._socket.accept()[0])
                 else:

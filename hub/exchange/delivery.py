@@ -38,6 +38,15 @@ class Reply:
     unreadable: str | None = None
 
 
+@dataclass(frozen=True, slots=True)
+class Done:
+    """What came of sending a work."""
+
+    work: Work
+    result: Answered | Failure
+    reply: Reply
+
+
 def backoff(attempts: int) -> float:
     """Seconds to wait before the next attempt: full jitter under a doubling ceiling.
 
@@ -73,17 +82,32 @@ class Delivery:
             return Reply(unreadable="reply_html" if html else error.code)
         return Reply(lines=getattr(message, operation.each) if operation.each else [message])
 
-    def settle(self, tx: Transaction, work: Work, result: Answered | Failure, reply: Reply, at: Moment) -> None:
-        """Write what became of *work*: for each subject, and for the exchange."""
-        row = self._ledger.get(tx, work.exchange)
-        if row["state"] not in ("leased", "sending"):
-            return  # somebody else has settled it since
+    def settle(self, tx: Transaction, done: Sequence[Done], at: Moment) -> None:
+        """Write what became of works that this process has claimed: for each subject, and for each exchange."""
+        rows = self._ledger.get_many(tx, [one.work.exchange for one in done])
+        ours = [one for one in done if self._still_ours(rows.get(one.work.exchange), one.work)]
+        subjects = self._ledger.subjects_of_many(tx, [one.work.exchange for one in ours])
+        about = {as_uuid(s["group_id"]) for found in subjects.values() for s in found}
+        self._cases.prefetch(tx, about)
+        for one in ours:
+            self._settle(tx, one, rows[one.work.exchange], subjects.get(one.work.exchange, []), at)
+
+    def _still_ours(self, row: Row | None, work: Work) -> bool:
+        """Whether the claim under which *work* was sent still holds.  A process that was stopped for longer than its
+        lease comes back with the fencing number of then, and is not believed."""
+        if row is not None and row["state"] in ("leased", "sending") and row["attempts"] == work.attempt:
+            return True
+        log.warning("claim_lost", partner=work.partner.id, exchange=work.exchange)
+        return False
+
+    def _settle(self, tx: Transaction, one: Done, row: Row, subjects: Sequence[Row], at: Moment) -> None:
+        work, result, reply = one.work, one.result, one.reply
         if not isinstance(result, Answered):
-            self._failed(tx, work, row, result, at)
+            self._failed(tx, work, row, subjects, result, at)
             return
-        self._ledger.spent(tx, work.exchange, result.spent)
+        spent_us = int(result.spent * 1e6)
+        self._ledger.spent(tx, work.exchange, subjects, spent_us)
         self._ledger.audit(tx, at, work.partner.id, work.operation.name, None, work.exchange)
-        subjects = self._ledger.subjects_of(tx, work.exchange)
         if work.operation.channel == "files":
             self._delivered(tx, work, row, subjects, at)
             return
@@ -100,12 +124,15 @@ class Delivery:
         ]
         if not paired:
             code = reply.unreadable or "reply_not_ours"
-            self._failed(tx, work, row, OutcomeUnknown(code, "the answer cannot be read as one to us"), at)
+            self._failed(tx, work, row, subjects, OutcomeUnknown(code, "the answer cannot be read as one to us"), at)
             return
-        self._answered(tx, work, paired, at)
+        self._answered(tx, work, paired, spent_us, at)
         for subject in ours.values():
             self._omitted(tx, work, row, subject, at)
-        self._close(tx, row, at)
+        if ours:
+            self._close(tx, self._ledger.get(tx, work.exchange), at)
+        else:
+            self._ledger.move(tx, at, row, "settled", outcome="answered")
 
     def _delivered(self, tx: Transaction, work: Work, row: Row, subjects: Iterable[Row], at: Moment) -> None:
         event = work.operation.gives.get("delivered")
@@ -129,14 +156,15 @@ class Delivery:
                 self._advance.happen(tx, kept, events, at, exchange=work.exchange, partner=work.partner.id)
         self._ledger.move(tx, at, row, "settled", outcome="delivered")
 
-    def _answered(self, tx: Transaction, work: Work, paired: list[tuple[Row, Any]], at: Moment) -> None:
+    def _answered(self, tx: Transaction, work: Work, paired: list[tuple[Row, Any]], spent_us: int, at: Moment) -> None:
         """What the partner said of each subject.  An enquiry speaks of the subject that it asks about."""
         for asked, line in paired:
-            subject = asked
+            subject, spent = asked, asked["partner_us"] + spent_us
             if asked["enquires"] is not None:
                 subject = self._ledger.subject(tx, as_uuid(asked["enquires"]))
                 self._ledger.settle_subject(tx, at, asked, "done", line.outcome)
-                self._ledger.subject_spent(tx, as_uuid(subject["id"]), asked["partner_us"])
+                self._ledger.subject_spent(tx, as_uuid(subject["id"]), spent)
+                spent += subject["partner_us"]
                 if subject["state"] != "open":
                     continue
                 if line.outcome == "in_progress":
@@ -145,7 +173,7 @@ class Delivery:
                 if line.outcome == "not_known":
                     self._again(tx, work.partner, subject, at)
                     continue
-            self._means(tx, work, subject, line, asked["partner_us"] if subject is not asked else 0, at)
+            self._means(tx, work, subject, line, spent, at)
 
     def _means(self, tx: Transaction, work: Work, subject: Row, line: Any, spent_us: int, at: Moment) -> None:
         name = work.operation.gives.get(getattr(line, "outcome", "received"))
@@ -164,8 +192,9 @@ class Delivery:
                 name, line, work.operation, group=kept.case.id, request=_request_of(subject), line_id=_line_of(subject),
                 default=moment(at.business),
             )  # fmt: skip
-            total = subject["partner_us"] + spent_us
-            self._advance.happen(tx, kept, [event], at, exchange=work.exchange, partner=work.partner.id, spent_us=total)
+            self._advance.happen(
+                tx, kept, [event], at, exchange=work.exchange, partner=work.partner.id, spent_us=spent_us
+            )
         if subject["exchange_id"] is not None and as_uuid(subject["exchange_id"]) != work.exchange:
             self._close(tx, self._ledger.get(tx, as_uuid(subject["exchange_id"])), at)
 
@@ -191,7 +220,7 @@ class Delivery:
             return
         self._ledger.free(tx, subject, at.wall)
         self._close(tx, self._ledger.get(tx, before), at)
-        self._wake(tx, partner)
+        tx.wake(partner.id)
 
     def _ask_later(self, tx: Transaction, partner: Partner, subject: Row, at: Moment) -> None:
         """The partner is still at it: ask ever more seldom, and in the end leave it to a person."""
@@ -218,7 +247,7 @@ class Delivery:
             group_id=as_uuid(subject["group_id"]), lane="enquiry/" + subject["key"], key=subject["key"],
             urgency=subject["urgency"], not_before=not_before, enquires=as_uuid(subject["id"]),
         )  # fmt: skip
-        self._wake(tx, partner)
+        tx.wake(partner.id)
 
     def _close(self, tx: Transaction, row: Row, at: Moment) -> None:
         """Settle an exchange with no open subject left; while one is being asked about it stays in doubt."""
@@ -231,7 +260,9 @@ class Delivery:
 
     # -- failing -----------------------------------------------------------------------------------------------------
 
-    def _failed(self, tx: Transaction, work: Work, row: Row, failure: Failure, at: Moment) -> None:
+    def _failed(
+        self, tx: Transaction, work: Work, row: Row, subjects: Sequence[Row], failure: Failure, at: Moment
+    ) -> None:
         log.info("not_delivered", partner=work.partner.id, operation=work.operation.name, code=failure.code)
         if isinstance(failure, AuthFailed | ConfigError):
             self._ledger.move(
@@ -242,7 +273,7 @@ class Delivery:
             if work.operation.repeat == "safe" and at.wall - row["created_at"] > GIVE_UP * _SECOND:
                 self._dead(tx, row, failure.code, at)
             else:
-                self._in_doubt(tx, work.partner, work.operation, row, failure.code, at)
+                self._in_doubt(tx, work.partner, work.operation, row, subjects, failure.code, at)
         else:
             self._not_done(tx, work, row, failure, at)
 
@@ -278,24 +309,26 @@ class Delivery:
         )  # fmt: skip
 
     def _in_doubt(
-        self, tx: Transaction, partner: Partner, operation: Operation, row: Row, code: str, at: Moment
-    ) -> None:
+        self, tx: Transaction, partner: Partner, operation: Operation, row: Row, subjects: Sequence[Row], code: str,
+        at: Moment,
+    ) -> None:  # fmt: skip
         """Something may have been done.  Ask first; without an enquiry resend only under the partner's key, or where a
         second sending is harmless; else park for a person."""
-        subjects = [s for s in self._ledger.subjects_of(tx, as_uuid(row["id"])) if s["state"] == "open"]
         wait = at.wall + int(backoff(row["attempts"]) * _SECOND)
         if operation.enquiry:
             self._ledger.move(tx, at, row, "in_doubt", code=code)
             for subject in subjects:
-                self._enquire(tx, partner, subject, at, wait)
+                if subject["state"] == "open":
+                    self._enquire(tx, partner, subject, at, wait)
         elif operation.repeat in ("safe", "keyed") and at.wall - row["created_at"] <= GIVE_UP * _SECOND:
             self._ledger.move(tx, at, row, "waiting", code=code, next_at=wait)
         else:
             self._ledger.move(tx, at, row, "parked", code=code, owner="operator")
 
-    def recover(self, tx: Transaction, at: Moment) -> None:
-        """What a process that died left behind: ``leased`` was never sent, of ``sending`` the outcome is unknown."""
-        for row in self._ledger.left_open(tx):
+    def recover(self, tx: Transaction, rows: Iterable[Row], at: Moment) -> None:
+        """Take over claims that nobody is at any more: ``leased`` was never sent, of ``sending`` the outcome is
+        unknown."""
+        for row in rows:
             partner = self._register.partners.get(row["partner"])
             operation = partner.operations.get(row["operation"]) if partner else None
             if partner is None or operation is None:
@@ -303,7 +336,12 @@ class Delivery:
             if row["state"] == "leased":
                 self._ledger.move(tx, at, row, "waiting", code="interrupted", next_at=at.wall)
             else:
-                self._in_doubt(tx, partner, operation, row, "interrupted", at)
+                subjects = self._ledger.subjects_of(tx, as_uuid(row["id"]))
+                self._in_doubt(tx, partner, operation, row, subjects, "interrupted", at)
+            tx.wake(partner.id)
+
+    def miss(self, tx: Transaction, at: Moment) -> None:
+        """Put before an engineer the operations that have open work and are not there any more."""
         for name, gone in self._ledger.open_work(tx):
             known = self._register.partners.get(name)
             if known is not None and gone in known.operations:
@@ -313,9 +351,6 @@ class Delivery:
                 self._ledger.raise_incident(
                     tx, at, "exchange", "operation_gone", "engineer", partner=name, operation=gone, line=0
                 )
-
-    def _wake(self, tx: Transaction, partner: Partner) -> None:
-        tx.after_commit(lambda: self._advance.wake(partner.id))
 
 
 def _key(work: Work, line: Any) -> str | None:

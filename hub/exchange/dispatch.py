@@ -1,4 +1,8 @@
-"""The dispatcher: threads that drain partners, each partner within its own slots, rate and mood.
+"""The dispatcher: partners are drained side by side, each within its own slots, rate and mood.
+
+It works in rounds.  A round is one unit of work: it settles all that has come back since the last one, and claims for
+every partner that has work and free slots; what it claimed then goes to the senders.  However many results come
+together share its reads, its writes and its commit.
 
 A partner that fails is left alone for a while and then asked with a single exchange (the canary); its work waits in the
 ledger and takes no slot from anybody.  Nothing here is the truth: all of it may be lost at any moment.
@@ -9,9 +13,10 @@ import math
 import random
 import threading
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass, field
+from dataclasses import dataclass
+from uuid import UUID
 
 import structlog
 
@@ -26,49 +31,88 @@ from hub.channels import (
     Unavailable,
     open_channel,
 )
-from hub.exchange.delivery import Delivery, Reply
-from hub.exchange.outbox import Outbox, Work
+from hub.exchange.delivery import Delivery, Done, Reply
+from hub.exchange.outbox import Claimed, Outbox, Work
 from hub.partners import Operation, Register
-from hub.partners.partner import Partner
+from hub.partners.partner import Limits, Partner
 from hub.settings import ConfigError as SettingMissing
-from hub.store.database import Database, Transaction, store_at_fault
-from hub.store.ledger import Ledger, Moment
+from hub.store.database import Database, Row, Transaction, store_at_fault
+from hub.store.ledger import Claim, Ledger, Moment
 
 log = structlog.get_logger(__name__)
 
 SENDERS = 512  # threads of the send pool at most: as many as all partners together may hold, so that none waits
-STORE_WAIT = 1.0  # seconds between attempts to write a result while the store cannot take it
+ROUND = 200  # results settled, and exchanges claimed, in one round: others want the writer too
+STORE_WAIT = 0.5  # seconds between attempts to write a round while the store cannot take it
 TRIPPED = 3  # failures in a row after which a partner is left alone
 REST = (0.5, 30.0)  # seconds: the first and the longest rest
+GRACE = 15.0  # seconds beyond a call's own time limit after which a claim is not believed to be at work
+BURST = 0.1  # seconds of a partner's rate that may be sent at once
+_SECOND = 1_000_000
 
 
 @dataclass(slots=True)
 class _Slots:
-    """How a partner is being served now."""
+    """How a partner is being served by this process now."""
 
     partner: Partner
     busy: int = 0
-    failures: int = 0
-    rests_until: float = 0.0
     wanted: bool = False
     timer: float = math.inf
-    sent: list[float] = field(default_factory=list)
 
-    @property
-    def width(self) -> int:
-        return 1 if self.failures >= TRIPPED else self.partner.limits.concurrency
 
-    def pause(self, now: float) -> float:
-        """Seconds until the next exchange may be sent: the partner's rest, and its rate."""
-        wait = self.rests_until - now
-        rate = self.partner.limits.per_second
-        if len(self.sent) >= rate:
-            wait = max(wait, self.sent[-rate] + 1 - now)
-        return wait
+@dataclass(frozen=True, slots=True)
+class _Mood:
+    """How a partner is doing, as all workers know it; times in microseconds of the store's clock.
+
+    ``paced_to`` is when the next exchange would be due if they had been sent evenly.
+    Source of the pacing: the generic cell rate algorithm (ITU-T I.371).
+    """
+
+    failures: int
+    rests_until: int
+    paced_to: int
+
+    def after(self, failed: Sequence[bool], now: int) -> "_Mood":
+        """The mood after results that came in this order."""
+        failures, rests = self.failures, self.rests_until
+        for one in failed:
+            failures = failures + 1 if one else 0
+            if failures >= TRIPPED:
+                ceiling = min(REST[1], REST[0] * 2.0 ** min(failures - TRIPPED, 10))
+                rests = now + int(random.uniform(ceiling / 2, ceiling) * _SECOND)  # noqa: S311  spread, not secrecy
+        return _Mood(failures, rests, self.paced_to)
+
+    def width(self, limits: Limits) -> int:
+        return 1 if self.failures >= TRIPPED else limits.concurrency
+
+    def allows(self, limits: Limits, now: int) -> tuple[int, float]:
+        """How many exchanges may be sent now, and the seconds until one may where none."""
+        if self.rests_until > now:
+            return 0, (self.rests_until - now) / _SECOND
+        # A little slower than the rate, so that the burst does not take any second over it.
+        spacing = _SECOND * (1 + BURST) / limits.per_second
+        ahead = max(self.paced_to, now) - now - BURST * _SECOND
+        if ahead > 0:
+            return 0, ahead / _SECOND
+        return int(-ahead / spacing) + 1, 0.0
+
+    def paced(self, limits: Limits, now: int, sent: int) -> "_Mood":
+        spacing = _SECOND * (1 + BURST) / limits.per_second
+        return _Mood(self.failures, self.rests_until, max(self.paced_to, now) + int(sent * spacing))
+
+
+@dataclass(frozen=True, slots=True)
+class _Round:
+    """What one round came to: claims by partner, and when to look again (monotonic seconds) at each of the others."""
+
+    works: Sequence[Work]
+    again: Mapping[str, float | None]
 
 
 class Dispatcher:
-    """Drains partners side by side.  ``wake`` says that one has work; ``now`` gives the clocks for rows."""
+    """Drains partners side by side.  ``wake`` says that one has work; ``now`` gives the clocks for rows; ``serves``
+    says which partners this process may send to."""
 
     def __init__(
         self,
@@ -78,55 +122,73 @@ class Dispatcher:
         outbox: Outbox,
         delivery: Delivery,
         now: Callable[[], Moment],
+        serves: Callable[[str], bool],
     ) -> None:
         self._database, self._ledger, self._register = database, ledger, register
         self._outbox, self._delivery = outbox, delivery
-        self._now = now
+        self._now, self._serves = now, serves
+        self._worker = 0
         self._slots: dict[str, _Slots] = {}
+        self._known: set[str] = set()
         self._channels: dict[str, Channel] = {}
         self._timers: list[tuple[float, str]] = []
+        self._results: list[Done] = []
+        self._hands: set[UUID] = set()
         self._changed = threading.Condition()
-        self._running = False
+        self._running = self._in_round = False
         self._stopping = threading.Event()
+        self._turn = 0
         # A thread is made when all others are busy; slow partners fill their own slots and nobody else's.
         senders = min(SENDERS, sum(p.limits.concurrency for p in register.partners.values()) or 1)
         self._pool = ThreadPoolExecutor(senders, thread_name_prefix="hub-send")
         self._thread = threading.Thread(target=self._loop, name="hub-dispatch", daemon=True)
 
-    def start(self) -> None:
-        """Settle what a process that died left open, then serve every partner that has work."""
-        self._database.unit(lambda tx: self._delivery.recover(tx, self._now()))
+    def start(self, worker: int) -> None:
+        """Serve every partner that has work, claiming as *worker*, until :meth:`stop`."""
+        self._worker = worker
         self._running = True
         self._thread.start()
-        for partner in self._database.unit(self._ledger.partners_waiting):
-            if partner in self._register.partners:
-                self.wake(partner)
+        self.look()
 
     def stop(self) -> None:
-        self._stopping.set()
+        """Send nothing more, and write what comes of what was sent."""
         with self._changed:
             self._running = False
             self._changed.notify()
+            while self._in_round:
+                self._changed.wait()
+        self._pool.shutdown()
+        with self._changed:
+            self._stopping.set()
+            self._changed.notify()
         if self._thread.is_alive():
             self._thread.join()
-        self._pool.shutdown()
         for channel in self._channels.values():
             channel.close()
 
     @property
     def idle(self) -> bool:
-        return not any(slots.busy for slots in list(self._slots.values()))
+        with self._changed:
+            return not (self._in_round or self._results or any(s.busy or s.wanted for s in self._slots.values()))
 
     def wake(self, partner: str) -> None:
         """*partner* has work."""
         with self._changed:
-            if not self._running:
-                return
-            slots = self._slots_of(partner)
-            slots.wanted = True
-            self._fill(slots)
+            if self._running and partner in self._register.partners:
+                self._slots_of(partner).wanted = True
+                self._changed.notify()
 
-    # -- slots -------------------------------------------------------------------------------------------------------
+    def look(self) -> None:
+        """Wake every partner of ours that has work in the ledger, whoever put it there."""
+        for partner in self._database.unit(self._ledger.partners_waiting):
+            if self._serves(partner):
+                self.wake(partner)
+
+    def holds(self, exchange: UUID) -> bool:
+        """Whether this process is at *exchange* now."""
+        return exchange in self._hands
+
+    # -- rounds ------------------------------------------------------------------------------------------------------
 
     def _slots_of(self, partner: str) -> _Slots:
         slots = self._slots.get(partner)
@@ -136,119 +198,228 @@ class Dispatcher:
         slots.partner = known  # it may have been switched, and another stands in its place
         return slots
 
-    def _fill(self, slots: _Slots) -> None:
-        """Put one more sender to work where the partner allows it.  The lock is held."""
-        if not self._running or not slots.wanted or slots.busy >= slots.width:
-            return
-        wait = slots.pause(time.monotonic())
-        if wait > 0:
-            self._later(slots, wait)
-            return
-        slots.busy += 1
-        self._pool.submit(self._serve, slots)
-
-    def _later(self, slots: _Slots, seconds: float) -> None:
-        """Look again after *seconds*, unless a look is due sooner.  The lock is held."""
-        at = time.monotonic() + seconds
-        if at < slots.timer - 0.001:
-            slots.timer = at
-            heapq.heappush(self._timers, (at, slots.partner.id))
-            self._changed.notify()
-
     def _loop(self) -> None:
-        with self._changed:
-            while self._running:
-                now = time.monotonic()
-                while self._timers and self._timers[0][0] <= now:
-                    at, partner = heapq.heappop(self._timers)
-                    slots = self._slots_of(partner)
-                    if at == slots.timer:  # else a sooner look took its place
-                        slots.timer, slots.wanted = math.inf, True
-                        self._fill(slots)
-                self._changed.wait(self._timers[0][0] - now if self._timers else None)
-
-    def _serve(self, slots: _Slots) -> None:
-        """One sender: drain the partner until nothing is ready, then look when there will be."""
-        again: float | None = None
-        try:
-            while self._running:
-                more = self.drain(slots.partner, lambda: self._one_more(slots))
-                if more is None:
-                    break
-                if more > 0:
-                    again = more
-                    break
-        except Exception as error:
-            log.error("drain_failed", partner=slots.partner.id, exc_info=error)
-            again = 1.0
-        finally:
+        while True:
             with self._changed:
-                slots.busy -= 1
-                if again is not None:
-                    self._later(slots, again)
-                elif slots.wanted:
-                    self._fill(slots)
+                while not (found := self._next()):
+                    if not self._running and self._stopping.is_set():
+                        return
+                    self._changed.wait(self._timers[0][0] - time.monotonic() if self._timers else None)
+                done, wanted = found
+                self._in_round = True
+            try:
+                self._round(done, wanted)
+            except Exception as error:
+                log.error("round_failed", exc_info=error)
+                self._stopping.wait(STORE_WAIT)
+            finally:
+                with self._changed:
+                    self._in_round = False
+                    self._changed.notify_all()
 
-    def _one_more(self, slots: _Slots) -> None:
-        """Work was found: there may be more of it for another slot."""
-        with self._changed:
-            slots.wanted = True
-            self._fill(slots)
+    def _next(self) -> tuple[list[Done], list[_Slots]] | None:
+        """Results to settle and partners to claim for; None where there are neither.  The lock is held."""
+        now = time.monotonic()
+        while self._timers and self._timers[0][0] <= now:
+            at, partner = heapq.heappop(self._timers)
+            slots = self._slots_of(partner)
+            if at == slots.timer:  # else a sooner look took its place
+                slots.timer, slots.wanted = math.inf, True
+        done, self._results = self._results[:ROUND], self._results[ROUND:]
+        for one in done:
+            self._slots[one.work.partner.id].busy -= 1
+        wanted = []
+        if self._running:
+            ready = [s for s in self._slots.values() if s.wanted and s.busy < s.partner.limits.concurrency]
+            # Each in turn: whoever has much to send does not push the others to the end of every round.
+            self._turn += 1
+            turn = self._turn % len(ready) if ready else 0
+            wanted = ready[turn:] + ready[:turn]
+            for slots in wanted:
+                slots.wanted = False
+        return (done, wanted) if done or wanted else None
 
-    # -- draining ----------------------------------------------------------------------------------------------------
-
-    def drain(self, partner: Partner, found: Callable[[], None] = lambda: None) -> float | None:
-        """Claim, send and settle the next exchange of *partner*: the one unit of work of delivery.
-
-        Answers 0 when there may be more, the seconds until there will be, or None when nothing waits.  ``found`` is
-        called between claim and send.
-        """
-        with self._changed:
-            slots = self._slots_of(partner.id)
-            partner = slots.partner
-            slots.wanted = False
-            if not partner.enabled:
-                return None
-            wait = slots.pause(time.monotonic())
-            if wait > 0:
-                return wait
-        claimed = self._database.unit(lambda tx: self._outbox.claim(tx, partner, self._now()))
-        if claimed is None:
-            return None
-        if not isinstance(claimed, Work):
-            return max(0.001, (claimed - self._now().wall) / 1e6)
-        with self._changed:
-            slots.sent.append(time.monotonic())
-            del slots.sent[: -max(partner.limits.per_second, 1)]
-        found()
+    def _round(self, done: list[Done], wanted: list[_Slots]) -> None:
+        asked = {s.partner.id: (s.partner, s.busy) for s in wanted if s.partner.enabled and self._serves(s.partner.id)}
         try:
-            result = self._send(claimed)
-            reply = self._delivery.read(claimed, result) if isinstance(result, Answered) else Reply()
-            self._write(claimed, lambda tx: self._delivery.settle(tx, claimed, result, reply, self._now()))
+            found = self._database.unit(lambda tx: self._unit(tx, done, asked))
         except Exception as error:
-            # Whatever went wrong with it, it must not go round and round, nor stand in "sending" for ever.
-            log.error("settle_failed", partner=partner.id, exchange=claimed.exchange, exc_info=error)
-            self._write(claimed, lambda tx: self._delivery.park(tx, claimed, "internal", self._now()))
-        else:
-            # A partner that lets us wait in vain holds its senders as long as one that cannot be reached.
-            late = isinstance(result, OutcomeUnknown) and result.code == "reply_late"
-            self._mood(slots, late or isinstance(result, Unavailable | Throttled))
-        return 0.0
+            broken = not store_at_fault(error)
+            if broken and done:
+                self._singly(done, error)
+                done = []
+            self._hold(done, wanted, error)
+            return
+        self._known.update(asked)
+        with self._changed:
+            self._hands.difference_update(one.work.exchange for one in done)
+            for work in found.works:
+                self._slots[work.partner.id].busy += 1
+                self._hands.add(work.exchange)
+            for partner, again in found.again.items():
+                if again is not None:
+                    self._later(self._slots[partner], again)
+        for work in found.works:
+            self._pool.submit(self._serve, work)
 
-    def _write(self, work: Work, unit: Callable[[Transaction], None]) -> None:
-        """Write what became of *work*, as soon as the store can: the partner has done its part, and only we know.
+    def _hold(self, done: list[Done], wanted: list[_Slots], error: Exception) -> None:
+        """The round could not be written: it is tried again, a little later."""
+        log.error("round_waits", results=len(done), exc_info=error)
+        with self._changed:
+            self._results[:0] = done
+            for one in done:
+                self._slots[one.work.partner.id].busy += 1
+            for slots in wanted:
+                slots.wanted = True
+        if self._stopping.wait(STORE_WAIT):
+            self._results.clear()  # what was sent stands in the ledger as sending, and the next process asks
+
+    def _singly(self, done: Sequence[Done], error: Exception) -> None:
+        """One of them breaks us: settle each by itself, and put the one that does before an engineer."""
+        log.error("round_broken", results=len(done), exc_info=error)
+        for one in done:
+            try:
+                self._insist(lambda tx, one=one: self._unit(tx, [one], {}))  # type: ignore[misc]
+            except Exception as wrong:
+                # Whatever went wrong with it, it must not go round and round, nor stand in "sending" for ever.
+                work = one.work
+                log.error("settle_failed", partner=work.partner.id, exchange=work.exchange, exc_info=wrong)
+                self._insist(lambda tx, work=work: self._delivery.park(tx, work, "internal", self._now()))  # type: ignore[misc]
+
+    def _insist(self, unit: Callable[[Transaction], object]) -> None:
+        """Write what became of works as soon as the store can: the partners have done their part, and only we know.
 
         A process that ends before has ``sending`` in the ledger, and the next one asks.
         """
         while True:
             try:
-                return self._database.unit(unit)
+                self._database.unit(unit)
+                return
             except Exception as error:
                 if not store_at_fault(error):
                     raise
-                log.error("settle_waits", partner=work.partner.id, exchange=work.exchange, exc_info=error)
+                log.error("settle_waits", exc_info=error)
             if self._stopping.wait(STORE_WAIT):
-                return None
+                return
+
+    def drain(self, partner: Partner) -> float | None:
+        """Claim, send and settle what is due at *partner*, as much as it takes at once, in the calling thread.
+
+        Answers 0 when there may be more, the seconds until there will be, or None when nothing waits.
+        """
+        with self._changed:
+            slots = self._slots_of(partner.id)
+            partner = slots.partner
+        if not partner.enabled:
+            return None
+        claimed = self._database.unit(lambda tx: self._unit(tx, [], {partner.id: (partner, slots.busy)}))
+        if not claimed.works:
+            again = claimed.again.get(partner.id)
+            return None if again is None else max(0.001, again - time.monotonic())
+        self._hands.update(work.exchange for work in claimed.works)
+        done = (
+            [self._sent(claimed.works[0])]
+            if len(claimed.works) == 1
+            else list(self._pool.map(self._sent, claimed.works))
+        )
+        try:
+            self._insist(lambda tx: self._unit(tx, done, {}))
+        except Exception as error:
+            self._singly(done, error)
+        self._hands.difference_update(work.exchange for work in claimed.works)
+        return 0.0
+
+    def _unit(self, tx: Transaction, done: Sequence[Done], wanted: Mapping[str, tuple[Partner, int]]) -> _Round:
+        """The one unit of work of delivery: settle *done*, claim for *wanted* (each with what we are at already)."""
+        at, now = self._now(), self._ledger.clock(tx)
+        if done:
+            self._delivery.settle(tx, done, at)
+        for partner in wanted:
+            if partner not in self._known:
+                self._ledger.start_flow(tx, partner)
+        failed: dict[str, list[bool]] = {}
+        for one in done:
+            failed.setdefault(one.work.partner.id, []).append(_failed(one.result))
+        moods = {p: _mood(row) for p, row in self._ledger.flows(tx, {*failed, *wanted}).items()}
+        after = {p: mood.after(failed.get(p, ()), now) for p, mood in moods.items()}
+        for partner in failed.keys() - moods.keys():
+            self._ledger.count_failures(tx, partner, sum(failed[partner]))  # somebody else has it in hand
+        again: dict[str, float | None] = {}
+        allowed = self._allowed(tx, wanted, after, now, again)
+        lease = max((p.limits.timeout for p, _ in allowed.values()), default=0.0) + GRACE
+        claimed: Mapping[str, Claimed] = {}
+        if allowed:
+            claimed = self._outbox.claim(tx, allowed, at, Claim(self._worker, now + int(lease * _SECOND)))
+        works: list[Work] = []
+        for partner, found in claimed.items():
+            works += found.works
+            after[partner] = after[partner].paced(allowed[partner][0].limits, now, len(found.works))
+            if found.again is not None:
+                again[partner] = time.monotonic() + max(0.0, (found.again - at.wall) / _SECOND)
+        for partner, mood in after.items():
+            if mood != moods[partner]:
+                self._ledger.set_flow(tx, partner, mood.failures, mood.rests_until, mood.paced_to)
+        return _Round(works, again)
+
+    def _allowed(
+        self,
+        tx: Transaction,
+        wanted: Mapping[str, tuple[Partner, int]],
+        moods: Mapping[str, _Mood],
+        now: int,
+        again: dict[str, float | None],
+    ) -> dict[str, tuple[Partner, int]]:
+        """For each of *wanted* how many exchanges may be claimed; when to look *again* at those that may have none."""
+        shared = [p for p, (partner, _) in wanted.items() if self._database.shared and not partner.limits.per_worker]
+        others = self._ledger.in_hand(tx, shared) if shared else {}
+        allowed, left = {}, ROUND
+        for name, (partner, busy) in wanted.items():
+            mood = moods.get(name)
+            if mood is None:
+                again[name] = time.monotonic() + 0.005  # another process claims for it just now
+                continue
+            most, wait = mood.allows(partner.limits, now)
+            in_hand = max(busy, others.get(name, 0))
+            free = min(most, mood.width(partner.limits) - in_hand, left)
+            if free > 0:
+                allowed[name] = (partner, free)
+                left -= free
+            elif wait > 0 or left <= 0:
+                again[name] = time.monotonic() + wait
+            elif in_hand > busy:
+                again[name] = time.monotonic() + 0.02  # the slots are another worker's
+            else:
+                again[name] = None
+        return allowed
+
+    def _later(self, slots: _Slots, at: float) -> None:
+        """Look again at *at* (monotonic seconds), unless a look is due sooner.  The lock is held."""
+        if at <= time.monotonic() or slots.busy >= slots.partner.limits.concurrency:
+            slots.wanted = True
+            self._changed.notify()
+        elif at < slots.timer - 0.001:
+            slots.timer = at
+            heapq.heappush(self._timers, (at, slots.partner.id))
+            self._changed.notify()
+
+    # -- sending -----------------------------------------------------------------------------------------------------
+
+    def _serve(self, work: Work) -> None:
+        """One sender: what comes back is left to the next round."""
+        done = self._sent(work)
+        with self._changed:
+            self._results.append(done)
+            self._slots[work.partner.id].wanted = True
+            self._changed.notify()
+
+    def _sent(self, work: Work) -> Done:
+        """Send, and read what comes back."""
+        try:
+            result = self._send(work)
+            return Done(work, result, self._delivery.read(work, result) if isinstance(result, Answered) else Reply())
+        except Exception as error:
+            log.error("send_failed", partner=work.partner.id, exchange=work.exchange, exc_info=error)
+            return Done(work, OutcomeUnknown("internal", type(error).__name__), Reply())
 
     def _send(self, work: Work) -> Answered | Failure:
         try:
@@ -273,12 +444,12 @@ class Dispatcher:
                 channel = self._channels.setdefault(operation.channel, open_channel(operation.channel))
         return channel
 
-    def _mood(self, slots: _Slots, failed: bool) -> None:
-        with self._changed:
-            if not failed:
-                slots.failures = 0
-                return
-            slots.failures += 1
-            if slots.failures >= TRIPPED:
-                ceiling = min(REST[1], REST[0] * 2.0 ** min(slots.failures - TRIPPED, 10))
-                slots.rests_until = time.monotonic() + random.uniform(ceiling / 2, ceiling)  # noqa: S311
+
+def _failed(result: Answered | Failure) -> bool:
+    # A partner that lets us wait in vain holds its senders as long as one that cannot be reached.
+    late = isinstance(result, OutcomeUnknown) and result.code == "reply_late"
+    return late or isinstance(result, Unavailable | Throttled)
+
+
+def _mood(row: Row) -> _Mood:
+    return _Mood(row["failures"], row["rests_until"], row["paced_to"])

@@ -1,6 +1,6 @@
 """The engine: everything behind the doors, put together once for one process."""
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from uuid import UUID
 
 from hub.canonical.case import Agent
@@ -8,6 +8,7 @@ from hub.canonical.events import Event
 from hub.canonical.messages.desk import Decision, GroupFiling
 from hub.clock import Clock
 from hub.exchange.advance import Advance
+from hub.exchange.claims import Claims
 from hub.exchange.collect import Collected, Collector
 from hub.exchange.control import Control, known_all, merged, take
 from hub.exchange.delivery import Delivery
@@ -71,47 +72,65 @@ class Exchange:
 
 
 class Engine:
-    """Store, register, rules and threads of one hub.  ``start`` takes the installation for this process alone."""
+    """Store, register, rules and threads of one process.
 
-    def __init__(self, settings: Settings) -> None:
+    On SQLite one process does everything, and ``start`` takes the installation for it alone.  On PostgreSQL any number
+    work side by side: *delivers* says whether this one sends and collects, *zones* to which partners it can (all, where
+    it names none).
+    """
+
+    def __init__(self, settings: Settings, *, delivers: bool = True, zones: Iterable[str] = ()) -> None:
         self.settings = settings
+        self.delivers, self.zones = delivers, frozenset(zones)
         self.clock = Clock(settings.business_clock)
         self.register: Register = load(settings)
         rules = Rules.load(settings.rules)
         sealer = Sealer(Keys.load(settings.keys))
-        self._lock = take(settings)
-        self.database = Database(settings.var / "hub.db")
+        self._lock = None if settings.database_url else take(settings)
+        self.database = Database(settings.store)
         self._followed = 0
         self._cases = Cases(sealer, self._agent)
         self.database.on_rollback(self._cases.forget)
         self._ledger = Ledger(sealer)
-        self._advance = Advance(self._cases, self._ledger, self.register, rules, sealer, self._wake)
-        delivery = Delivery(self._cases, self._ledger, self.register, self._advance)
+        self._advance = Advance(self._cases, self._ledger, self.register, rules, sealer)
+        self._delivery = Delivery(self._cases, self._ledger, self.register, self._advance)
         outbox = Outbox(self._cases, self._ledger, self.register)
-        self.dispatcher = Dispatcher(self.database, self._ledger, self.register, outbox, delivery, self.now)
+        self.dispatcher = Dispatcher(
+            self.database, self._ledger, self.register, outbox, self._delivery, self.now, self.serves
+        )
+        self.database.on_work(self.dispatcher.wake, self.serves)
         receiver = Receiver(self.database, self._cases, self._ledger, self.register, self._advance, sealer, self.clock)
         intake = Intake(self.database, self._cases, self._ledger, self.register, rules, self._advance, receiver)
-        rosters = Rosters(self.database, self._cases, self._ledger, self.register, receiver, intake, self._wake)
+        rosters = Rosters(self.database, self._cases, self._ledger, self.register, receiver, intake)
         self.exchange = Exchange(self.register, receiver, intake, rosters)
         self._collector = Collector(self.register, self.exchange.receive, receiver.put_aside)
         self._watch = Watch(self.database, self._ledger, self.now)
         self._control = Control(settings, self.change_partners, self._follow)
+        self._claims = Claims(self.database, self._ledger, self._delivery, self.dispatcher, self.now)
         self.reading = Reading(self.database, sealer, self.clock.now, self._busy)
         self._follow()
 
+    def serves(self, partner: str) -> bool:
+        """Whether this process may send to *partner*."""
+        known = self.register.partners.get(partner)
+        return self.delivers and known is not None and (not self.zones or known.zone in self.zones)
+
     def start(self) -> None:
         """Go on with what was left open, deliver, and collect files, until :meth:`stop`."""
-        self.dispatcher.start()
-        self._collector.start()
+        if self.delivers:
+            self._claims.start("worker" if self.database.shared else "hub", " ".join(sorted(self.zones)))
+            self._collector.start()
         self._control.start()
 
     def stop(self) -> None:
         self._control.stop()
         self._collector.stop()
         self.dispatcher.stop()
+        self._claims.stop()
         self._watch.close()
         self.database.close()
-        self._lock.close()
+        if self._lock is not None:
+            self._lock.close()
 
     def now(self) -> Moment:
         return Moment.of(self.clock.wall(), self.clock.now())
@@ -158,7 +177,8 @@ class Engine:
         self.register.become(self.register.overlaid(over))
         self._followed = version
         for partner in self.register.enabled:
-            self._wake(partner.id)
+            if self.serves(partner.id):
+                self.dispatcher.wake(partner.id)
 
     def broken(self, group: UUID, request: UUID | None, event: str) -> None:
         """Put before an engineer a case that breaks us when *event* happens to it."""
@@ -167,9 +187,6 @@ class Engine:
                 tx, self.now(), "case", "internal", "engineer", event=event, group_id=group, request_id=request
             )
         )
-
-    def _wake(self, partner: str) -> None:
-        self.dispatcher.wake(partner)
 
     def _busy(self) -> bool:
         return not self.database.idle or not self.dispatcher.idle or self._collector.unread()

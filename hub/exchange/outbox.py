@@ -4,7 +4,7 @@ What a crash means is written before it can happen: bytes are frozen and the exc
 second sending is harmless) in a commit before the first byte leaves.  Frozen bytes are never made anew.
 """
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 from uuid import UUID
@@ -20,7 +20,7 @@ from hub.partners.partner import Partner
 from hub.store.cases import Cases
 from hub.store.database import Row, Transaction, as_uuid
 from hub.store.encoding import moment
-from hub.store.ledger import ABSURD, Ledger, Moment
+from hub.store.ledger import ABSURD, Claim, Ledger, Moment
 
 log = structlog.get_logger(__name__)
 
@@ -29,9 +29,11 @@ MOST = 500  # subjects looked at for one exchange
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Work:
-    """An exchange claimed for sending.  ``records`` and ``control`` are what a file's manifest says of it."""
+    """An exchange claimed for sending.  ``attempt`` is the fencing number of the claim; ``records`` and ``control`` are
+    what a file's manifest says of it."""
 
     exchange: UUID
+    attempt: int
     partner: Partner
     operation: Operation
     body: bytes = field(repr=False)
@@ -42,29 +44,88 @@ class Work:
     control: str | None = None
 
 
+@dataclass(frozen=True, slots=True)
+class Claimed:
+    """What was claimed for a partner; ``again`` is when to look again (wall µs), None where nothing waits."""
+
+    works: Sequence[Work]
+    again: int | None
+
+
+@dataclass(slots=True)
+class _Ready:
+    """What a partner has waiting, as it was read."""
+
+    partner: Partner
+    free: int
+    frozen: list[Row]
+    subjects: list[Row]
+    next_at: int | None
+    batches: list[list[Row]] = field(default_factory=list)
+    again: int | None = None
+
+
 class Outbox:
-    """Claims what may be sent to a partner now."""
+    """Claims what may be sent to partners now."""
 
     def __init__(self, cases: Cases, ledger: Ledger, register: Register) -> None:
         self._cases, self._ledger, self._register = cases, ledger, register
 
-    def claim(self, tx: Transaction, partner: Partner, at: Moment) -> Work | int | None:
-        """The next exchange to send to *partner*, claimed; or when to look again (wall µs); or None: nothing waits."""
-        while (row := self._ledger.ready(tx, at, partner.id)) is not None:
+    def claim(
+        self, tx: Transaction, wanted: Mapping[str, tuple[Partner, int]], at: Moment, claim: Claim
+    ) -> dict[str, Claimed]:
+        """Claim for each of *wanted* (the partner, and how many exchanges it may be sent now) what is most urgent.
+
+        Everything is read before anything is written, so that the writes of all partners go out together.
+        """
+        waiting = [self._ready(tx, partner, free, at) for partner, free in wanted.values()]
+        again = [as_uuid(row["id"]) for ready in waiting for row in ready.frozen]
+        subjects = self._ledger.subjects_of_many(tx, again) if again else {}
+        bodies = {exchange: self._ledger.bytes_of(tx, exchange) for exchange in again}
+        chosen = [row for ready in waiting for batch in ready.batches for row in batch]
+        self._cases.prefetch(tx, {as_uuid(row["group_id"]) for row in chosen})
+        found = {}
+        for ready in waiting:
+            works = []
+            for row in ready.frozen:
+                exchange = as_uuid(row["id"])
+                works.append(
+                    self._again(tx, ready.partner, row, subjects.get(exchange, []), bodies[exchange], at, claim)
+                )
+            for batch in ready.batches:
+                work = self._freeze(tx, ready.partner, batch, at, claim)
+                if work is None:
+                    ready.again = at.wall  # all of them were withdrawn: look at those behind them
+                else:
+                    works.append(work)
+            found[ready.partner.id] = Claimed(works, ready.again)
+        return found
+
+    def _ready(self, tx: Transaction, partner: Partner, free: int, at: Moment) -> _Ready:
+        """What may be sent to *partner* now, *free* exchanges at most: those frozen before go first."""
+        frozen = []
+        for row in self._ledger.ready(tx, at, partner.id, free):
             if row["operation"] in partner.operations:
-                return self._again(tx, partner, row, at)
-            self._ledger.move(tx, at, row, "parked", code="operation_gone", owner="engineer")
-        while True:
-            ready = self._ledger.subjects_ready(tx, partner.id, MOST)
-            rows = [subject for subject in ready if subject["operation"] in partner.operations]
-            batch = _batch(rows, partner, at.wall)
-            if isinstance(batch, list):
-                work = self._freeze(tx, partner, batch, at)
-                if work is not None:
-                    return work
-                continue  # all of them were withdrawn: look at the next ones
-            later = [t for t in (batch, self._ledger.next_at(tx, partner.id)) if t is not None]
-            return min(later) if later else None
+                frozen.append(row)
+            else:
+                self._ledger.move(tx, at, row, "parked", code="operation_gone", owner="engineer")
+        batched = any(operation.batch for operation in partner.operations.values())
+        rows = self._ledger.subjects_ready(tx, partner.id, MOST if batched else free)
+        ready = _Ready(
+            partner, free, frozen, [row for row in rows if row["operation"] in partner.operations],
+            self._ledger.next_at(tx, partner.id) if not frozen else at.wall,
+        )  # fmt: skip
+        while len(ready.frozen) + len(ready.batches) < free:
+            batch = _batch(ready.subjects, partner, at.wall)
+            if not isinstance(batch, list):
+                later = [t for t in (batch, ready.next_at) if t is not None]
+                ready.again = min(later) if later else None
+                return ready
+            taken = {row["id"] for row in batch}
+            ready.subjects = [row for row in ready.subjects if row["id"] not in taken]
+            ready.batches.append(batch)
+        ready.again = at.wall  # its slots are full; there may be more
+        return ready
 
     def undeliverable(self, tx: Transaction, row: Row, code: str, at: Moment) -> None:
         """End a subject that cannot be sent, and put it before whoever can mend that."""
@@ -76,30 +137,34 @@ class Outbox:
             partner=row["partner"], operation=row["operation"], group_id=as_uuid(row["group_id"]),
         )  # fmt: skip
 
-    def _again(self, tx: Transaction, partner: Partner, row: Row, at: Moment) -> Work:
+    def _again(
+        self, tx: Transaction, partner: Partner, row: Row, subjects: Sequence[Row], body: bytes, at: Moment,
+        claim: Claim,
+    ) -> Work:  # fmt: skip
         """An exchange that was frozen before, with the bytes it has."""
         operation = partner.operations[row["operation"]]
-        self._ledger.move(tx, at, row, _claimed(operation), tried=True)
         return Work(
             exchange=as_uuid(row["id"]),
+            attempt=self._ledger.claim(tx, at, row, _claimed(operation), claim),
             partner=partner,
             operation=operation,
-            body=self._ledger.bytes_of(tx, as_uuid(row["id"])),
-            key=_key(operation, self._ledger.subjects_of(tx, as_uuid(row["id"]))),
+            body=body,
+            key=_key(operation, subjects),
             name=row["name"],
             sequence=row["sequence"],
             records=row["records"],
             control=row["control"],
         )
 
-    def _freeze(self, tx: Transaction, partner: Partner, rows: list[Row], at: Moment) -> Work | None:
+    def _freeze(self, tx: Transaction, partner: Partner, rows: Sequence[Row], at: Moment, claim: Claim) -> Work | None:
         """Project, write and commit the bytes of one exchange.  A line whose case no longer wants it is withdrawn; one
         that cannot be told or written goes to a person, and the others go on without it."""
         operation = partner.operations[rows[0]["operation"]]
         map_ = self._register.map(operation.adapter, operation.name, "request")
         wanted = self._project(tx, rows, map_, at)
         stream = f"out/{partner.id}/{operation.name}"
-        sequence = (self._ledger.last_number(tx, stream) or 0) + 1 if hasattr(map_.message, "of") else None
+        numbered = hasattr(map_.message, "of") and wanted
+        sequence = (self._ledger.last_number(tx, stream) or 0) + 1 if numbered else None
         envelope = Envelope(partner=partner.id, sequence=sequence or 0, at=moment(at.business))
         written = self._write(tx, map_, wanted, envelope, at)
         if written is None:
@@ -117,11 +182,13 @@ class Outbox:
             tx, at,
             partner=partner.id, operation=operation.name, direction="out", state=_claimed(operation), body=body,
             name=name, sequence=sequence, records=records, control=control, subjects=len(subjects),
-            map_hash=map_.hash, attempts=1, urgency=min(row["urgency"] for row in subjects),
+            map_hash=map_.hash, attempts=1, urgency=min(row["urgency"] for row in subjects), worker=claim.worker,
+            lease_until=claim.lease_until,
         )  # fmt: skip
         self._ledger.freeze(tx, subjects, exchange)
         return Work(
             exchange=exchange,
+            attempt=1,
             partner=partner,
             operation=operation,
             body=body,
@@ -132,7 +199,7 @@ class Outbox:
             control=control,
         )
 
-    def _project(self, tx: Transaction, rows: list[Row], map_: Map, at: Moment) -> list[tuple[Row, Any]]:
+    def _project(self, tx: Transaction, rows: Sequence[Row], map_: Map, at: Moment) -> list[tuple[Row, Any]]:
         line_class: Any = getattr(map_.message, "line", map_.message)
         wanted: list[tuple[Row, Any]] = []
         for row in rows:

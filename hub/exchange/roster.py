@@ -2,7 +2,6 @@
 
 import hashlib
 import re
-from collections.abc import Callable
 from dataclasses import dataclass, field
 from functools import partial
 from typing import Any
@@ -46,9 +45,8 @@ class Rosters:
         register: Register,
         receiver: Receiver,
         intake: Intake,
-        wake: Callable[[str], None],
     ) -> None:
-        self._database, self._cases, self._ledger, self._wake = database, cases, ledger, wake
+        self._database, self._cases, self._ledger = database, cases, ledger
         self._register, self._receiver, self._intake = register, receiver, intake
 
     def receive(self, agent: Partner, operation: Operation, body: bytes, name: str) -> Receipt:
@@ -106,7 +104,7 @@ class Rosters:
             body=answer.write(said), name=f"{_stem(name)}.{digest[:8]}.outcome.csv",
             answers=exchange, records=len(outcomes), map_hash=answer.hash,
         )  # fmt: skip
-        tx.after_commit(lambda: self._wake(agent.id))
+        tx.wake(agent.id)
         self._ledger.audit(tx, at, agent.id, operation.name, None, exchange)
         return Receipt("taken", exchange=exchange, lines=len(outcomes))
 

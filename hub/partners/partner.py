@@ -27,9 +27,14 @@ SIMULATED_URL, SIMULATED_ROOT = "${SIMULATED_URL}", "${SIMULATED_ROOT}"
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Limits:
-    """What the partner can take: calls at once, calls a second, seconds for one whole call."""
+    """What the partner can take: calls at once, calls a second, seconds for one whole call.
+
+    ``concurrency`` is that of all workers together, unless the partner counts by the machine that calls
+    (``per_worker``).
+    """
 
     concurrency: int = 4
+    per_worker: bool = False
     per_second: int = 50
     timeout: float = 30.0
 
@@ -213,6 +218,7 @@ def _positive(number: int) -> None:
 
 class _Limits(Strict):
     concurrency = fields.Integer(validate=_positive)
+    per_worker = fields.Boolean()
     per_second = fields.Integer(validate=_positive)
     timeout = Duration()
 

@@ -1,12 +1,12 @@
 """Cases: read out of their rows, moved on by the journey, written back.
 
 Only the writer thread touches cases.  It keeps the last few thousand opened ones; a row's ``version`` says whether
-a kept one still is the truth, so that the same holds with other processes beside it.
+a kept one still is the truth, and where other processes write too the row is locked until the commit.
 """
 
 import json
 from collections import OrderedDict
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 from uuid import UUID
@@ -21,7 +21,7 @@ from hub.canonical.money import from_minor, to_minor
 from hub.canonical.schema import dump, undump
 from hub.journey import Applied
 from hub.security.sealing import Sealer
-from hub.store.database import Statement, Transaction, as_uuid, inserting, maybe_uuid
+from hub.store.database import Row, Statement, Transaction, as_uuid, inserting, maybe_uuid, within
 from hub.store.encoding import from_json, maybe_micros, maybe_moment, micros, moment, to_json
 from hub.store.tables import history, lookup, request, umrah_group, voucher
 
@@ -51,20 +51,28 @@ class Kept:
     numbers: dict[UUID, int] = field(default_factory=dict)
 
 
-_group_by_id = Statement(select(umrah_group).where(umrah_group.c.id == bindparam("id")))
-_version = Statement(select(umrah_group.c.version).where(umrah_group.c.id == bindparam("id")))
+_groups = Statement(select(umrah_group).where(within(umrah_group.c.id, "ids")))
+_version = Statement(select(umrah_group.c.version).where(umrah_group.c.id == bindparam("id")).with_for_update())
+_versions = Statement(
+    select(umrah_group.c.id, umrah_group.c.version)
+    .where(within(umrah_group.c.id, "ids"))
+    .order_by(umrah_group.c.id)
+    .with_for_update()
+)
 _group_insert = inserting(umrah_group)
 _group_update = Statement(
     update(umrah_group)
     .where(umrah_group.c.id == bindparam("group_id"), umrah_group.c.version == bindparam("was_version"))
-    .values({c: bindparam(c) for c in ("state", "due", "kept", "version", "programme", "bookings", "marks")})
+    .values({c: bindparam(c) for c in ("state", "due", "kept", "version", "programme", "bookings", "marks")}),
+    exact=True,
 )
 _group_touch = Statement(
     update(umrah_group)
     .where(umrah_group.c.id == bindparam("group_id"), umrah_group.c.version == bindparam("was_version"))
-    .values(version=bindparam("version"))
+    .values(version=bindparam("version")),
+    exact=True,
 )
-_members = Statement(select(request).where(request.c.group_id == bindparam("id")).order_by(request.c.member))
+_members = Statement(select(request).where(within(request.c.group_id, "ids")).order_by(request.c.member))
 _request_insert = inserting(request)
 _request_state = Statement(
     update(request)
@@ -74,11 +82,9 @@ _request_state = Statement(
 _request_sealed = Statement(
     update(request).where(request.c.id == bindparam("request_id")).values(sealed=bindparam("sealed"))
 )
-_voucher_of = Statement(select(voucher).where(voucher.c.group_id == bindparam("id")))
+_vouchers = Statement(select(voucher).where(within(voucher.c.group_id, "ids")))
 _voucher_write = inserting(voucher, replace=True)
-_history_insert = Statement(
-    history.insert().values({c.name: bindparam(c.name) for c in history.columns if c.name != "id"})
-)
+_history_insert = inserting(history)
 _lookup_insert = inserting(lookup, ignore=True)
 _lookup_delete = Statement(
     delete(lookup).where(
@@ -86,6 +92,9 @@ _lookup_delete = Statement(
         lookup.c.hash == bindparam("of_hash"),
         lookup.c.request_id == bindparam("of_request"),
     )
+)
+_lookup_others = Statement(
+    select(lookup.c.request_id).where(lookup.c.kind == bindparam("kind"), lookup.c.hash == bindparam("hash"))
 )
 _lookup_find = Statement(
     select(lookup.c.request_id, request.c.group_id, request.c.ended_at)
@@ -113,13 +122,10 @@ class Cases:
         self._agent_of = agent_of
         self._kept: OrderedDict[UUID, Kept] = OrderedDict()
 
-    def forget(self, groups: set[UUID] | None) -> None:
-        """Drop kept cases whose unit was rolled back; None drops all of them."""
-        if groups is None:
-            self._kept.clear()
-        else:
-            for group in groups:
-                self._kept.pop(group, None)
+    def forget(self, groups: set[UUID]) -> None:
+        """Drop kept cases whose unit was rolled back."""
+        for group in groups:
+            self._kept.pop(group, None)
 
     def agent(self, agent_id: str) -> Agent:
         """An agent's present standing, as the register has it."""
@@ -131,24 +137,44 @@ class Cases:
         """The case of *group_id*, with every member's personal part opened; None where there is no such group."""
         tx.touched.add(group_id)
         kept = self._kept.get(group_id)
-        if kept is not None:
+        if kept is None or group_id not in tx.held:
             row = tx.one(_version, id=group_id)
-            if row is not None and row[0] == kept.version:
-                self._kept.move_to_end(group_id)
-                kept.case.focus = None
-                return kept
-        row = tx.one(_group_by_id, id=group_id)
-        if row is None:
-            return None
-        kept = self._open(tx, row)
-        self._keep(kept)
+            if row is None:
+                return None
+            if kept is None or row[0] != kept.version:
+                self._open(tx, [group_id])
+                kept = self._kept[group_id]
+            tx.held.add(group_id)
+        self._kept.move_to_end(group_id)
+        kept.case.focus = None
         return kept
+
+    def prefetch(self, tx: Transaction, group_ids: Iterable[UUID]) -> None:
+        """Read the cases that will be loaded next at once, in one order everywhere, so that nobody waits in a ring."""
+        wanted = {group for group in group_ids if group not in self._kept or group not in tx.held}
+        if not wanted:
+            return
+        tx.touched |= wanted
+        stale = []
+        for row in tx.all(_versions, ids=sorted(wanted)):
+            group_id = as_uuid(row[0])
+            kept = self._kept.get(group_id)
+            if kept is None or kept.version != row[1]:
+                stale.append(group_id)
+            tx.held.add(group_id)
+        if stale:
+            self._open(tx, stale)
 
     def _keep(self, kept: Kept) -> None:
         self._kept[kept.case.id] = kept
         self._kept.move_to_end(kept.case.id)
         while len(self._kept) > KEPT:
             self._kept.popitem(last=False)
+
+    def anothers(self, tx: Transaction, kind: str, number: str, request_id: UUID | None) -> bool:
+        """Whether *number* is somebody else's than *request_id*'s."""
+        rows = tx.all(_lookup_others, kind=kind, hash=self._sealer.lookup(kind, number))
+        return any(as_uuid(row[0]) != request_id for row in rows)
 
     def group_of_request(self, tx: Transaction, request_id: UUID) -> UUID | None:
         row = tx.one(_group_of_request, id=request_id)
@@ -170,30 +196,17 @@ class Cases:
         return [(as_uuid(r["request_id"]), as_uuid(r["group_id"]), r["ended_at"] is None) for r in rows]
 
     def index(self, tx: Transaction, kind: str, request_id: UUID, *values: str) -> None:
-        tx.run(_lookup_insert, kind=kind, hash=self._sealer.lookup(kind, *values), request_id=request_id)
+        tx.put(_lookup_insert, kind=kind, hash=self._sealer.lookup(kind, *values), request_id=request_id)
 
     # -- opening -----------------------------------------------------------------------------------------------------
 
-    def _open(self, tx: Transaction, row: Any) -> Kept:
-        group_id = as_uuid(row["id"])
-        case = Case(
-            id=group_id,
-            group_no=row["group_no"],
-            agent_ref=row["agent_ref"],
-            season=row["season"],
-            state=row["state"],
-            agent=self.agent(row["agent"]),
-            heads=row["heads"],
-            programme=undump(Programme, json.loads(row["programme"])),
-            opened_at=moment(row["opened_at"]),
-            due=maybe_moment(row["due"]),
-            bookings={name: Booking(**b) for name, b in from_json(row["bookings"]).items()},
-            marks=from_json(row["marks"]),
-        )
-        kept = Kept(case, row["version"], row["kept"])
-        for r in tx.all(_members, id=group_id):
+    def _open(self, tx: Transaction, group_ids: Sequence[UUID]) -> None:
+        """Read cases out of their rows, and keep them."""
+        opened = {as_uuid(row["id"]): self._group(row) for row in tx.all(_groups, ids=group_ids)}
+        for r in tx.all(_members, ids=group_ids):
+            kept = opened[as_uuid(r["group_id"])]
             request_id = as_uuid(r["id"])
-            case.members[request_id] = Member(
+            kept.case.members[request_id] = Member(
                 id=request_id,
                 request_no=r["request_no"],
                 state=r["state"],
@@ -206,11 +219,28 @@ class Cases:
             )
             kept.wrapped[request_id] = r["wrapped"]
             kept.numbers[request_id] = r["member"]
-            case.pilgrims[request_id] = self._unseal(request_id, r["wrapped"], r["sealed"])
-        v = tx.one(_voucher_of, id=group_id)
-        if v is not None:
-            case.voucher = _voucher(v)
-        return kept
+            kept.case.pilgrims[request_id] = self._unseal(request_id, r["wrapped"], r["sealed"])
+        for v in tx.all(_vouchers, ids=group_ids):
+            opened[as_uuid(v["group_id"])].case.voucher = _voucher(v)
+        for kept in opened.values():
+            self._keep(kept)
+
+    def _group(self, row: Row) -> Kept:
+        case = Case(
+            id=as_uuid(row["id"]),
+            group_no=row["group_no"],
+            agent_ref=row["agent_ref"],
+            season=row["season"],
+            state=row["state"],
+            agent=self.agent(row["agent"]),
+            heads=row["heads"],
+            programme=undump(Programme, json.loads(row["programme"])),
+            opened_at=moment(row["opened_at"]),
+            due=maybe_moment(row["due"]),
+            bookings={name: Booking(**b) for name, b in from_json(row["bookings"]).items()},
+            marks=from_json(row["marks"]),
+        )
+        return Kept(case, row["version"], row["kept"])
 
     def _unseal(self, request_id: UUID, wrapped: bytes, sealed: bytes) -> Pilgrim:
         key = self._sealer.unwrap(wrapped)
@@ -243,7 +273,8 @@ class Cases:
     def create(self, tx: Transaction, case: Case) -> Kept:
         """Write a new group.  Its members are added by :meth:`add`."""
         tx.touched.add(case.id)
-        tx.run(_group_insert, **self._group_values(case, 0, 0), opened_at=micros(case.opened_at), **_identity(case))
+        tx.held.add(case.id)
+        tx.put(_group_insert, **self._group_values(case, 0, 0), opened_at=micros(case.opened_at), **_identity(case))
         kept = Kept(case, 0)
         self._keep(kept)
         return kept
@@ -256,7 +287,7 @@ class Cases:
         kept.case.pilgrims[member.id] = pilgrim
         kept.wrapped[member.id] = wrapped
         kept.numbers[member.id] = number
-        tx.run(
+        tx.put(
             _request_insert,
             id=member.id,
             request_no=member.request_no,
@@ -278,10 +309,10 @@ class Cases:
         """
         pilgrim = kept.case.pilgrims[request_id]
         digest = self._sealer.lookup("document", was.number, was.issuing_state)
-        tx.run(_lookup_delete, of_kind="document", of_hash=digest, of_request=request_id)
+        tx.put(_lookup_delete, of_kind="document", of_hash=digest, of_request=request_id)
         sealed = self._seal(request_id, kept.wrapped[request_id], pilgrim)
-        tx.run(_request_sealed, request_id=request_id, sealed=sealed)
-        tx.run(_request_state, request_id=request_id, **_member_values(kept.case.members[request_id]))
+        tx.put(_request_sealed, request_id=request_id, sealed=sealed)
+        tx.put(_request_state, request_id=request_id, **_member_values(kept.case.members[request_id]))
         self.index(tx, "document", request_id, pilgrim.document.number, pilgrim.document.issuing_state)
 
     # -- moving on ---------------------------------------------------------------------------------------------------
@@ -290,27 +321,13 @@ class Cases:
         self, tx: Transaction, kept: Kept, applied: Applied, *, business: int, wall: int, exchange: UUID | None
     ) -> None:
         """Append the transitions of *applied* to the history.  The rows themselves are written by :meth:`save`."""
-        tx.run_many(
-            _history_insert,
-            [
-                {
-                    "machine": t.machine,
-                    "entity_id": t.id.hex,
-                    "group_id": kept.case.id.hex,
-                    "event": t.event,
-                    "was": t.was,
-                    "now": t.now,
-                    "reason": t.reason,
-                    "corrects": t.corrects,
-                    "marks": None if not t.marks else _marks_told(t.marks),
-                    "happened_at": micros(t.happened),
-                    "business_at": business,
-                    "recorded_at": wall,
-                    "exchange_id": None if exchange is None else exchange.hex,
-                }
-                for t in applied.transitions
-            ],
-        )
+        for t in applied.transitions:
+            tx.put(
+                _history_insert,
+                machine=t.machine, entity_id=t.id, group_id=kept.case.id, event=t.event, was=t.was, now=t.now,
+                reason=t.reason, corrects=t.corrects, marks=None if not t.marks else _marks_told(t.marks),
+                happened_at=micros(t.happened), business_at=business, recorded_at=wall, exchange_id=exchange,
+            )  # fmt: skip
 
     def learn(self, tx: Transaction, kept: Kept, event: Event) -> bool:
         """Put the identifying facts of an applied *event* into the pilgrim's sealed part.  True where any was new."""
@@ -330,23 +347,21 @@ class Cases:
         return changed
 
     def save(self, tx: Transaction, kept: Kept, changed: "Changes") -> None:
-        """Write what *changed*, under the version that was read; raises where another writer was faster."""
+        """Write what *changed*, under the version that was read: where another writer was faster, all is done again."""
         case = kept.case
         if changed.group:
             values = {k: v for k, v in self._group_values(case, kept.version + 1, kept.kept_facts).items() if k != "id"}
-            done = tx.run(_group_update, group_id=case.id, was_version=kept.version, **values)
+            tx.put(_group_update, group_id=case.id, was_version=kept.version, **values)
         else:
-            done = tx.run(_group_touch, group_id=case.id, was_version=kept.version, version=kept.version + 1)
-        if done.rowcount != 1:
-            raise RuntimeError("the case was changed by another writer")
+            tx.put(_group_touch, group_id=case.id, was_version=kept.version, version=kept.version + 1)
         kept.version += 1
         for request_id in changed.members:
-            tx.run(_request_state, request_id=request_id, **_member_values(case.members[request_id]))
+            tx.put(_request_state, request_id=request_id, **_member_values(case.members[request_id]))
         for request_id in changed.sealed:
             sealed = self._seal(request_id, kept.wrapped[request_id], case.pilgrims[request_id])
-            tx.run(_request_sealed, request_id=request_id, sealed=sealed)
+            tx.put(_request_sealed, request_id=request_id, sealed=sealed)
         if changed.voucher and case.voucher is not None:
-            tx.run(_voucher_write, **_voucher_values(case.id, case.voucher))
+            tx.put(_voucher_write, **_voucher_values(case.id, case.voucher))
 
     @staticmethod
     def _group_values(case: Case, version: int, kept_facts: int) -> dict[str, Any]:

@@ -1,17 +1,16 @@
 """The database and its units of work.
 
-A unit of work is a function that is handed a transaction, reads and writes, and is answered after COMMIT.  On
-SQLite one writer thread runs all units; units that wait together share a commit, each inside a savepoint of its
-own, so that one that fails takes nothing of the others with it (measured: 8 to 9 times the rate of a commit each).
-Statements are SQLAlchemy Core, compiled once and run on the driver.
+A unit of work is a function that is handed a transaction, reads and writes, and is answered after COMMIT.  One writer
+thread of a process runs all its units; units that wait together share a commit, and one that fails takes nothing of
+the others with it (measured: 8 to 9 times the rate of a commit each).  A unit may be run more than once: whatever it
+is to leave behind outside the transaction, it leaves by ``after_commit``.
 """
 
-import os
 import queue
-import sqlite3
+import random
 import threading
 import time
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import Future
 from contextlib import contextmanager
 from pathlib import Path
@@ -19,49 +18,28 @@ from typing import Any, Generic, TypeVar
 from uuid import UUID
 
 import structlog
-from sqlalchemy import ColumnElement, Table, bindparam, insert, or_
-from sqlalchemy.dialects import sqlite
-from sqlalchemy.schema import CreateIndex, CreateTable
-from sqlalchemy.sql.expression import ClauseElement
 
 from hub.canonical.errors import HubError
-from hub.store.tables import metadata
+from hub.store import migrations
+from hub.store.postgres import Postgres
+from hub.store.sqlite import Sqlite
+from hub.store.statement import Statement, among, inserting, within
+from hub.store.transaction import Connection, Interrupted, Later, Row, Transaction, write
+
+__all__ = [
+    "Database", "Row", "Statement", "Transaction", "among", "as_uuid", "inserting", "looking", "maybe_uuid",
+    "store_at_fault", "within",
+]  # fmt: skip
 
 T = TypeVar("T")
-Row = sqlite3.Row
 log = structlog.get_logger(__name__)
 
 GROUP = 256  # units that may share one commit
 GROUP_SECONDS = 0.02  # and for how long a commit may be put off while more are waiting
+TRIES = 6  # runs of a unit that others are faster than
+DOWN = 0.25  # seconds between attempts to reach a store that is gone; who asks in between is told at once
 
-sqlite3.register_adapter(UUID, lambda value: value.hex)
-_dialect = sqlite.dialect(paramstyle="named")
-
-
-class Statement:
-    """A Core statement compiled once.  Its parameters are the statement's bind names."""
-
-    __slots__ = ("defaults", "sql")
-
-    def __init__(self, statement: ClauseElement) -> None:
-        compiled = statement.compile(dialect=_dialect)
-        self.sql = str(compiled)
-        self.defaults = {k: v for k, v in compiled.params.items() if v is not None}
-
-
-def inserting(table: Table, *, ignore: bool = False, replace: bool = False) -> Statement:
-    """INSERT of every column of *table*; ``ignore`` and ``replace`` say what a row that is there already means."""
-    statement = insert(table).values({c.name: bindparam(c.name) for c in table.columns})
-    if ignore:
-        statement = statement.prefix_with("OR IGNORE")
-    if replace:
-        statement = statement.prefix_with("OR REPLACE")
-    return Statement(statement)
-
-
-def among(column: ColumnElement[Any], values: Iterable[Any]) -> ColumnElement[bool]:
-    """*column* is one of *values*, fixed when the statement is compiled (an IN would be expanded at each run)."""
-    return or_(*(column == value for value in values))
+Unit = Callable[[Transaction], T]
 
 
 def as_uuid(value: Any) -> UUID:
@@ -72,46 +50,9 @@ def maybe_uuid(value: Any) -> UUID | None:
     return None if value is None else as_uuid(value)
 
 
-def columns_lacking(connection: sqlite3.Connection) -> list[str]:
-    """What the tables of a file do not have and this version writes, as ``table.column``.  A table that is not there at
-    all is not told: it can simply be made."""
-    found = []
-    for table in metadata.sorted_tables:
-        there = {row[0] for row in connection.execute("SELECT name FROM pragma_table_info(?)", (table.name,))}
-        found += [f"{table.name}.{column.name}" for column in table.columns if there and column.name not in there]
-    return found
-
-
-class Transaction:
-    """What a unit of work is handed.  ``after_commit`` runs when, and only when, the unit is durable."""
-
-    __slots__ = ("_connection", "_hooks", "touched")
-
-    def __init__(self, connection: sqlite3.Connection) -> None:
-        self._connection = connection
-        self._hooks: list[Callable[[], None]] = []
-        self.touched: set[UUID] = set()
-
-    def run(self, statement: Statement, **values: Any) -> sqlite3.Cursor:
-        if statement.defaults:
-            values = {**statement.defaults, **values}
-        return self._connection.execute(statement.sql, values)
-
-    def run_many(self, statement: Statement, rows: Sequence[Mapping[str, Any]]) -> None:
-        self._connection.executemany(statement.sql, [{**statement.defaults, **row} for row in rows])
-
-    def one(self, statement: Statement, **values: Any) -> Row | None:
-        row: Row | None = self.run(statement, **values).fetchone()
-        return row
-
-    def all(self, statement: Statement, **values: Any) -> list[Row]:
-        return self.run(statement, **values).fetchall()
-
-    def after_commit(self, hook: Callable[[], None]) -> None:
-        self._hooks.append(hook)
-
-
-Unit = Callable[[Transaction], T]
+def backend_of(store: Path | str) -> Sqlite | Postgres:
+    """The kind of store that *store* names: a file, or the URL of a PostgreSQL database."""
+    return Sqlite(store) if isinstance(store, Path) else Postgres(store)
 
 
 class _Job(Generic[T]):
@@ -121,70 +62,74 @@ class _Job(Generic[T]):
         self.unit = unit
         self.future: Future[T] = Future()
         self.result: Any = None
-        self.hooks: Iterable[Callable[[], None]] = ()
+        self.hooks: Sequence[Callable[[], None]] = ()
 
 
 class Database:
-    """One SQLite file: a writer thread, and a reading connection for every thread that reads.
+    """One store: a writer thread, and a reading connection for every thread that reads.
 
-    Raises HubError ``store_durability`` where the file's settings do not keep what they promise, ``store_version``
-    where another version of the hub made it.
+    *store* is a file for SQLite, a URL for PostgreSQL.  Raises HubError ``store_durability`` where the store's settings
+    do not keep what they promise, ``store_version`` where another version of the hub made it.
     """
 
-    def __init__(self, path: Path) -> None:
-        self.path = path
-        path.parent.mkdir(parents=True, exist_ok=True)
+    def __init__(self, store: Path | str) -> None:
+        self.store = store
+        self._backend = backend_of(store)
+        self._backend.prepare()
+        migrations.ready(store)
         self._jobs: queue.SimpleQueue[_Job[Any] | None] = queue.SimpleQueue()
         self._local = threading.local()
-        self._readers: list[sqlite3.Connection] = []
-        self._on_rollback: Callable[[set[UUID] | None], None] = lambda groups: None
+        self._readers: list[Connection] = []
+        self._forget: Callable[[set[UUID]], None] = lambda groups: None
+        self._wake: Callable[[str], None] = lambda partner: None
+        self._serves: Callable[[str], bool] = lambda partner: True
         self._busy = 0
-        self._writer_connection = self._connect()
-        os.chmod(path, 0o600)
-        self._create()
+        self._down_until = 0.0
+        self._held: set[UUID] = set()
+        self._number: int | None = None
+        self._writer: Connection | None = self._backend.connect(writing=True)
         self._closed = False
+        self._stopping = threading.Event()
         self._thread = threading.Thread(target=self._write, name="hub-writer", daemon=True)
         self._thread.start()
 
-    def _connect(self) -> sqlite3.Connection:
-        connection = sqlite3.connect(
-            self.path, timeout=10, isolation_level=None, check_same_thread=False, cached_statements=512
-        )
-        connection.row_factory = sqlite3.Row
-        for pragma in (
-            "journal_mode=WAL",
-            "synchronous=FULL",
-            "foreign_keys=ON",
-            "busy_timeout=10000",
-            "temp_store=MEMORY",
-        ):
-            connection.execute(f"PRAGMA {pragma}")
-        if connection.execute("PRAGMA synchronous").fetchone()[0] != 2:
-            raise HubError("store_durability")
-        return connection
+    @property
+    def shared(self) -> bool:
+        """Whether other processes may write here too."""
+        return self._backend.shared
 
-    def _create(self) -> None:
-        lacking = columns_lacking(self._writer_connection)
-        if lacking:
-            self._writer_connection.close()
-            raise HubError("store_version", file=self.path.name, place=lacking[0])
-        there = {row[0] for row in self._writer_connection.execute("SELECT name FROM sqlite_master")}
-        self._writer_connection.execute("BEGIN IMMEDIATE")
-        for table in metadata.sorted_tables:
-            if table.name not in there:
-                self._writer_connection.execute(str(CreateTable(table).compile(dialect=_dialect)))
-            for index in table.indexes:
-                if index.name not in there:
-                    self._writer_connection.execute(str(CreateIndex(index).compile(dialect=_dialect)))
-        self._writer_connection.execute("COMMIT")
+    def on_rollback(self, forget: Callable[[set[UUID]], None]) -> None:
+        """*forget* hears which groups a failed unit had touched, so that no cache keeps what was not written."""
+        self._forget = forget
 
-    def on_rollback(self, forget: Callable[[set[UUID] | None], None]) -> None:
-        """*forget* hears which groups a failed unit had touched, or None for all, so that no cache keeps what was not
-        written."""
-        self._on_rollback = forget
+    def on_work(self, wake: Callable[[str], None], serves: Callable[[str], bool]) -> None:
+        """*wake* hears, after the commit, of each partner that has work and that this process *serves*; of the others
+        the processes beside it are told, and what they tell is heard here."""
+        self._wake, self._serves = wake, serves
+        if isinstance(self._backend, Postgres):
+            threading.Thread(
+                target=self._backend.listen, args=(self._heard, self._stopping), name="hub-listen", daemon=True
+            ).start()
+
+    def _heard(self, partners: Sequence[str]) -> None:
+        for partner in partners:
+            if self._serves(partner):
+                self._wake(partner)
+
+    def hold(self, number: int) -> None:
+        """Be known to live as process *number*, until the database is closed or this process ends."""
+
+        def unit(tx: Transaction) -> None:
+            assert self._writer is not None
+            self._writer.hold(number)
+
+        self._number = number
+        self.unit(unit)
 
     def submit(self, unit: Unit[T]) -> "Future[T]":
         """Put *unit* before the writer; the future is answered after COMMIT, or with what the unit raised."""
+        if self._closed:
+            raise RuntimeError("the database is closed")
         job = _Job(unit)
         self._jobs.put(job)
         return job.future
@@ -198,6 +143,13 @@ class Database:
         """Nothing is waiting for the writer and nothing is being written."""
         return self._jobs.empty() and not self._busy
 
+    @property
+    def waiting(self) -> int:
+        """Units that wait for the writer."""
+        return self._jobs.qsize()
+
+    # -- the writer --------------------------------------------------------------------------------------------------
+
     def _write(self) -> None:
         while True:
             job = self._jobs.get()
@@ -206,94 +158,222 @@ class Database:
                 self._busy = 0
                 return
             jobs = [job]
+            stop = False
             try:
                 stop = self._run_group(job, jobs)
-            except BaseException as error:  # the commit itself failed: nobody of the group may believe in it
-                log.error("commit_failed", code="disk_full" if _is_full(error) else "store_failed")
-                self._rollback_all(jobs, error)
-                stop = False
+            except BaseException as error:
+                self._group_failed(jobs, error)
             self._busy = 0
             if stop:
                 return
 
-    def _run_group(self, job: "_Job[Any] | None", jobs: list["_Job[Any]"]) -> bool:
-        connection = self._writer_connection
-        connection.execute("BEGIN IMMEDIATE")
+    def _connection(self) -> Connection:
+        if self._writer is None:
+            if time.monotonic() < self._down_until:
+                raise HubError("store_down")
+            try:
+                self._writer = self._backend.connect(writing=True)
+                if self._number is not None:
+                    self._writer.hold(self._number)
+            except Exception:
+                self._writer = None
+                self._down_until = time.monotonic() + DOWN
+                raise
+        return self._writer
+
+    def _run_group(self, job: _Job[Any], jobs: list[_Job[Any]]) -> bool:
+        """Run *job*, and those that come in while it runs, in one commit; answers whether to stop."""
+        connection, later, woken = self._begin()
         started, stop = time.monotonic(), False
-        while job is not None:
-            self._run_one(connection, job)
+        while True:
+            self._run_one(connection, job, later, woken)
             if len(jobs) >= GROUP or time.monotonic() - started > GROUP_SECONDS:
                 break
             try:
-                job = self._jobs.get_nowait()
+                following = self._jobs.get_nowait()
             except queue.Empty:
                 break
-            if job is None:
+            if following is None:
                 stop = True
                 break
+            job = following
             jobs.append(job)
+        self._commit(connection, later, woken)
+        self._answer(jobs)
+        return stop
+
+    def _begin(self) -> tuple[Connection, Later, set[str]]:
+        self._held = set()
+        connection = self._connection()
+        connection.execute(self._backend.begin_writing)
+        return connection, Later(), set()
+
+    def _run_one(self, connection: Connection, job: _Job[Any], later: Later, woken: set[str]) -> None:
+        """Run one unit.  What it raises is its own caller's; what the store raises is everybody's."""
+        transaction = Transaction(connection, later, self._held)
+        try:
+            job.result = job.unit(transaction)
+            transaction.keep()
+        except Interrupted:
+            self._forget(transaction.touched)
+            raise
+        except BaseException as error:
+            self._forget(transaction.touched)
+            transaction.undo()
+            job.hooks = ()
+            job.future.set_exception(error)
+            return
+        job.hooks = transaction.hooks
+        woken |= transaction.woken
+
+    def _commit(self, connection: Connection, later: Later, woken: set[str]) -> None:
+        write(connection, later.take())
+        others = {partner for partner in woken if not self._serves(partner)} if self.shared else ()
+        if others:
+            # Told inside the transaction, so that nobody hears of work that is not there.
+            connection.tell(others)
         connection.execute("COMMIT")
+        for partner in woken.difference(others):
+            self._wake(partner)
+
+    @staticmethod
+    def _answer(jobs: Sequence[_Job[Any]]) -> None:
         for done in jobs:
             if not done.future.done():
                 for hook in done.hooks:
                     hook()
                 done.future.set_result(done.result)
-        return stop
 
-    def _run_one(self, connection: sqlite3.Connection, job: "_Job[Any]") -> None:
-        transaction = Transaction(connection)
-        connection.execute("SAVEPOINT unit")
-        try:
-            job.result = job.unit(transaction)
-            job.hooks = transaction._hooks
-        except BaseException as error:
-            if not connection.in_transaction:
-                raise  # a full disk takes the whole transaction back, and everybody in it must know
-            self._on_rollback(transaction.touched)
-            connection.execute("ROLLBACK TO unit")
-            connection.execute("RELEASE unit")
-            job.future.set_exception(HubError("disk_full") if _is_full(error) else error)
-            return
-        connection.execute("RELEASE unit")
-
-    def _rollback_all(self, jobs: list["_Job[Any]"], error: BaseException) -> None:
-        if self._writer_connection.in_transaction:
-            self._writer_connection.execute("ROLLBACK")
-        self._on_rollback(None)
+    def _group_failed(self, jobs: Sequence[_Job[Any]], error: BaseException) -> None:
+        """The group was not committed: each of its units is tried by itself, unless the store cannot take any."""
+        self._roll_back(error)
+        cause = _cause(error)
+        hopeless = self._backend.full(cause) or self._backend.lost(cause) or isinstance(cause, HubError)
         for job in jobs:
-            if not job.future.done():
-                job.future.set_exception(HubError("disk_full") if _is_full(error) else error)
+            if job.future.done():
+                continue
+            if hopeless:
+                self._tell(job, cause)
+            else:
+                self._alone(job, cause if len(jobs) == 1 else None)
+
+    def _alone(self, job: _Job[Any], cause: BaseException | None) -> None:
+        """Run *job* in a commit of its own, again while others are faster.  *cause* is what it failed of before."""
+        for run in range(TRIES):
+            if cause is not None:
+                if not self._backend.again(cause):
+                    break
+                time.sleep(random.uniform(0, 0.005 * 2**run))  # noqa: S311  spread, not secrecy
+            try:
+                connection, later, woken = self._begin()
+                self._run_one(connection, job, later, woken)
+                self._commit(connection, later, woken)
+            except BaseException as error:
+                self._roll_back(error)
+                cause = _cause(error)
+            else:
+                self._answer([job])
+                return
+        assert cause is not None
+        self._tell(job, cause)
+
+    def _tell(self, job: _Job[Any], cause: BaseException) -> None:
+        if self._backend.full(cause):
+            cause = HubError("disk_full")
+        elif self._backend.lost(cause):
+            cause = HubError("store_down")
+        log.error("commit_failed", code=cause.code if isinstance(cause, HubError) else "store_failed", exc_info=cause)
+        job.future.set_exception(cause)
+
+    def _roll_back(self, error: BaseException) -> None:
+        self._forget(self._held)
+        if self._writer is None:
+            return
+        try:
+            if self._backend.lost(_cause(error)):
+                raise error
+            self._writer.roll_back()
+        except BaseException:
+            self._writer.close()
+            self._writer = None
+
+    # -- reading -----------------------------------------------------------------------------------------------------
 
     @contextmanager
     def reading(self) -> Iterator[Transaction]:
         """A consistent view for reading, in the calling thread; it never waits for the writer."""
-        connection = getattr(self._local, "connection", None)
-        if connection is None:
-            connection = self._local.connection = self._connect()
-            connection.execute("PRAGMA query_only=ON")
-            connection.execute("PRAGMA wal_autocheckpoint=0")
-            self._readers.append(connection)
-        connection.execute("BEGIN")
+        connection = self._reader()
         try:
             yield Transaction(connection)
+        except Interrupted as broken:
+            self._forsake(connection, broken.cause)
         finally:
-            connection.execute("COMMIT")
+            if self._local.connection is connection:
+                connection.execute("COMMIT")
+
+    def _reader(self) -> Connection:
+        """This thread's own connection, in a transaction; made anew where the store was away."""
+        for fresh in (False, True):
+            connection: Connection | None = None if fresh else getattr(self._local, "connection", None)
+            try:
+                if connection is None:
+                    connection = self._local.connection = self._backend.connect(writing=False)
+                    self._readers.append(connection)
+                connection.execute(self._backend.begin_reading)
+                return connection
+            except Exception as error:
+                self._local.connection = None
+                if fresh or not self._backend.lost(error):
+                    if self._backend.lost(error):
+                        raise HubError("store_down") from error
+                    raise
+        raise AssertionError("never reached")
+
+    def _forsake(self, connection: Connection, cause: Exception) -> None:
+        self._local.connection = None
+        self._readers.remove(connection)
+        connection.close()
+        raise HubError("store_down") if self._backend.lost(cause) else cause
 
     def close(self) -> None:
         """Let the writer finish what waits, then close."""
         if self._closed:
             return
         self._closed = True
+        self._stopping.set()
         self._jobs.put(None)
         self._thread.join()
-        for connection in (*self._readers, self._writer_connection):
-            connection.close()
+        for connection in (*self._readers, self._writer):
+            if connection is not None:
+                connection.close()
+
+
+def _cause(error: BaseException) -> BaseException:
+    return error.cause if isinstance(error, Interrupted) else error
 
 
 def store_at_fault(error: BaseException) -> bool:
     """Whether a unit failed because the store could not take it, and not through anything of its own."""
-    return isinstance(error, sqlite3.OperationalError) or (isinstance(error, HubError) and error.code == "disk_full")
+    if isinstance(error, HubError):
+        return error.code in ("disk_full", "store_down")
+    return Sqlite.at_fault(error) or Postgres.at_fault(error)
 
 
-def _is_full(error: BaseException) -> bool:
-    return isinstance(error, sqlite3.OperationalError) and "full" in str(error)
+@contextmanager
+def looking(store: Path | str) -> Iterator[Transaction]:
+    """A look at *store* beside whoever works with it.  Nothing is made, mended or disturbed.
+
+    Raises HubError ``store_missing`` where there is none, ``store_version`` where another version made it.
+    """
+    backend = backend_of(store)
+    if not backend.exists():
+        raise HubError("store_missing", file=backend.name)
+    connection = backend.look()
+    try:
+        migrations.fits(store, connection)
+        connection.execute(backend.begin_reading)
+        yield Transaction(connection)
+    except Interrupted as broken:
+        raise broken.cause from None
+    finally:
+        connection.close()

@@ -5,52 +5,108 @@ something; ``in_doubt`` waits for an answer to an enquiry; ``held`` waits for a 
 a person to decide; ``settled`` and ``dead`` are done.  A subject without an exchange is waiting to be frozen into one.
 """
 
+from collections.abc import Iterable
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Any, Literal
 from uuid import UUID
 
-from sqlalchemy import and_, bindparam, func, null, or_, select, update
+from sqlalchemy import ColumnElement, Select, and_, bindparam, delete, func, null, or_, select, true, update
 
 from hub.canonical.ids import new_id
 from hub.security.sealing import Sealer
-from hub.store.database import Row, Statement, Transaction, among, as_uuid, inserting, maybe_uuid
+from hub.store.database import Row, Statement, Transaction, among, as_uuid, inserting, maybe_uuid, within
 from hub.store.encoding import micros
-from hub.store.tables import audit, exchange, exchange_subject, incident, once, payload, seen, sequence
+from hub.store.statement import Upsert, now_us
+from hub.store.tables import audit, exchange, exchange_subject, flow, incident, once, payload, seen, sequence, worker
 
 #: Microseconds that nothing is ever put off for: what is due later was written while the clock was ahead, and is due.
 ABSURD = 3 * 3600 * 1_000_000
 OPEN = ("waiting", "leased", "sending", "in_doubt", "held", "parked")
+DONE = ("settled", "dead")
 
 _exchange_insert = inserting(exchange)
-_exchange_get = Statement(select(exchange).where(exchange.c.id == bindparam("id")))
+_exchange_get = Statement(select(exchange).where(exchange.c.id == bindparam("id")).with_for_update())
+_exchanges_get = Statement(
+    select(exchange).where(within(exchange.c.id, "ids")).order_by(exchange.c.id).with_for_update()
+)
 _exchange_move = Statement(
     update(exchange)
-    .where(exchange.c.id == bindparam("exchange_id"))
-    .values({c: bindparam(c) for c in ("state", "outcome", "code", "owner", "attempts", "next_at", "settled_at")})
-)
+    .where(exchange.c.id == bindparam("exchange_id"), exchange.c.open == bindparam("was_open"))
+    .values({c: bindparam(c) for c in ("open", "state", "outcome", "code", "owner", "attempts", "next_at", "worker",
+                                       "lease_until", "settled_at")}),
+    exact=True,
+)  # fmt: skip
 _exchange_spent = Statement(
     update(exchange)
-    .where(exchange.c.id == bindparam("exchange_id"))
+    .where(exchange.c.id == bindparam("exchange_id"), exchange.c.open == true())
     .values(partner_us=exchange.c.partner_us + bindparam("spent"))
 )
 _exchange_done = Statement(
     update(exchange).where(exchange.c.id == bindparam("exchange_id")).values(done=bindparam("done_now"))
 )
-_exchange_ready = Statement(
+_exchanges_ready = Statement(
     select(exchange)
     .where(
+        exchange.c.open == true(),
         exchange.c.partner == bindparam("partner"),
         among(exchange.c.state, ("waiting", "held")),
         exchange.c.direction == "out",
         or_(exchange.c.next_at <= bindparam("now_at"), exchange.c.next_at > bindparam("absurd_at")),
     )
     .order_by(exchange.c.urgency, exchange.c.id)
-    .limit(1)
+    .limit(bindparam("most"))
+    .with_for_update(skip_locked=True)
 )
-_left_open = Statement(
-    select(exchange).where(exchange.c.direction == "out", among(exchange.c.state, ("leased", "sending")))
+_claimed = ("leased", "sending")
+_claimants = Statement(
+    select(exchange.c.worker)
+    .where(exchange.c.open == true(), exchange.c.direction == "out", among(exchange.c.state, _claimed))
+    .distinct()
 )
+_claimed_by = Statement(
+    select(exchange)
+    .where(
+        exchange.c.open == true(),
+        exchange.c.direction == "out",
+        among(exchange.c.state, _claimed),
+        exchange.c.worker.is_not_distinct_from(bindparam("worker")),
+    )
+    .order_by(exchange.c.id)
+    .with_for_update(skip_locked=True)
+)
+_overdue = Statement(
+    select(exchange)
+    .where(
+        exchange.c.open == true(),
+        exchange.c.direction == "out",
+        among(exchange.c.state, _claimed),
+        exchange.c.lease_until < bindparam("now_at"),
+    )
+    .order_by(exchange.c.id)
+    .with_for_update(skip_locked=True)
+)
+_in_hand = Statement(
+    select(exchange.c.partner, func.count())
+    .where(exchange.c.open == true(), within(exchange.c.partner, "partners"), among(exchange.c.state, _claimed))
+    .group_by(exchange.c.partner)
+)
+_now = Statement(select(now_us()))
+_flow_new = inserting(flow, ignore=True)
+_flow_put = inserting(flow, replace=True)
+_flow_failed = Statement(
+    update(flow).where(flow.c.partner == bindparam("of_partner")).values(failures=flow.c.failures + bindparam("more"))
+)
+_flows = Statement(select(flow).where(within(flow.c.partner, "partners")).with_for_update(skip_locked=True))
+_worker_new = Upsert(
+    lambda insert: (
+        insert(worker)
+        .values({c.name: bindparam(c.name) for c in worker.columns if c.name != "id"})
+        .returning(worker.c.id)
+    )
+)
+_worker_beat = Statement(update(worker).where(worker.c.id == bindparam("worker_id")).values(beat_at=bindparam("beat")))
+_worker_gone = Statement(delete(worker).where(worker.c.id == bindparam("worker_id")))
 _busy_lane = exchange_subject.alias("busy")
 _subjects_ready = Statement(
     select(exchange_subject)
@@ -65,31 +121,46 @@ _subjects_ready = Statement(
             _busy_lane.c.state == "open",
             or_(_busy_lane.c.exchange_id.is_not(None), _busy_lane.c.id < exchange_subject.c.id),
         )
+        .offset(0)  # looked up row by row, in the order of the index, however long the backlog is
         .exists(),
     )
     .order_by(exchange_subject.c.urgency, exchange_subject.c.id)
     .limit(bindparam("most"))
+    .with_for_update(skip_locked=True, of=exchange_subject)
 )
 _next_exchange = Statement(
     select(func.min(exchange.c.next_at)).where(
+        exchange.c.open == true(),
         exchange.c.partner == bindparam("partner"),
         exchange.c.direction == "out",
         among(exchange.c.state, ("waiting", "held")),
     )
 )
-_partners_waiting = Statement(
-    select(exchange_subject.c.partner)
-    .where(exchange_subject.c.exchange_id.is_(None), exchange_subject.c.state == "open")
-    .union(
-        select(exchange.c.partner).where(among(exchange.c.state, ("waiting", "held")), exchange.c.direction == "out")
-    )
+
+
+def _partners_of(column: ColumnElement[str], *where: ColumnElement[bool]) -> Select[Any]:
+    """Each value of *column* among the rows *where*, by one step of its index a value: a backlog costs nothing more."""
+    first = select(func.min(column).label("partner")).where(*where).cte("step", recursive=True)
+    following = select(func.min(column)).where(column > first.c.partner, *where).scalar_subquery()
+    steps = first.union_all(select(following).where(first.c.partner.is_not(None)))
+    return select(steps.c.partner).where(steps.c.partner.is_not(None))
+
+
+_unfrozen = (exchange_subject.c.exchange_id.is_(None), exchange_subject.c.state == "open")
+_partners_unfrozen = Statement(_partners_of(exchange_subject.c.partner, *_unfrozen))
+_partners_frozen = Statement(
+    select(exchange.c.partner)
+    .where(exchange.c.open == true(), among(exchange.c.state, ("waiting", "held")), exchange.c.direction == "out")
+    .distinct()
 )
 _open_work = Statement(
     select(exchange_subject.c.partner, exchange_subject.c.operation)
     .where(exchange_subject.c.exchange_id.is_(None), exchange_subject.c.state == "open")
     .union(
         select(exchange.c.partner, exchange.c.operation).where(
-            among(exchange.c.state, ("waiting", "held", "leased", "sending")), exchange.c.direction == "out"
+            exchange.c.open == true(),
+            among(exchange.c.state, ("waiting", "held", *_claimed)),
+            exchange.c.direction == "out",
         )
     )
 )
@@ -115,10 +186,8 @@ _subjects_of = Statement(
     .where(exchange_subject.c.exchange_id == bindparam("exchange_id"))
     .order_by(exchange_subject.c.id)
 )
-_subjects_spent = Statement(
-    update(exchange_subject)
-    .where(exchange_subject.c.exchange_id == bindparam("in_exchange"))
-    .values(partner_us=exchange_subject.c.partner_us + bindparam("spent"))
+_subjects_of_many = Statement(
+    select(exchange_subject).where(within(exchange_subject.c.exchange_id, "ids")).order_by(exchange_subject.c.id)
 )
 _subject_spent = Statement(
     update(exchange_subject)
@@ -200,8 +269,16 @@ _incident_mended = Statement(
     )
     .values(resolved_at=bindparam("resolved"))
 )
-_audit_insert = Statement(audit.insert().values({c.name: bindparam(c.name) for c in audit.columns if c.name != "id"}))
-_sequence_get = Statement(select(sequence.c.value).where(sequence.c.name == bindparam("name")))
+_audit_insert = inserting(audit)
+_sequence_get = Statement(select(sequence.c.value).where(sequence.c.name == bindparam("name")).with_for_update())
+_sequence_next = Upsert(
+    lambda insert: (
+        insert(sequence)
+        .values(name=bindparam("name"), value=bindparam("first"))
+        .on_conflict_do_update(index_elements=["name"], set_={"value": sequence.c.value + 1})
+        .returning(sequence.c.value)
+    )
+)
 _sequence_put = inserting(sequence, replace=True)
 _file_by_hash = Statement(
     select(exchange)
@@ -229,6 +306,14 @@ class Moment:
         return cls(micros(wall), micros(business))
 
 
+@dataclass(frozen=True, slots=True)
+class Claim:
+    """Who claims, and until when (µs, the store's clock) it may be thought to be at it."""
+
+    worker: int
+    lease_until: int
+
+
 class Ledger:
     """Reads and writes of the ledger inside a unit of work."""
 
@@ -252,14 +337,14 @@ class Ledger:
         """Write a new exchange and the bytes it carries; answers its id."""
         exchange_id = new_id()
         values: dict[str, Any] = {
-            "id": exchange_id, "partner": partner, "operation": operation, "direction": direction, "state": state,
+            "id": exchange_id, "open": state not in DONE, "partner": partner, "operation": operation, "direction": direction, "state": state,
             "outcome": None, "code": None, "owner": None, "name": None, "sequence": None, "records": None,
             "control": None, "subjects": 0, "done": 0, "map_hash": None, "sha256": None, "answers": None,
-            "attempts": 0, "urgency": 0, "next_at": at.wall, "partner_us": 0,
+            "attempts": 0, "worker": None, "lease_until": None, "urgency": 0, "next_at": at.wall, "partner_us": 0,
             "created_at": at.wall, "business_at": at.business,
-            "settled_at": at.wall if state in ("settled", "dead") else None,
+            "settled_at": at.wall if state in DONE else None,
         }  # fmt: skip
-        tx.run(_exchange_insert, **{**values, **more})
+        tx.put(_exchange_insert, **{**values, **more})
         if body is not None:
             self.keep(tx, at, exchange_id, "request", body)
         return exchange_id
@@ -269,6 +354,10 @@ class Ledger:
         if row is None:
             raise LookupError("no such exchange")
         return row
+
+    def get_many(self, tx: Transaction, ids: Iterable[UUID]) -> dict[UUID, Row]:
+        """Exchanges by their ids, kept from other writers until the commit."""
+        return {as_uuid(row["id"]): row for row in tx.all(_exchanges_get, ids=list(ids))}
 
     def move(
         self,
@@ -281,43 +370,47 @@ class Ledger:
         code: str | None = None,
         owner: str | None = None,
         next_at: int | None = None,
-        tried: bool = False,
     ) -> None:
-        """Put an exchange into *state*; *tried* counts one more attempt."""
-        tx.run(
-            _exchange_move,
-            exchange_id=as_uuid(row["id"]),
-            state=state,
-            outcome=outcome,
-            code=code,
-            owner=owner,
-            attempts=row["attempts"] + (1 if tried else 0),
-            next_at=next_at,
-            settled_at=at.wall if state in ("settled", "dead") else None,
-        )
+        """Put an exchange into *state*; whoever had claimed it has not any more."""
+        self._move(tx, at, row, state, outcome, code, owner, row["attempts"], next_at, None, None)
 
-    def spent(self, tx: Transaction, exchange_id: UUID, seconds: float) -> None:
-        """Add the partner's own time to an exchange and to each of its subjects."""
-        tx.run(_exchange_spent, exchange_id=exchange_id, spent=int(seconds * 1e6))
-        tx.run(_subjects_spent, in_exchange=exchange_id, spent=int(seconds * 1e6))
+    def claim(self, tx: Transaction, at: Moment, row: Row, state: str, claim: "Claim") -> int:
+        """Claim an exchange that was frozen before; answers the fencing number of the claim."""
+        attempt: int = row["attempts"] + 1
+        self._move(tx, at, row, state, None, None, None, attempt, None, claim.worker, claim.lease_until)
+        return attempt
+
+    def _move(
+        self, tx: Transaction, at: Moment, row: Row, state: str, outcome: str | None, code: str | None,
+        owner: str | None, attempts: int, next_at: int | None, worker: int | None, lease_until: int | None,
+    ) -> None:  # fmt: skip
+        tx.put(
+            _exchange_move,
+            exchange_id=as_uuid(row["id"]), was_open=bool(row["open"]), open=state not in DONE, state=state,
+            outcome=outcome, code=code, owner=owner, attempts=attempts, next_at=next_at, worker=worker,
+            lease_until=lease_until, settled_at=at.wall if state in DONE else None,
+        )  # fmt: skip
+
+    def spent(self, tx: Transaction, exchange_id: UUID, subjects: Iterable[Row], spent_us: int) -> None:
+        """Add the partner's own time to an exchange and to each of its *subjects*."""
+        tx.put(_exchange_spent, exchange_id=exchange_id, spent=spent_us)
+        for subject in subjects:
+            tx.put(_subject_spent, subject_row=as_uuid(subject["id"]), spent=spent_us)
 
     def progress(self, tx: Transaction, exchange_id: UUID, done: int) -> None:
-        tx.run(_exchange_done, exchange_id=exchange_id, done_now=done)
+        tx.put(_exchange_done, exchange_id=exchange_id, done_now=done)
 
-    def ready(self, tx: Transaction, at: Moment, partner: str) -> Row | None:
-        """The next exchange whose bytes may be sent (again)."""
-        return tx.one(_exchange_ready, partner=partner, now_at=at.wall, absurd_at=at.wall + ABSURD)
+    def ready(self, tx: Transaction, at: Moment, partner: str, most: int) -> list[Row]:
+        """Exchanges whose bytes may be sent (again), the most urgent first."""
+        return tx.all(_exchanges_ready, partner=partner, now_at=at.wall, absurd_at=at.wall + ABSURD, most=most)
 
     def next_at(self, tx: Transaction, partner: str) -> int | None:
         row = tx.one(_next_exchange, partner=partner)
         return None if row is None else row[0]
 
-    def left_open(self, tx: Transaction) -> list[Row]:
-        """What a process that died had claimed (``leased``) or may have sent (``sending``)."""
-        return tx.all(_left_open)
-
     def partners_waiting(self, tx: Transaction) -> list[str]:
-        return [row[0] for row in tx.all(_partners_waiting)]
+        found = {row[0] for row in tx.all(_partners_unfrozen)} | {row[0] for row in tx.all(_partners_frozen)}
+        return sorted(found)
 
     def open_work(self, tx: Transaction) -> list[tuple[str, str]]:
         """Each partner and operation for which something is to be sent, or may be on its way."""
@@ -325,6 +418,55 @@ class Ledger:
 
     def file_known(self, tx: Transaction, partner: str, operation: str, sha256: str) -> Row | None:
         return tx.one(_file_by_hash, partner=partner, operation=operation, sha256=sha256)
+
+    # -- who sends ---------------------------------------------------------------------------------------------------
+
+    def clock(self, tx: Transaction) -> int:
+        """The store's own clock, in microseconds: workers' clocks differ."""
+        row = tx.one(_now)
+        assert row is not None
+        return int(row[0])
+
+    def enlist(self, tx: Transaction, at: int, role: str, zone: str, host: str, pid: int) -> int:
+        """Note a process that delivers; answers its number."""
+        given = {"role": role, "zone": zone[:80], "host": host[:80], "pid": pid, "started_at": at, "beat_at": at}
+        return int(tx.run(_worker_new, **given).fetchone()[0])
+
+    def beat(self, tx: Transaction, worker_id: int, at: int) -> None:
+        tx.put(_worker_beat, worker_id=worker_id, beat=at)
+
+    def dismiss(self, tx: Transaction, worker_id: int) -> None:
+        tx.put(_worker_gone, worker_id=worker_id)
+
+    def claimants(self, tx: Transaction) -> list[int | None]:
+        """The processes that have claims."""
+        return [row[0] for row in tx.all(_claimants)]
+
+    def claimed_by(self, tx: Transaction, worker_id: int | None) -> list[Row]:
+        return tx.all(_claimed_by, worker=worker_id)
+
+    def expired(self, tx: Transaction, now: int) -> list[Row]:
+        """Claims whose lease has run out: their process hangs, or does not know that it has them."""
+        return tx.all(_overdue, now_at=now)
+
+    def in_hand(self, tx: Transaction, partners: Iterable[str]) -> dict[str, int]:
+        """How many exchanges of each partner are claimed, by whomever."""
+        return {row[0]: row[1] for row in tx.all(_in_hand, partners=list(partners))}
+
+    def flows(self, tx: Transaction, partners: Iterable[str]) -> dict[str, Row]:
+        """How partners are doing, kept for this unit; one that another process is looking at is left out."""
+        return {row["partner"]: row for row in tx.all(_flows, partners=list(partners))}
+
+    def start_flow(self, tx: Transaction, partner: str) -> None:
+        tx.put(_flow_new, partner=partner, failures=0, rests_until=0, paced_to=0)
+
+    def set_flow(self, tx: Transaction, partner: str, failures: int, rests_until: int, paced_to: int) -> None:
+        tx.put(_flow_put, partner=partner, failures=failures, rests_until=rests_until, paced_to=paced_to)
+
+    def count_failures(self, tx: Transaction, partner: str, failures: int) -> None:
+        """Failures of a partner at whose row another process is looking."""
+        if failures:
+            tx.put(_flow_failed, of_partner=partner, more=failures)
 
     # -- subjects ----------------------------------------------------------------------------------------------------
 
@@ -344,7 +486,7 @@ class Ledger:
         not_before: int,
         enquires: UUID | None = None,
     ) -> None:
-        tx.run(
+        tx.put(
             _subject_insert,
             id=new_id(), exchange_id=None, partner=partner, operation=operation, kind=kind, subject_id=subject_id,
             group_id=group_id, lane=lane, key=key, their_ref=None, state="open", outcome=None, code=None, owner=None,
@@ -357,11 +499,12 @@ class Ledger:
         return tx.all(_subjects_ready, partner=partner, most=most)
 
     def freeze(self, tx: Transaction, rows: list[Row], exchange_id: UUID) -> None:
-        tx.run_many(_subject_freeze, [{"subject_row": r["id"], "frozen_in": exchange_id.hex} for r in rows])
+        for row in rows:
+            tx.put(_subject_freeze, subject_row=as_uuid(row["id"]), frozen_in=exchange_id)
 
     def free(self, tx: Transaction, row: Row, not_before: int) -> None:
         """Give a subject back to be frozen into another exchange, under the same key."""
-        tx.run(_subject_free, subject_row=as_uuid(row["id"]), not_before=not_before)
+        tx.put(_subject_free, subject_row=as_uuid(row["id"]), not_before=not_before)
 
     def settle_subject(
         self,
@@ -375,14 +518,14 @@ class Ledger:
         owner: str | None = None,
         their_ref: str | None = None,
     ) -> None:
-        tx.run(
+        tx.put(
             _subject_settle,
             subject_row=as_uuid(row["id"]), state=state, outcome=outcome, code=code, owner=owner,
             their_ref=their_ref, settled_at=at.wall,
         )  # fmt: skip
 
     def subject_spent(self, tx: Transaction, subject: UUID, spent_us: int) -> None:
-        tx.run(_subject_spent, subject_row=subject, spent=spent_us)
+        tx.put(_subject_spent, subject_row=subject, spent=spent_us)
 
     def subject(self, tx: Transaction, subject_id: UUID) -> Row:
         row = tx.one(_subject_get, id=subject_id)
@@ -392,6 +535,12 @@ class Ledger:
 
     def subjects_of(self, tx: Transaction, exchange_id: UUID) -> list[Row]:
         return tx.all(_subjects_of, exchange_id=exchange_id)
+
+    def subjects_of_many(self, tx: Transaction, exchange_ids: Iterable[UUID]) -> dict[UUID, list[Row]]:
+        found: dict[UUID, list[Row]] = {}
+        for row in tx.all(_subjects_of_many, ids=list(exchange_ids)):
+            found.setdefault(as_uuid(row["exchange_id"]), []).append(row)
+        return found
 
     def open_subjects(self, tx: Transaction, exchange_id: UUID) -> int:
         row = tx.one(_subject_open_of, in_exchange=exchange_id)
@@ -415,7 +564,7 @@ class Ledger:
         """Seal the bytes that crossed the wire: ``request`` for the message itself, ``reply`` for its answer."""
         row_id = new_id()
         wrapped, key = self._sealer.new_data_key()
-        tx.run(
+        tx.put(
             _payload_insert,
             id=row_id, exchange_id=exchange_id, kind=kind, recorded_at=at.wall, wrapped=wrapped,
             sealed=self._sealer.seal(key, body, row_id.bytes),
@@ -454,7 +603,7 @@ class Ledger:
                 return "same"
             if before is not None and before != group:
                 return "other"
-        tx.run(_seen_put, partner=partner, key=key, exchange_id=exchange_id, digest=digest, group_id=group)
+        tx.put(_seen_put, partner=partner, key=key, exchange_id=exchange_id, digest=digest, group_id=group)
         return "new"
 
     def answered_before(self, tx: Transaction, caller: str, key: str) -> Row | None:
@@ -463,21 +612,18 @@ class Ledger:
     def remember_answer(
         self, tx: Transaction, at: Moment, caller: str, key: str, digest: str, http: int, body: str
     ) -> None:
-        tx.run(_once_insert, caller=caller, key=key, digest=digest, http=http, body=body, recorded_at=at.wall)
+        tx.put(_once_insert, caller=caller, key=key, digest=digest, http=http, body=body, recorded_at=at.wall)
 
     def next_number(self, tx: Transaction, name: str, first: int = 1) -> int:
         """The next number of a gapless sequence, which belongs to this unit and is given back if it fails."""
-        row = tx.one(_sequence_get, name=name)
-        value = first if row is None else row[0] + 1
-        tx.run(_sequence_put, name=name, value=value)
-        return value
+        return int(tx.run(_sequence_next, name=name, first=first).fetchone()[0])
 
     def last_number(self, tx: Transaction, name: str) -> int | None:
         row = tx.one(_sequence_get, name=name)
         return None if row is None else row[0]
 
     def set_number(self, tx: Transaction, name: str, value: int) -> None:
-        tx.run(_sequence_put, name=name, value=value)
+        tx.put(_sequence_put, name=name, value=value)
 
     # -- people ------------------------------------------------------------------------------------------------------
 
@@ -487,7 +633,7 @@ class Ledger:
             "partner": None, "operation": None, "event": None, "group_id": None, "request_id": None,
             "exchange_id": None, "line": None,
         }  # fmt: skip
-        tx.run(
+        tx.put(
             _incident_insert,
             id=new_id(), kind=kind, code=code, owner=owner, raised_at=at.wall, business_at=at.business,
             resolved_at=None, **{**values, **where},
@@ -497,14 +643,14 @@ class Ledger:
         return tx.one(_incident_same, code=code, partner=partner, operation=operation, line=line) is not None
 
     def resolve(self, tx: Transaction, at: Moment, code: str, partner: str, operation: str) -> None:
-        tx.run(_incident_resolve, of_code=code, of_partner=partner, of_operation=operation, resolved=at.wall)
+        tx.put(_incident_resolve, of_code=code, of_partner=partner, of_operation=operation, resolved=at.wall)
 
     def mended(self, tx: Transaction, at: Moment, partner: str, operation: str, name: str) -> None:
         """A file that was refused has come again, right: nobody need look at the wrong one any more."""
-        tx.run(_incident_mended, of_partner=partner, of_operation=operation, of_name=name, resolved=at.wall)
+        tx.put(_incident_mended, of_partner=partner, of_operation=operation, of_name=name, resolved=at.wall)
 
     def audit(
         self, tx: Transaction, at: Moment, actor: str, action: str, entity: str | None, exchange_id: UUID | None
     ) -> None:
         """Who did what to what, in the same commit as the change itself."""
-        tx.run(_audit_insert, recorded_at=at.wall, actor=actor, action=action, entity=entity, exchange_id=exchange_id)
+        tx.put(_audit_insert, recorded_at=at.wall, actor=actor, action=action, entity=entity, exchange_id=exchange_id)

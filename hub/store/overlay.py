@@ -1,15 +1,14 @@
 """What is laid over the partners' files, in the database: partners added live, switched on or off, or to test."""
 
 import json
-import sqlite3
 from collections.abc import Iterable
-from contextlib import closing
 from pathlib import Path
 
-from sqlalchemy import bindparam, select
+from sqlalchemy import select
 
+from hub.canonical.errors import HubError
 from hub.partners import Overlaid
-from hub.store.database import Row, Statement, Transaction, inserting
+from hub.store.database import Row, Statement, Transaction, inserting, looking
 from hub.store.tables import audit, partner_overlay, sequence
 
 #: The sequence that counts the changes: who has seen its value has seen them all.
@@ -19,7 +18,7 @@ _rows = Statement(select(partner_overlay).order_by(partner_overlay.c.id))
 _put = inserting(partner_overlay, replace=True)
 _version = Statement(select(sequence.c.value).where(sequence.c.name == VERSION))
 _set_version = inserting(sequence, replace=True)
-_audit = Statement(audit.insert().values({c.name: bindparam(c.name) for c in audit.columns if c.name != "id"}))
+_audit = inserting(audit)
 
 
 def version(tx: Transaction) -> int:
@@ -42,26 +41,26 @@ def put(tx: Transaction, at: int, was: Iterable[Overlaid], now: Iterable[Overlai
         old = before.get(one.id)
         if one == old:
             continue
-        tx.run(
+        tx.put(
             _put, id=one.id, row=None if one.row is None else json.dumps(one.row, ensure_ascii=False),
             enabled=one.enabled, mode=one.mode, origin=one.origin, line=one.line, changed_at=at, changed_by=actor,
         )  # fmt: skip
         for action in _actions(old, one):
-            tx.run(_audit, recorded_at=at, actor=actor, action=action, entity=one.id, exchange_id=None)
+            tx.put(_audit, recorded_at=at, actor=actor, action=action, entity=one.id, exchange_id=None)
     number = version(tx) + 1
-    tx.run(_set_version, name=VERSION, value=number)
+    tx.put(_set_version, name=VERSION, value=number)
     return number
 
 
-def stored(path: Path) -> list[Overlaid]:
-    """The overlay of the database in *path*, read beside whoever has it open; none where there is no database."""
-    if not path.is_file():
-        return []
-    with closing(sqlite3.connect(f"file:{path}?mode=ro", uri=True, timeout=10)) as connection:
-        connection.row_factory = sqlite3.Row
-        if connection.execute("SELECT 1 FROM sqlite_master WHERE name = ?", (partner_overlay.name,)).fetchone() is None:
+def stored(store: Path | str) -> list[Overlaid]:
+    """The overlay of *store*, read beside whoever has it open; none where there is no store yet."""
+    try:
+        with looking(store) as tx:
+            return rows(tx)
+    except HubError as error:
+        if error.code == "store_missing":
             return []
-        return [_overlaid(row) for row in connection.execute(_rows.sql)]
+        raise
 
 
 def _overlaid(row: Row) -> Overlaid:

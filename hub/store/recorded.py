@@ -1,6 +1,5 @@
 """The bytes that have crossed the wire, read out of the store of a hub that may be running."""
 
-import sqlite3
 from collections.abc import Iterator
 from dataclasses import dataclass
 from datetime import datetime
@@ -10,7 +9,7 @@ from typing import Literal
 from sqlalchemy import bindparam, select
 
 from hub.security.sealing import Sealer
-from hub.store.database import Statement, as_uuid
+from hub.store.database import Statement, as_uuid, looking
 from hub.store.encoding import micros, moment
 from hub.store.tables import exchange, payload
 
@@ -40,18 +39,15 @@ class Recorded:
 
 
 def recorded(
-    path: Path, sealer: Sealer, *, operation: str, kind: Literal["request", "reply"], since: datetime
+    store: Path | str, sealer: Sealer, *, operation: str, kind: Literal["request", "reply"], since: datetime
 ) -> Iterator[Recorded]:
     """The recorded messages of *operation* since *since* (business time), the oldest first; nothing is disturbed.
 
-    ``written`` says that the hub wrote it: requests of outgoing exchanges, replies to incoming ones.  Raises
-    sqlite3.Error where *path* is no store.
+    ``written`` says that the hub wrote it: requests of outgoing exchanges, replies to incoming ones.  Raises HubError
+    where *store* is none that this version reads.
     """
-    connection = sqlite3.connect(f"file:{path}?mode=ro", uri=True)
-    connection.row_factory = sqlite3.Row
-    try:
-        given = {**_recorded.defaults, "operation": operation, "since": micros(since), "kind": kind}
-        for row in connection.execute(_recorded.sql, given):
+    with looking(store) as tx:
+        for row in tx.each(_recorded, operation=operation, since=micros(since), kind=kind):
             key = sealer.unwrap(row["wrapped"])
             yield Recorded(
                 partner=row["partner"],
@@ -59,5 +55,3 @@ def recorded(
                 at=moment(row["business_at"]),
                 body=sealer.open(key, row["sealed"], as_uuid(row["id"]).bytes),
             )
-    finally:
-        connection.close()

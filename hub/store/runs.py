@@ -52,7 +52,7 @@ class Runs:
         return None if row is None else moment(row[0])
 
     def set_ticked(self, tx: Transaction, value: int) -> None:
-        tx.run(_set_number, name="ticked", value=value)
+        tx.put(_set_number, name="ticked", value=value)
 
     def begin(self, tx: Transaction, schedule: str, due_at: int, at: int, late: bool) -> bool:
         """Fire (schedule, due time); False where that has been done.  A run that died half-way is begun again."""
@@ -64,7 +64,7 @@ class Runs:
 
     def covered(self, tx: Transaction, schedule: str, due_at: int, by: int) -> None:
         """A firing that was missed while nobody was awake, and that a later one has made good."""
-        tx.run(
+        tx.put(
             _insert, schedule=schedule, due_at=due_at, state="covered", started_at=None, ended_at=None, late=True,
             files=0, lines=0, code=None,
         )  # fmt: skip
@@ -72,7 +72,7 @@ class Runs:
     def end(
         self, tx: Transaction, schedule: str, due_at: int, at: int, files: int, lines: int, code: str | None
     ) -> None:
-        tx.run(
+        tx.put(
             _end, of_schedule=schedule, of_due_at=due_at, state="failed" if code else "done", ended_at=at, files=files,
             lines=lines, code=code,
         )  # fmt: skip

@@ -22,6 +22,9 @@ from sqlalchemy import (
 
 metadata = MetaData()
 
+#: A number that the store counts.  SQLite counts only what it calls INTEGER, which has room enough.
+COUNTED = BigInteger().with_variant(Integer, "sqlite")
+
 umrah_group = Table(
     "umrah_group",
     metadata,
@@ -89,7 +92,7 @@ voucher = Table(
 history = Table(
     "history",
     metadata,
-    Column("id", Integer, primary_key=True, autoincrement=True),
+    Column("id", COUNTED, primary_key=True, autoincrement=True),
     Column("machine", String(8), nullable=False),
     Column("entity_id", Uuid, nullable=False),
     Column("group_id", Uuid, nullable=False),
@@ -143,10 +146,12 @@ partner_ref = Table(
     PrimaryKeyConstraint("partner", "kind", "value"),
 )
 
+# On PostgreSQL what is open stays in one small partition and what is done is put by month: the ids begin with the time.
 exchange = Table(
     "exchange",
     metadata,
     Column("id", Uuid, primary_key=True),
+    Column("open", Boolean, primary_key=True),
     Column("partner", String(40), nullable=False),
     Column("operation", String(40), nullable=False),
     Column("direction", String(3), nullable=False),
@@ -163,15 +168,18 @@ exchange = Table(
     Column("map_hash", String(64)),
     Column("sha256", String(64)),
     Column("answers", Uuid),
-    Column("attempts", Integer, nullable=False, default=0),
+    Column("attempts", Integer, nullable=False, default=0),  # also the fencing number of a claim
+    Column("worker", Integer),  # whose claim it is
+    Column("lease_until", BigInteger),  # by the store's clock
     Column("urgency", Integer, nullable=False, default=0),
     Column("next_at", BigInteger),
     Column("partner_us", BigInteger, nullable=False, default=0),
     Column("created_at", BigInteger, nullable=False),
     Column("business_at", BigInteger, nullable=False),
     Column("settled_at", BigInteger),
-    Index("exchange_open", "partner", "state", "next_at"),
+    Index("exchange_partner", "partner", "state", "next_at"),
     Index("exchange_state", "state"),
+    postgresql_partition_by="LIST (open)",
 )
 
 exchange_subject = Table(
@@ -211,16 +219,41 @@ Index(
     postgresql_where=exchange_subject.c.exchange_id.is_(None) & (exchange_subject.c.state == "open"),
 )
 
+# The bytes lie in the month of their exchange.
 payload = Table(
     "payload",
     metadata,
+    Column("exchange_id", Uuid, primary_key=True),
     Column("id", Uuid, primary_key=True),
-    Column("exchange_id", Uuid, nullable=False),
     Column("kind", String(8), nullable=False),
     Column("recorded_at", BigInteger, nullable=False),
     Column("wrapped", LargeBinary, nullable=False),
     Column("sealed", LargeBinary, nullable=False),
-    Index("payload_exchange", "exchange_id"),
+    postgresql_partition_by="RANGE (exchange_id)",
+)
+
+# How a partner is doing, for all the processes that send to it: its failures in a row, until when it is left alone, and
+# when its next exchange would be due if they had been sent evenly (by the store's clock).
+flow = Table(
+    "flow",
+    metadata,
+    Column("partner", String(40), primary_key=True),
+    Column("failures", Integer, nullable=False),
+    Column("rests_until", BigInteger, nullable=False),
+    Column("paced_to", BigInteger, nullable=False),
+)
+
+# The processes that deliver.  One that has ended gives its lock back, and its claims are taken over.
+worker = Table(
+    "worker",
+    metadata,
+    Column("id", COUNTED, primary_key=True, autoincrement=True),
+    Column("role", String(10), nullable=False),
+    Column("zone", String(80), nullable=False),
+    Column("host", String(80), nullable=False),
+    Column("pid", Integer, nullable=False),
+    Column("started_at", BigInteger, nullable=False),
+    Column("beat_at", BigInteger, nullable=False),
 )
 
 seen = Table(
@@ -270,7 +303,7 @@ incident = Table(
 audit = Table(
     "audit",
     metadata,
-    Column("id", Integer, primary_key=True, autoincrement=True),
+    Column("id", COUNTED, primary_key=True, autoincrement=True),
     Column("recorded_at", BigInteger, nullable=False),
     Column("actor", String(40), nullable=False),
     Column("action", String(40), nullable=False),

@@ -11,7 +11,8 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-import requests
+from urllib3 import Retry
+from urllib3.util import parse_url
 
 from hub.channels import Answered, AuthFailed, Channel, ConfigError, OutcomeUnknown, Unavailable, connection
 from hub.channels import http as hardened
@@ -69,10 +70,10 @@ def test_no_redirect_is_followed(rest: Channel, partner: FaultyPartner) -> None:
         assert elsewhere.connections == 0
 
 
-def test_a_redirect_is_not_followed_even_by_a_session_that_could(
+def test_a_redirect_is_not_followed_even_where_repeating_is_allowed(
     partner: FaultyPartner, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(hardened._Session, "get_redirect_target", requests.Session.get_redirect_target)
+    monkeypatch.setattr(hardened, "_ONCE", Retry(3))
     with FaultyPartner() as elsewhere:
         partner.fault, partner.elsewhere = "redirect", elsewhere.url
         client = hardened.Http()
@@ -102,8 +103,6 @@ def test_no_cookie_is_kept() -> None:
         for _ in range(2):
             client.call(target(partner.url), "POST", partner.url, {}, b"", time.monotonic() + 5)
         assert all("Cookie" not in request.headers for request in partner.requests)
-    (session,) = client._sessions.values()
-    assert not session.cookies
 
 
 def test_one_connection_carries_many_calls(rest: Channel, partner: FaultyPartner) -> None:
@@ -277,9 +276,16 @@ def test_a_certificate_file_that_cannot_be_read_is_held(rest: Channel, tmp_path:
         assert isinstance(result, ConfigError) and result.code == "certificate_unreadable"
 
 
-def test_tls_older_than_1_2_is_not_spoken(authority: Make) -> None:
-    adapter = hardened.session(target("https://bank.example")).get_adapter("https://bank.example")
-    assert adapter.poolmanager.connection_pool_kw["ssl_minimum_version"] == ssl.TLSVersion.TLSv1_2  # type: ignore[attr-defined]
+def test_tls_older_than_1_2_is_not_spoken() -> None:
+    made = hardened.pool(target("https://bank.example"), parse_url("https://bank.example"))
+    context = made.conn_kw["ssl_context"]
+    assert context.minimum_version == ssl.TLSVersion.TLSv1_2
+    assert context.verify_mode == ssl.CERT_REQUIRED and context.check_hostname
+
+
+def test_a_password_in_an_address_goes_to_whom_it_names(rest: Channel, partner: FaultyPartner) -> None:
+    rest.send(target(partner.url.replace("://", "://hub:p%40ss@")), out())
+    assert partner.requests[0].headers["Authorization"] == "Basic aHViOnBAc3M="
 
 
 def test_a_partner_that_speaks_no_tls_is_unavailable(rest: Channel, partner: FaultyPartner) -> None:

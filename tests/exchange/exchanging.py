@@ -13,9 +13,10 @@ from hub.canonical.mrz import td3
 from hub.canonical.schema import schema_for
 from hub.clock import BusinessClock
 from hub.exchange.engine import Engine
+from hub.exchange.outbox import Work
 from hub.exchange.receive import Receipt
 from hub.settings import Settings
-from hub.store.ledger import Moment
+from hub.store.ledger import Claim, Moment
 
 ROOT = Path(__file__).resolve().parents[2]
 START = datetime(2026, 12, 1, 9, tzinfo=UTC)
@@ -49,7 +50,15 @@ class Hub:
         """The process dies and another takes its place."""
         self.engine.stop()
         self.engine = Engine(self.settings)
-        self.engine.database.unit(lambda tx: self.engine.dispatcher._delivery.recover(tx, self.engine.now()))
+        self.engine._claims.enlist("test", "")
+
+    def claim(self, partner: str = MINISTRY) -> Work:
+        """Claim the next exchange of *partner*, as a process that then dies."""
+        wanted = {partner: (self.engine.register.partners[partner], 1)}
+        outbox = self.engine.dispatcher._outbox
+        found = self.engine.database.unit(lambda tx: outbox.claim(tx, wanted, self.engine.now(), Claim(0, 2**62)))
+        (work,) = found[partner].works
+        return work
 
     def rows(self, sql: str, *values: Any) -> list[tuple[Any, ...]]:
         with sqlite3.connect(self.settings.var / "hub.db") as connection:

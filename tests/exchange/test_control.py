@@ -75,7 +75,7 @@ def test_the_same_is_done_where_no_hub_is_at_work(working):
         control.change(working.settings, [lilliput()])
     working.restart()
     assert not working.engine.register.partners["mission_lilliput"].enabled
-    assert [one.id for one in overlay.stored(working.settings.var / "hub.db")] == ["mission_lilliput"]
+    assert [one.id for one in overlay.stored(working.settings.store)] == ["mission_lilliput"]
 
 
 def test_a_hub_follows_what_another_process_wrote(working):
@@ -166,7 +166,7 @@ def test_the_commands_do_it(working, tmp_path, monkeypatch):
 
 def test_a_register_that_no_longer_fits_its_overlay_is_told(hub, tmp_path):
     hub.engine.change_partners([lilliput()], "test")
-    over = overlay.stored(hub.settings.var / "hub.db")
+    over = overlay.stored(hub.settings.store)
     with pytest.raises(RegisterFaults):
         load(
             hub.settings,

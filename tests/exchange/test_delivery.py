@@ -114,9 +114,7 @@ def test_an_answer_to_somebody_else_settles_nobody(make, ministry):
 def test_a_process_that_dies_before_sending_sends_later(make, ministry):
     hub = make(MOFA_URL=ministry.url)
     hub.paid()
-    partner = hub.engine.register.partners[MINISTRY]
-    outbox = hub.engine.dispatcher._outbox
-    hub.engine.database.unit(lambda tx: outbox.claim(tx, partner, hub.engine.now()))
+    hub.claim()
     assert hub.exchanges("request_reference") == ["sending"], "committed before the first byte"
     hub.restart()
     assert hub.exchanges("request_reference") == ["in_doubt"]
@@ -130,9 +128,7 @@ def test_a_process_that_dies_before_sending_sends_later(make, ministry):
 def test_a_process_that_dies_after_the_effect_does_nothing_twice(make, ministry):
     hub = make(MOFA_URL=ministry.url)
     hub.paid()
-    partner = hub.engine.register.partners[MINISTRY]
-    work = hub.engine.database.unit(lambda tx: hub.engine.dispatcher._outbox.claim(tx, partner, hub.engine.now()))
-    hub.engine.dispatcher._send(work)
+    hub.engine.dispatcher._send(hub.claim())
     assert len(ministry.references) == 2
     hub.restart()
     hub.drain()

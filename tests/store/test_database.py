@@ -8,6 +8,7 @@ from sqlalchemy import bindparam, select
 
 from hub.canonical.errors import HubError
 from hub.store.database import Database, Statement, inserting
+from hub.store.migrations import HEAD
 from hub.store.tables import sequence
 
 PUT = inserting(sequence, replace=True)
@@ -33,24 +34,24 @@ def read(database, name):
 
 def test_a_unit_is_durable_when_it_is_answered(database):
     database.unit(put("a", 7))
-    with sqlite3.connect(database.path) as other:
+    with sqlite3.connect(database.store) as other:
         assert other.execute("SELECT value FROM sequence").fetchall() == [(7,)]
 
 
 def test_a_store_of_another_version_is_refused_by_name_and_left_as_it_is(tmp_path):
     Database(tmp_path / "hub.db").close()
     with sqlite3.connect(tmp_path / "hub.db") as other:
-        other.execute("ALTER TABLE sequence RENAME COLUMN value TO worth")
+        other.execute("UPDATE alembic_version SET version_num = '0000'")
         other.execute("DROP TABLE run")
     with pytest.raises(HubError) as caught:
         Database(tmp_path / "hub.db")
-    assert str(caught.value) == "store_version (file=hub.db place=sequence.value)"
+    assert str(caught.value) == f"store_version (file=hub.db found=0000 expected={HEAD})"
     with sqlite3.connect(tmp_path / "hub.db") as other:
         assert other.execute("SELECT count(*) FROM sqlite_master WHERE name = 'run'").fetchone() == (0,)
 
 
 def test_durability_settings_are_on(database):
-    connection = database._writer_connection
+    connection = database._writer
     assert connection.execute("PRAGMA journal_mode").fetchone()[0] == "wal"
     assert connection.execute("PRAGMA synchronous").fetchone()[0] == 2
     assert connection.execute("PRAGMA foreign_keys").fetchone()[0] == 1

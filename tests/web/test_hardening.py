@@ -10,26 +10,53 @@ import socket
 import threading
 
 import pytest
-from flask import session
+from flask import request, session
 from werkzeug.test import create_environ, run_wsgi_app
 
 from hub.settings import ConfigError
+from hub.web import server
 from hub.web.app import LONGEST_BODY, create_app
 from hub.web.server import open_server
 
 
-@pytest.fixture
-def served(engine):
+@contextlib.contextmanager
+def running(opened):
+    thread = threading.Thread(target=opened.run)
+    thread.start()
+    try:
+        yield
+    finally:
+        opened.close()
+        thread.join(10)
+
+
+@contextlib.contextmanager
+def serving(engine):
     """The hub on a socket of its own; gives its port."""
     engine.settings = dataclasses.replace(engine.settings, port=0)
-    server = open_server(engine)
-    thread = threading.Thread(target=server.run)
-    thread.start()
-    yield server.effective_port
-    # In the thread that waits on the sockets: it must not find one closed under it.
-    server.trigger.pull_trigger(server.close)
-    thread.join(10)
-    server.task_dispatcher.shutdown()
+    opened = open_server(engine)
+    with running(opened):
+        yield opened.port
+
+
+@pytest.fixture
+def served(engine):
+    with serving(engine) as port:
+        yield port
+
+
+def everything(wire):
+    """What comes until the other side closes; the socket's own time-out is the failure."""
+    got = b""
+    while data := wire.recv(65_536):
+        got += data
+    return got
+
+
+def status(port, request):
+    with socket.create_connection(("127.0.0.1", port), timeout=20) as wire:
+        wire.sendall(request)
+        return everything(wire).split()[1]
 
 
 def test_every_answer_forbids_keeping_framing_and_guessing(client):
@@ -105,8 +132,6 @@ def test_no_door_keeps_a_session_and_whoever_adds_one_starts_safe(engine):
 
 
 def _remote(engine, proxies):
-    from flask import request
-
     engine.settings = dataclasses.replace(engine.settings, proxies=proxies)
     app = create_app(engine)
     app.add_url_rule("/remote", "remote", lambda: f"{request.remote_addr} {request.scheme}")
@@ -197,3 +222,91 @@ def test_a_body_of_uncertain_length_ends_the_connection(served, lengths):
             got += data
     assert got.split()[1] in (b"400", b"501")
     assert got.count(b"HTTP/1.") == 1
+
+
+@pytest.mark.parametrize("lengths", [b"Content-Length: 9", b"Transfer-Encoding: chunked"])
+def test_who_sends_slowly_keeps_nobody_waiting_and_is_given_up(engine, monkeypatch, lengths):
+    monkeypatch.setattr(server, "THREADS", 1)
+    monkeypatch.setattr(server, "BODY_SECONDS", 1.0)
+    with serving(engine) as port, socket.create_connection(("127.0.0.1", port), timeout=20) as slow:
+        slow.sendall(b"POST /v1/groups HTTP/1.1\r\nHost: 127.0.0.1\r\n" + lengths + b"\r\n\r\n")
+        assert status(port, b"GET /health HTTP/1.1\r\nHost: 127.0.0.1\r\nConnection: close\r\n\r\n") == b"200"
+        assert everything(slow).split()[1] == b"408"
+
+
+@pytest.mark.parametrize(
+    "head", [b"", b"GET /health HTTP/1.1\r\nHost: 127.0", b"GET / HTTP/1.1\r\nHost: 127.0.0.1\r\n\r\n"]
+)
+def test_a_connection_without_a_whole_request_is_closed(engine, monkeypatch, head):
+    monkeypatch.setattr(server, "HEAD_SECONDS", 1)
+    with serving(engine) as port, socket.create_connection(("127.0.0.1", port), timeout=20) as wire:
+        wire.sendall(head)
+        everything(wire)
+
+
+def test_a_caller_that_does_not_take_its_answer_is_dropped(engine):
+    opened = open_server(engine)
+    with contextlib.closing(opened):
+        assert opened._socket.getsockopt(socket.IPPROTO_TCP, socket.TCP_USER_TIMEOUT) == server.BODY_SECONDS * 1000
+
+
+def test_a_long_head_is_refused(served):
+    head = b"GET /health HTTP/1.1\r\nHost: 127.0.0.1\r\nX-Long: " + b"x" * 2 * server.LONGEST_HEAD + b"\r\n\r\n"
+    assert status(served, head) == b"431"
+
+
+def test_a_header_that_a_proxy_could_not_have_overwritten_is_not_read(engine):
+    engine.settings = dataclasses.replace(engine.settings, port=0, proxies=1)
+    app = create_app(engine)
+    app.add_url_rule("/remote", "remote", lambda: request.remote_addr)
+    headers = (
+        b"Host: 127.0.0.1\r\nX_Forwarded_For: 6.6.6.6\r\nX-Forwarded-For: 7.7.7.7\r\nX-Forwarded-For: 198.51.100.7\r\n"
+    )
+    opened = server.Server(app, "127.0.0.1", 0)
+    with running(opened), socket.create_connection(("127.0.0.1", opened.port), timeout=20) as wire:
+        wire.sendall(b"GET /remote HTTP/1.1\r\nConnection: close\r\n" + headers + b"\r\n")
+        assert everything(wire).endswith(b"\r\n\r\n198.51.100.7")
+
+
+def test_a_request_without_a_host_is_refused(served):
+    assert status(served, b"GET /health HTTP/1.0\r\n\r\n") == b"400"
+
+
+def test_a_request_in_hand_is_answered_before_the_server_ends():
+    began, go = threading.Event(), threading.Event()
+
+    def app(environ, start):
+        began.set()
+        go.wait(20)
+        start("200 OK", [])
+        return [b"done"]
+
+    opened = server.Server(app, "127.0.0.1", 0)
+    with running(opened), socket.create_connection(("127.0.0.1", opened.port), timeout=20) as wire:
+        wire.sendall(b"GET / HTTP/1.1\r\nHost: 127.0.0.1\r\n\r\n")
+        assert began.wait(20)
+        closer = threading.Thread(target=opened.close)
+        closer.start()
+        go.set()
+        assert everything(wire).endswith(b"done")
+        closer.join()
+
+
+def test_a_port_is_shared_only_by_those_who_say_so(engine):
+    engine.settings = dataclasses.replace(engine.settings, port=0)
+    with contextlib.closing(open_server(engine, shared=True)) as first:
+        engine.settings = dataclasses.replace(engine.settings, port=first.port)
+        open_server(engine, shared=True).close()
+        with pytest.raises(ConfigError) as caught:
+            open_server(engine)
+        assert caught.value.code == "port_taken"
+
+
+def test_a_hub_whose_door_breaks_does_not_look_as_if_it_ran(monkeypatch):
+    async def breaks(self):
+        raise OSError
+
+    monkeypatch.setattr(server._OnSocket, "serve", breaks)
+    monkeypatch.setattr(threading, "excepthook", lambda told: None)
+    with pytest.raises(RuntimeError):
+        server.Server(lambda environ, start: [], "127.0.0.1", 0).run()

@@ -6,6 +6,7 @@ import signal
 import socket
 import subprocess
 import sys
+import time
 import urllib.request
 from datetime import UTC, datetime
 from pathlib import Path
@@ -71,6 +72,9 @@ def test_it_says_where_it_is_and_ends_gently(serve):
     process = serve()
     url = address(process)
     assert json.loads(get(url + "health")) == {"status": "ok"}
+    until = time.monotonic() + 20
+    while "All quiet" not in get(url) and time.monotonic() < until:
+        time.sleep(0.05)  # the schedules of the day before are looked at first
     assert "All quiet" in get(url)
     process.send_signal(signal.SIGTERM)
     _, said = process.communicate(timeout=20)

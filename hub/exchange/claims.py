@@ -1,0 +1,91 @@
+"""Who is at what: this process is known to deliver, and the claims of those that are gone are taken over.
+
+A process that ends loses its lock in the store at once; one that hangs keeps it, and loses what it has claimed when the
+lease runs out.  Whatever it may still write then bears the fencing number of its own claim and is refused.
+"""
+
+import os
+import socket
+import threading
+from collections.abc import Callable
+
+import structlog
+
+from hub.exchange.delivery import Delivery
+from hub.exchange.dispatch import Dispatcher
+from hub.store.database import Database, Transaction, as_uuid, store_at_fault
+from hub.store.ledger import Ledger, Moment
+
+log = structlog.get_logger(__name__)
+
+EVERY = 1.0  # seconds between looks at the others' claims, and for work that nobody has told of
+
+
+class Claims:
+    """Puts a process on the list of those that deliver, and sweeps behind those that do not any more."""
+
+    def __init__(
+        self,
+        database: Database,
+        ledger: Ledger,
+        delivery: Delivery,
+        dispatcher: Dispatcher,
+        now: Callable[[], Moment],
+    ) -> None:
+        self._database, self._ledger, self._delivery = database, ledger, delivery
+        self._dispatcher, self._now = dispatcher, now
+        self._stop = threading.Event()
+        self._thread = threading.Thread(target=self._loop, name="hub-claims", daemon=True)
+        self.worker: int | None = None
+
+    def start(self, role: str, zone: str) -> None:
+        """Settle what processes that died left open, then deliver."""
+        self._dispatcher.start(self.enlist(role, zone))
+        self._thread.start()
+
+    def enlist(self, role: str, zone: str) -> int:
+        """Be known as one of those that deliver, and take over from those that are gone; answers our number."""
+        number = self._database.unit(
+            lambda tx: self._ledger.enlist(tx, self._ledger.clock(tx), role, zone, socket.gethostname(), os.getpid())
+        )
+        self.worker = number
+        self._database.hold(number)
+        self._database.unit(self._sweep)
+        self._database.unit(lambda tx: self._delivery.miss(tx, self._now()))
+        return number
+
+    def stop(self) -> None:
+        self._stop.set()
+        if self._thread.is_alive():
+            self._thread.join()
+        number, self.worker = self.worker, None
+        if number is not None:
+            try:
+                self._database.unit(lambda tx: self._ledger.dismiss(tx, number))
+            except Exception as error:
+                if not store_at_fault(error):
+                    raise
+
+    def _loop(self) -> None:
+        while not self._stop.wait(EVERY):
+            try:
+                self._database.unit(self._sweep)
+                if self._database.shared:
+                    self._dispatcher.look()
+            except Exception as error:
+                if not store_at_fault(error):
+                    log.error("sweep_failed", exc_info=error)
+
+    def _sweep(self, tx: Transaction) -> None:
+        """Take over the claims of processes that are gone, and those whose lease has run out."""
+        at, now = self._now(), self._ledger.clock(tx)
+        assert self.worker is not None
+        self._ledger.beat(tx, self.worker, now)
+        for claimant in self._ledger.claimants(tx):
+            if claimant != self.worker and (claimant is None or tx.gone(claimant)):
+                log.warning("claims_taken_over", worker=claimant)
+                self._delivery.recover(tx, self._ledger.claimed_by(tx, claimant), at)
+                if claimant is not None:
+                    self._ledger.dismiss(tx, claimant)
+        expired = self._ledger.expired(tx, now)
+        self._delivery.recover(tx, [row for row in expired if not self._dispatcher.holds(as_uuid(row["id"]))], at)

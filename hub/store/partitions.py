@@ -1,0 +1,66 @@
+"""Months of done exchanges and of their bytes, on PostgreSQL.
+
+Ids are UUIDv7 and begin with the time they were made at, so that a month is a range of ids: a row is found by its id in
+one partition, and a month that is past its keeping is dropped whole.
+"""
+
+from collections.abc import Iterator
+from datetime import UTC, date, datetime
+from typing import Any
+from uuid import UUID
+
+AHEAD = 3  # months made before they begin
+TABLES = ("exchange_done", "payload")
+
+
+def first_id(month: date) -> UUID:
+    """The smallest UUIDv7 of *month* (UTC)."""
+    milliseconds = int(datetime(month.year, month.month, 1, tzinfo=UTC).timestamp() * 1000)
+    return UUID(int=milliseconds << 80)
+
+
+def following(month: date) -> date:
+    return date(month.year + month.month // 12, month.month % 12 + 1, 1)
+
+
+def months(today: date, count: int) -> Iterator[date]:
+    month = today.replace(day=1)
+    for _ in range(count):
+        yield month
+        month = following(month)
+
+
+def ahead(connection: Any, today: date | None = None) -> None:
+    """Make the partitions of this month and the next ones, where they are not there yet."""
+    today = today or datetime.now(UTC).date()
+    there = _there(connection)
+    for month in months(today, AHEAD + 1):
+        for table in TABLES:
+            name = f"{table}_{month:%Y%m}"
+            if name not in there:
+                connection.execute(
+                    f"CREATE TABLE IF NOT EXISTS {name} PARTITION OF {table} "
+                    f"FOR VALUES FROM ('{first_id(month)}') TO ('{first_id(following(month))}')"
+                )
+
+
+def drop(connection: Any, before: date) -> list[str]:
+    """Drop the months that ended before *before* began; answers their names.  Open exchanges have no month, and bytes
+    of one that is still open keep their month alive."""
+    kept = connection.execute("SELECT min(id) FROM exchange WHERE open").fetchone()[0]
+    gone = []
+    for name in sorted(_there(connection)):
+        table, _, digits = name.rpartition("_")
+        if table not in TABLES or not digits.isdigit():
+            continue
+        month = date(int(digits[:4]), int(digits[4:]), 1)
+        end = following(month)
+        if end <= before.replace(day=1) and (kept is None or first_id(end).int <= UUID(str(kept)).int):
+            connection.execute(f"DROP TABLE {name}")
+            gone.append(name)
+    return gone
+
+
+def _there(connection: Any) -> set[str]:
+    rows = connection.execute("SELECT tablename FROM pg_tables WHERE schemaname = current_schema()").fetchall()
+    return {row[0] for row in rows}

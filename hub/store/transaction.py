@@ -1,0 +1,251 @@
+"""What a unit of work is handed: reads, writes at once, and writes put off until the commit.
+
+Most writes are never looked at by the unit that makes them, nor by those that share its commit.  They are put off and
+run many rows at a time (measured on PostgreSQL: 7 µs a row instead of 60); a read that could see one of them has them
+written first.
+"""
+
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from typing import Any, Protocol
+from uuid import UUID
+
+from hub.store.statement import READ_BY, Statement, as_list, plain
+
+Values = Mapping[str, Any]
+
+
+NOTHING: Values = {}
+
+
+class Row(Protocol):
+    """A row as both drivers give it: by name and by place."""
+
+    def __getitem__(self, name: Any, /) -> Any: ...
+    def keys(self) -> Any: ...
+    def __iter__(self) -> Any: ...
+
+
+class Cursor(Protocol):
+    @property
+    def rowcount(self) -> int: ...
+    def fetchone(self) -> Any: ...
+    def fetchall(self) -> list[Any]: ...
+
+
+class Connection(Protocol):
+    """A driver's connection, with the few differences between the drivers taken out of it."""
+
+    dialect: str
+
+    def execute(self, sql: str, values: Values = NOTHING) -> Cursor: ...
+    def write(self, batches: Sequence[tuple[str, Sequence[Values]]]) -> list[int]:
+        """Run each statement for all its rows; answers how many rows each has changed."""
+
+    def tell(self, partners: Iterable[str]) -> None:
+        """Let the other processes know, when the transaction commits, which partners have work."""
+
+    def hold(self, number: int) -> None:
+        """Keep the lock of process *number* for as long as this connection lives."""
+
+    def gone(self, number: int) -> bool:
+        """Whether nobody has the lock of process *number*: it has ended, or lost its connection."""
+
+    def roll_back(self) -> None: ...
+    def close(self) -> None: ...
+
+
+class Interrupted(BaseException):
+    """The store failed under a unit.  No unit can swallow it: what it has read and written so far is undone."""
+
+    def __init__(self, cause: Exception) -> None:
+        super().__init__(type(cause).__name__)
+        self.cause = cause
+
+
+class Overtaken(Exception):
+    """A row that had to be there as it was read has been changed by another writer since."""
+
+
+class _Batch:
+    """Rows of one statement that will be written together, and the primary keys they touch."""
+
+    __slots__ = ("keys", "rows", "statement")
+
+    def __init__(self, statement: Statement) -> None:
+        self.statement = statement
+        self.rows: list[Values] = []
+        self.keys: set[Any] = set()
+
+
+class Later:
+    """Writes put off, in an order that gives each row the same end as if they had been run one by one."""
+
+    def __init__(self) -> None:
+        self._batches: dict[str, list[_Batch]] = {}
+        self._index: dict[str, dict[str, set[Any]]] = {}
+        self._unpinned: set[tuple[str, str]] = set()
+
+    def __bool__(self) -> bool:
+        return bool(self._batches)
+
+    def add(self, statement: Statement, row: Values) -> _Batch:
+        table = statement.table
+        batches = self._batches.setdefault(table, [])
+        key = tuple(plain(row[name]) for name in statement.key) if statement.key else None
+        found = None
+        for batch in reversed(batches):
+            if batch.statement is statement:
+                found = batch
+                break
+            if key is None or None in batch.keys or key in batch.keys:
+                break
+        if found is None:
+            found = _Batch(statement)
+            batches.append(found)
+        found.rows.append(row)
+        found.keys.add(key)
+        index = self._index.setdefault(table, {})
+        for column in READ_BY.get(table, ()):
+            name = statement.pins.get(column)
+            if name is None:
+                self._unpinned.add((table, column))
+            else:
+                index.setdefault(column, set()).add(plain(row[name]))
+        return found
+
+    def seen_by(self, statement: Statement, values: Values) -> bool:
+        """Whether *statement* could see, or touch, one of these writes."""
+        if not self._batches or statement.tables.isdisjoint(self._batches):
+            return False
+        if len(statement.tables) > 1:
+            return True
+        (table,) = statement.tables
+        index = self._index[table]
+        return not any(
+            (table, column) not in self._unpinned and column in index and plain(values.get(name)) not in index[column]
+            for column, name in statement.pins.items()
+        )
+
+    def take(self) -> list[_Batch]:
+        """All of it, in the order in which it must be written; nothing is left."""
+        taken = [batch for batches in self._batches.values() for batch in batches if batch.rows]
+        self._batches, self._index, self._unpinned = {}, {}, set()
+        return taken
+
+
+class Transaction:
+    """One unit's view of the store.  ``after_commit`` runs when, and only when, the unit is durable.
+
+    ``held`` are the cases that are known to be as the store has them, and locked where others write too.
+    """
+
+    __slots__ = ("_connection", "_hooks", "_later", "_mine", "_savepoint", "held", "touched", "woken")
+
+    def __init__(self, connection: Connection, later: Later | None = None, held: set[UUID] | None = None) -> None:
+        self._connection = connection
+        self._later = later
+        self._mine: list[tuple[Statement, _Batch]] = []
+        self._hooks: list[Callable[[], None]] = []
+        self._savepoint = False
+        self.held: set[UUID] = set() if held is None else held
+        self.touched: set[UUID] = set()
+        self.woken: set[str] = set()
+
+    # -- reading -----------------------------------------------------------------------------------------------------
+
+    def one(self, statement: Statement, **values: Any) -> Row | None:
+        row: Row | None = self._execute(statement, values).fetchone()
+        return row
+
+    def all(self, statement: Statement, **values: Any) -> list[Row]:
+        return self._execute(statement, values).fetchall()
+
+    def each(self, statement: Statement, **values: Any) -> Iterator[Row]:
+        """The rows one by one, for what is too long to hold."""
+        cursor = self._execute(statement, values)
+        while (row := cursor.fetchone()) is not None:
+            yield row
+
+    # -- writing -----------------------------------------------------------------------------------------------------
+
+    def put(self, statement: Statement, **values: Any) -> None:
+        """A write whose result nobody looks at."""
+        assert self._later is not None
+        self._mine.append((statement, self._later.add(statement, values)))
+
+    def run(self, statement: Statement, **values: Any) -> Cursor:
+        """A write at once; the cursor says how many rows it has changed."""
+        return self._execute(statement, values)
+
+    def after_commit(self, hook: Callable[[], None]) -> None:
+        self._hooks.append(hook)
+
+    def wake(self, partner: str) -> None:
+        """*partner* has work, once this is committed."""
+        self.woken.add(partner)
+
+    def gone(self, worker: int) -> bool:
+        """Whether process *worker*, another one than this, is not there any more."""
+        return self._connection.gone(worker)
+
+    # -- the writer's side -------------------------------------------------------------------------------------------
+
+    def _execute(self, statement: Statement, values: dict[str, Any]) -> Cursor:
+        given: Values = values
+        if self._later is not None and (statement.writes or self._later.seen_by(statement, given)):
+            self._write_out(statement.writes)
+        sql = statement.sqlite if self._connection.dialect == "sqlite" else statement.postgresql
+        if statement.lists and self._connection.dialect == "sqlite":
+            given = {**given, **{name: as_list(given[name]) for name in statement.lists}}
+        try:
+            return self._connection.execute(sql, given)
+        except Exception as error:
+            raise Interrupted(error) from error
+
+    def _write_out(self, mine_too: bool) -> None:
+        """Write what others have put off, then, behind a savepoint, what this unit has."""
+        assert self._later is not None
+        own = self._mine
+        if own or (mine_too and not self._savepoint):
+            rows = [(statement, batch.rows.pop()) for statement, batch in reversed(own)]
+            self._mine = []
+            write(self._connection, self._later.take())
+            if not self._savepoint:
+                self._connection.execute("SAVEPOINT unit")
+                self._savepoint = True
+            for statement, row in reversed(rows):
+                self._later.add(statement, row)
+        write(self._connection, self._later.take())
+
+    def undo(self) -> None:
+        """Take this unit, and nothing else, back."""
+        for _, batch in reversed(self._mine):
+            batch.rows.pop()
+        self._mine = []
+        if self._savepoint:
+            self._connection.execute("ROLLBACK TO SAVEPOINT unit")
+            self._connection.execute("RELEASE SAVEPOINT unit")
+        self.held -= self.touched
+
+    def keep(self) -> None:
+        """This unit is done; what it has put off stays until the commit."""
+        if self._savepoint:
+            self._connection.execute("RELEASE SAVEPOINT unit")
+
+    @property
+    def hooks(self) -> Sequence[Callable[[], None]]:
+        return self._hooks
+
+
+def write(connection: Connection, batches: Sequence[_Batch]) -> None:
+    """Write *batches* out.  Raises :class:`Interrupted`; around :class:`Overtaken` where a row was not as it was read."""
+    if not batches:
+        return
+    sqlite = connection.dialect == "sqlite"
+    try:
+        counts = connection.write([(b.statement.sqlite if sqlite else b.statement.postgresql, b.rows) for b in batches])
+    except Exception as error:
+        raise Interrupted(error) from error
+    for batch, count in zip(batches, counts, strict=True):
+        if batch.statement.exact and count != len(batch.rows):
+            raise Interrupted(Overtaken(batch.statement.table))
