@@ -11,7 +11,7 @@ import http.client
 import json
 import time
 import urllib.request
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any, Self
 from uuid import UUID
@@ -32,16 +32,19 @@ DRAINED = 60.0
 
 def all_of(folder: Path, store: str, server: Server | None, seconds: float) -> Iterator[Figure]:
     """Both ways of asking on *store*, each on an empty one of its own; *server* is where databases are made."""
-    for short, how, edit in (("batched", "up to 25 a call", None), ("single", "one a call", one_a_call)):
+    ways: list[tuple[str, Edit | None, int]] = [("up to 25 a call", None, 1), ("one a call", one_a_call, 1)]
+    if store == "postgres":
+        ways.append(("up to 25 a call, two hubs at one port", None, 2))
+    for number, (how, edit, hubs) in enumerate(ways):
         with empty(store, server) as url:
-            yield from measured(folder / f"{store}-{short}", store, url, seconds, how, edit)
+            yield from measured(folder / f"{store}-{number}", store, url, seconds, how, edit, hubs)
 
 
 def measured(
-    folder: Path, store: str, url: str | None, seconds: float, how: str, edit: Edit | None
+    folder: Path, store: str, url: str | None, seconds: float, how: str, edit: Edit | None, hubs: int
 ) -> Iterator[Figure]:
-    """End to end, then accepting alone, by one hub on one store."""
-    with Door.open(folder, url, int(2 * (WARM + seconds) * EXPECTED), edit) as door:
+    """End to end, then accepting alone, by so many hubs on one store."""
+    with Door.open(folder, url, int(2 * (WARM + seconds) * EXPECTED), edit, hubs) as door:
         what = f"end to end, {how}"
         waited = door.run(seconds, WARM, wait=True)
         if waited["lacking"]:
@@ -55,14 +58,14 @@ def measured(
 class Door:
     """A hub that is up, with its ministry and with cases that are still to be decided."""
 
-    def __init__(self, place: Place, hub: Child, sink: int, made: list[tuple[UUID, str]]) -> None:
-        self.place, self._hub, self._sink = place, hub, sink
+    def __init__(self, place: Place, hubs: Sequence[Child], sink: int, made: Sequence[tuple[UUID, str]]) -> None:
+        self.place, self._hubs, self._sink = place, hubs, sink
         self._made, self._next = made, 0
 
     @classmethod
     @contextlib.contextmanager
-    def open(cls, folder: Path, url: str | None, count: int, edit: Edit | None = None) -> Iterator[Self]:
-        """A hub on the store at *url*, None for SQLite, with *count* cases.
+    def open(cls, folder: Path, url: str | None, count: int, edit: Edit | None = None, hubs: int = 1) -> Iterator[Self]:
+        """So many *hubs* on the store at *url*, None for SQLite, with *count* cases.
 
         Raises RuntimeError where it does not take a good decision, or takes a bad one: nothing is to be measured then.
         """
@@ -70,10 +73,10 @@ class Door:
             port = sink.told()["port"]
             place = Place.make(folder, store=url, ministry=f"http://127.0.0.1:{port}/visa", edit=edit)
             made = place.write(count + 1)
-            with place.hub() as hub:
+            with place.hubs(hubs) as serving:
                 _checked(place, *made[-1], count)
                 _reached(port, 1)
-                yield cls(place, hub, port, made[:-1])
+                yield cls(place, serving, port, made[:-1])
 
     def run(self, seconds: float, warm: float, *, wait: bool) -> dict[str, Any]:
         """One run of the load, with what the ministry counted of it and what it cost the hub."""
@@ -81,7 +84,7 @@ class Door:
         most = int((warm + seconds) * EXPECTED)
         some = cases.requests(self._made[first : first + most], self.place.keys, wait=wait, first=first)
         load.pack(path, some)
-        before, cpu = ministry(self._sink), self._hub.seconds()
+        before, cpu = ministry(self._sink), self._cpu()
         seen = load.run(load.Plan(
             ports=(self.place.port,), requests=str(path), seconds=seconds, warm=warm,
             expect='"reference_no":"' if wait else '"outcome":"taken"',
@@ -96,10 +99,13 @@ class Door:
         return {
             **seen, "drained_s": round(time.monotonic() - ended, 2), "asked": asked, "calls": calls,
             "a_call": round(asked / calls, 1) if calls else None,
-            "cpu_us": round((self._hub.seconds() - cpu) / max(1, good) * 1e6),
+            "cpu_us": round((self._cpu() - cpu) / max(1, good) * 1e6),
             # Nothing refused, and the ministry was asked about each of them, once.
             "equal": not seen["non2xx"] and not seen["broken"] and asked == effects == good,
         }  # fmt: skip
+
+    def _cpu(self) -> float:
+        return sum(hub.seconds() for hub in self._hubs)
 
 
 _MORE = (

@@ -19,11 +19,14 @@ from hub.bench.postgres import Server, empty
 from hub.bench.process import Child
 from hub.store.tables import exchange, exchange_subject
 
-#: What is asked, on PostgreSQL, of exchanges a second: of one worker without a partner, and of two with one that is
-#: called; how many times one worker's rate two come to; and after how many milliseconds a waiting one is taken up.
-DRAIN, CALLED, TWO, PICKED_UP = 2_000, 2_000, 1.7, (5.0, 20.0)
+#: What is asked, on PostgreSQL, of exchanges a second: of one worker that claims and settles and does nothing else, of
+#: one without a partner, and of two with one that is called; how many times one worker's rate two come to; and after
+#: how many milliseconds a waiting one is taken up.
+CLAIMED, DRAIN, CALLED, TWO, PICKED_UP = 10_000, 2_000, 2_000, 1.7, (5.0, 20.0)
 #: Seconds for which a worker runs before it is measured, and cases that are made for a second of one worker's work.
 WARM, EXPECTED = 1.0, 3_000
+#: Exchanges that wait for a second of claiming and settling alone.
+CLAIMS = 20_000
 #: Seconds that the slow partner takes over a call, and how many it takes of each worker at once.
 SLOW, SLOTS = 0.05, 8
 #: Requests whose pick-up is timed.
@@ -32,6 +35,7 @@ PICKED = 300
 
 def all_of(folder: Path, store: str, server: Server | None, seconds: float) -> Iterator[Figure]:
     """Every part on *store*; those of two workers where two may share it."""
+    yield from claimed(folder, store, server, seconds)
     yield from drained(folder, store, server, seconds)
     yield from called(folder, store, server, seconds)
     yield from scaled(folder, store, server, seconds)
@@ -54,6 +58,24 @@ def drained(folder: Path, store: str, server: Server | None, seconds: float) -> 
     yield Figure(
         part="engine", what=f"{what}, up to 25 a call, one worker: subjects", value=seen["subjects"], store=store,
         more=seen, note=_note(seen),
+    )  # fmt: skip
+
+
+def claimed(folder: Path, store: str, server: Server | None, seconds: float) -> Iterator[Figure]:
+    """Claiming and settling alone, in the groups in which the dispatcher does both, a commit each."""
+    count = int(seconds * CLAIMS)
+    with empty(store, server) as url:
+        place = Place.make(folder / f"{store}-claims", store=url, ministry="http://127.0.0.1:1/")
+        place.frozen(count)
+        with Child(
+            "hub.bench.claims", str(place.file), str(seconds), log=place.folder / "claims.log", env=place.env
+        ) as one:
+            told = one.told()
+        ((settled,),) = place.rows(select(func.count()).select_from(exchange).where(exchange.c.state == "settled"))
+    note = "" if settled == told["settled"] else f"COUNTS DIFFER ({settled} in the rows, {told['settled']} told)"
+    yield Figure(
+        part="engine", what="claimed and settled, nothing else, one worker", store=store, note=note, more=told,
+        value=round(told["settled"] / told["seconds"], 1), bar=CLAIMED if store == "postgres" else None,
     )  # fmt: skip
 
 

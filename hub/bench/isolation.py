@@ -80,7 +80,7 @@ def _beside(folder: Path, url: str | None, trouble: str, seconds: float) -> dict
             place.write(FLOOD, count + troubled, due=True, agents=AGENTS[:1])
         load.pack(folder / "others", cases.requests(others, place.keys, wait=True))
         load.pack(folder / "first", cases.requests(first, place.keys, wait=False, first=count))
-        with place.hub():
+        with place.hubs():
             plan = load.Plan(
                 ports=(place.port,), requests=str(folder / "others"), expect='"reference_no":"', seconds=seconds,
                 warm=WARM, pace=PACE,

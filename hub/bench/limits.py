@@ -82,7 +82,7 @@ def served(folder: Path, seconds: float) -> Figure:
     port = free_port()
     count = load.pack(folder / "plain", [load.post("/", b"{}")])
     with Child("hub.bench.plain", str(port), log=folder / "plain.log") as child:
-        child.listening(port)
+        child.listening()
         seen = load.run(load.Plan(
             ports=(port,), requests=str(folder / "plain"), expect="{", seconds=seconds, warm=min(1.0, seconds),
             repeat=True,

@@ -38,6 +38,8 @@ from hub.store.tables import exchange_subject
 #: Agents whose pilgrims are measured, in turn: one a mission.
 AGENTS = ("agent_idn_1", "agent_pak_1", "agent_egy_1", "agent_nga_1")
 MINISTRY, ADAPTER, ASKS = "mofa_visa", "mofa/visa_reference", "request_reference"
+#: Calls that a ministry without a limit of its own takes of each worker at once.
+AT_ONCE = 100
 #: Subjects that share a commit while a crowd is written, and their urgency: behind everybody who travels.
 _CROWD, LAST = 10_000, 2_000_000
 Edit = Callable[[Path], None]
@@ -118,7 +120,7 @@ class Place:
                 lane=request.hex, key=new_id().hex, urgency=case.arrives_on.toordinal(), not_before=at.wall,
             )  # fmt: skip
 
-        with contextlib.closing(database(found)) as store:
+        with contextlib.closing(Database(found.store)) as store:
             cases = Cases(sealer, lambda name: _standing(register, name))
             standing = [_standing(register, name) for name in agents]
             also = wait if due else lambda tx, case: None
@@ -142,9 +144,22 @@ class Place:
                     not_before=at.wall,
                 )  # fmt: skip
 
-        with contextlib.closing(database(found)) as store:
+        with contextlib.closing(Database(found.store)) as store:
             for start in range(0, count, _CROWD):
                 store.unit(partial(put, range(start, min(start + _CROWD, count))))
+
+    def frozen(self, count: int) -> None:
+        """So many exchanges without bytes or subjects, frozen and waiting for the ministry."""
+        found = self.settings
+        ledger, at = Ledger(Sealer(Keys.load(found.keys))), Moment.of(datetime.now(UTC), START)
+
+        def put(some: int, tx: Transaction) -> None:
+            for _ in range(some):
+                ledger.open(tx, at, partner=MINISTRY, operation=ASKS, direction="out", state="waiting", body=None)
+
+        with contextlib.closing(Database(found.store)) as store:
+            for start in range(0, count, _CROWD):
+                store.unit(partial(put, min(_CROWD, count - start)))
 
     def rows(self, statement: Select[*tuple[Any, ...]]) -> list[Any]:
         """What *statement* reads of the store, beside whoever works on it."""
@@ -165,18 +180,21 @@ class Place:
         return Child("hub.bench.worker", role, str(self.file), *arguments, log=self.folder / f"{name}.log", env=env)
 
     @contextlib.contextmanager
-    def hub(self) -> Iterator[Child]:
-        """``hub serve``, as a process of its own, answering at :attr:`port`."""
-        with Child(
-            "hub.cli", "serve", "--settings", str(self.file), log=self.folder / "hub.log", env=self.env
-        ) as serving:
-            serving.listening(self.port)
+    def hubs(self, count: int = 1) -> Iterator[list[Child]]:
+        """``hub serve``, as so many processes, all of them answering at :attr:`port`."""
+        with contextlib.ExitStack() as held:
+            serving = []
+            for number in range(count):
+                env = dict(self.env)
+                arguments = ["serve", "--settings", str(self.file)]
+                if count > 1:
+                    arguments.append("--shared-port")
+                    env["HUB_VAR"] = str(self.folder / f"hub-{number}")
+                log = self.folder / f"hub-{number}.log"
+                serving.append(held.enter_context(Child("hub.cli", *arguments, log=log, env=env)))
+                # One after the other: only the first may find the store as it was left.
+                serving[-1].listening()
             yield serving
-
-
-def database(found: Settings) -> Database:
-    """The store of an installation, opened as the engine opens it."""
-    return Database(found.var / "hub.db")
 
 
 def _standing(register: partners.Register, name: str) -> Agent:
@@ -202,12 +220,14 @@ def one_a_call(adapters: Path) -> None:
     """The ministry is asked about one application a call, and as often and as much at once as the hub manages."""
     with edited(adapters / ADAPTER / "adapter.yaml") as manifest:
         manifest["operations"][ASKS]["batch"]["max"] = 1
-    limits(adapters, concurrency=16, per_second=100_000)
+    limits(adapters, concurrency=AT_ONCE, per_second=100_000)
 
 
 def limits(adapters: Path, *, concurrency: int, per_second: int) -> None:
-    """How much the ministry takes at once, and how many calls a second."""
+    """How much the ministry takes of each worker at once, and how many calls a second."""
     with edited(adapters / "mofa" / "partners.yaml") as rows:
         for row in rows:
             if row["id"] == MINISTRY:
-                row["limits"] = {"concurrency": concurrency, "per_second": per_second, "timeout": "30s"}
+                row["limits"] = {
+                    "concurrency": concurrency, "per_second": per_second, "timeout": "30s", "per_worker": True,
+                }  # fmt: skip

@@ -4,9 +4,7 @@ import sys
 from collections.abc import Callable, Iterable
 from typing import Any
 
-from waitress.server import create_server
-
-from hub.web.server import THREADS
+from hub.web.server import Server
 
 _BODY = b'{"ok":true}'
 
@@ -18,4 +16,6 @@ def answer(environ: dict[str, Any], start: Callable[..., Any]) -> Iterable[bytes
 
 
 if __name__ == "__main__":
-    create_server(answer, host="127.0.0.1", port=int(sys.argv[1]), threads=THREADS, ident=None).run()
+    server = Server(answer, "127.0.0.1", int(sys.argv[1]))
+    print(server.address, file=sys.stderr, flush=True)
+    server.run()

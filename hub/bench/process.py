@@ -48,17 +48,13 @@ class Child:
             raise self._died()
         return json.loads(line)
 
-    def listening(self, port: int) -> None:
-        """Wait until it answers at *port* of loopback."""
+    def listening(self) -> None:
+        """Wait until it has said in its log where it listens."""
         until = time.monotonic() + READY
-        while time.monotonic() < until:
-            if self.process.poll() is not None:
-                raise self._died()
-            try:
-                socket.create_connection(("127.0.0.1", port), 1).close()
+        while time.monotonic() < until and self.process.poll() is None:
+            if b"http://127.0.0.1:" in self.log.read_bytes():
                 return
-            except OSError:
-                time.sleep(0.05)
+            time.sleep(0.05)
         raise self._died()
 
     def seconds(self) -> float:
