@@ -43,7 +43,7 @@ def main() -> None:
 
 
 for _command in (
-    running.serve, running.simulate, running.demo, running.keys,
+    running.serve, running.worker, running.scheduler, running.simulate, running.demo, running.keys,
     looking.doctor, looking.promises, looking.schedule, partners.partner, adapters.adapter,
     maps.map_, bench.bench,
 ):  # fmt: skip

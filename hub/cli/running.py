@@ -4,45 +4,112 @@ import contextlib
 import dataclasses
 import signal
 import sys
+import threading
 from collections.abc import Iterator
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import click
 
+from hub.canonical.errors import HubError
 from hub.cli.report import faults_told, json_option, settings_option, the_register, to_stdout, write_json
-from hub.settings import load
+from hub.settings import Settings, load
+
+if TYPE_CHECKING:
+    from hub.exchange.engine import Engine
+
+
+_zones = click.option("--zone", "zones", multiple=True, metavar="ZONE",
+                      help="Only partners of this zone, those that can be reached from here; repeatable.")  # fmt: skip
 
 
 @click.command(short_help="Run the hub.")
 @settings_option
 @click.option("--port", type=click.IntRange(0, 65535), help="Port instead of the one in the settings.")
 @click.option("--shared-port", is_flag=True, help="Let other hubs with this option listen at the same port.")
-def serve(settings_file: Path | None, port: int | None, shared_port: bool) -> None:
+@click.option("--door", is_flag=True, help="Only the doors and the pages: `hub worker` delivers, `hub scheduler` keeps "
+              "the timetable. For a ledger on PostgreSQL.")  # fmt: skip
+@_zones
+def serve(settings_file: Path | None, port: int | None, shared_port: bool, door: bool, zones: tuple[str, ...]) -> None:
     """Run the hub: doors, pages, deliveries, inboxes and the timetable, in this one process.
 
-    It goes on where it was stopped, however it was stopped. SIGTERM and Ctrl-C end it gently.
+    It goes on where it was stopped, however it was stopped. SIGTERM and Ctrl-C end it gently. With the ledger on
+    PostgreSQL any number may run side by side.
     """
-    from hub.exchange.engine import Engine
-    from hub.security.redaction import configure_logging
     from hub.timetable import Timetable
     from hub.web.server import open_server
 
-    configure_logging()
     found = load(settings_file)
     if port is not None:
         found = dataclasses.replace(found, port=port)
-    with faults_told():
-        engine = Engine(found)
-    try:
+    if (door or zones) and not found.database_url:
+        raise HubError("store_not_shared")
+    with _engine(found, delivers=not door, zones=zones) as engine:
         server = open_server(engine, shared=shared_port)
-        timetable = Timetable(engine)
+        timetable = None if door else Timetable(engine)
         with _ended_by_sigterm():
             engine.start()
-            timetable.start()
+            if timetable is not None:
+                timetable.start()
             click.echo(server.address, err=True)
             server.run()
         server.close()
-        timetable.stop()
+        if timetable is not None:
+            timetable.stop()
+
+
+@click.command(short_help="Deliver, beside other processes.")
+@settings_option
+@_zones
+def worker(settings_file: Path | None, zones: tuple[str, ...]) -> None:
+    """Send to partners and take in their files, beside `hub serve` and other workers, on a ledger on PostgreSQL.
+
+    As many as wanted, on as many machines as wanted. One that dies gives up what it had claimed within a second: what
+    may have been sent is asked about, the rest is sent by the others. SIGTERM ends it gently.
+    """
+    found = load(settings_file)
+    if not found.database_url:
+        raise HubError("store_not_shared")
+    with _engine(found, delivers=True, zones=zones) as engine, _ended_by_sigterm():
+        engine.start()
+        click.echo(f"worker {engine.worker}", err=True)
+        threading.Event().wait()
+
+
+@click.command(short_help="Keep the timetable, beside other processes.")
+@settings_option
+@_zones
+def scheduler(settings_file: Path | None, zones: tuple[str, ...]) -> None:
+    """Run what is due by the calendar, beside `hub serve --door` and workers, on a ledger on PostgreSQL.
+
+    Two or more may run: one at a time does what is due, and another takes over when it is gone.
+    """
+    from hub.timetable import Timetable
+
+    found = load(settings_file)
+    if not found.database_url:
+        raise HubError("store_not_shared")
+    with _engine(found, delivers=False, zones=zones) as engine, _ended_by_sigterm():
+        engine.start()
+        timetable = Timetable(engine)
+        timetable.start()
+        click.echo("scheduler", err=True)
+        try:
+            threading.Event().wait()
+        finally:
+            timetable.stop()
+
+
+@contextlib.contextmanager
+def _engine(found: Settings, *, delivers: bool, zones: tuple[str, ...]) -> "Iterator[Engine]":
+    from hub.exchange.engine import Engine
+    from hub.security.redaction import configure_logging
+
+    configure_logging()
+    with faults_told():
+        engine = Engine(found, delivers=delivers, zones=zones)
+    try:
+        yield engine
     finally:
         engine.stop()
 

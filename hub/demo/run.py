@@ -43,7 +43,8 @@ def run(
 
     *faults* is none, some or storm: how partners fail; *rate* limits filing to so many pilgrims a second.  A season
     that *var* holds already is gone on with, on the terms it was begun with.  With *serve* the hub stays up until
-    Ctrl-C.  *database_url* names an empty PostgreSQL database to keep the ledger in.  Raises HubError ``demo_child_down`` when the hub or the simulators cannot be kept running.
+    Ctrl-C.  *database_url* names an empty PostgreSQL database to keep the ledger in.  Raises HubError
+    ``demo_child_down`` when the hub or the simulators cannot be kept running.
 
     Answers the report: ``lost``, ``doubled`` and ``unexplained`` are 0 when all is well; ``wall_s`` counts
     from the first filing until nothing is left to happen.

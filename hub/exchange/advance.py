@@ -15,6 +15,7 @@ from hub.canonical.case import Case
 from hub.canonical.errors import catalogue
 from hub.canonical.events import Event
 from hub.canonical.ids import new_id
+from hub.exchange.moves import Moves
 from hub.journey import AlreadyTrue, Applied, Conflict, Rules, TooEarly, apply, evolve
 from hub.partners import Operation, Register
 from hub.security.sealing import Sealer
@@ -63,9 +64,10 @@ class Advance:
         register: Register,
         rules: Rules,
         sealer: Sealer,
+        moves: Moves,
     ) -> None:
         self._cases, self._ledger, self._register, self._rules = cases, ledger, register, rules
-        self._sealer = sealer
+        self._sealer, self._moves = sealer, moves
 
     def happen(
         self,
@@ -88,6 +90,7 @@ class Advance:
             self._try_kept(tx, kept, at, changes)
         if changes.group or changes.voucher or changes.members or changes.sealed:
             self._cases.save(tx, kept, changes)
+        self._moves.moved(tx, kept.case, changes.members)
         return told
 
     def _tell(

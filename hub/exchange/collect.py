@@ -3,6 +3,7 @@
 import threading
 import time
 from collections.abc import Callable, Iterable
+from contextlib import AbstractContextManager
 from dataclasses import dataclass, replace
 from pathlib import Path
 
@@ -37,9 +38,15 @@ class Collector:
     """Polls the folders of the partners that leave files; those of scheduled operations only when a run asks."""
 
     def __init__(
-        self, register: Register, receive: Receive, put_aside: Callable[[Partner, str | None, str], None]
+        self,
+        register: Register,
+        receive: Receive,
+        put_aside: Callable[[Partner, str | None, str], None],
+        serves: Callable[[str], bool],
+        alone: Callable[[str], AbstractContextManager[bool]],
     ) -> None:
         self._register, self._receive, self._put_aside = register, receive, put_aside
+        self._serves, self._alone = serves, alone
         self._broken: dict[Path, float] = {}
         self._gaps: dict[str, set[Path]] = {}
         self._not_whole: dict[str, str] = {}
@@ -59,14 +66,18 @@ class Collector:
 
     @property
     def _polled(self) -> list[Partner]:
-        return [p for p in self._register.enabled if _leaves_files(p, scheduled=False)]
+        return [p for p in self._register.enabled if self._serves(p.id) and _leaves_files(p, scheduled=False)]
 
     def _loop(self) -> None:
         while not self._stop.wait(EVERY):
             self.busy = True
             for partner in self._polled:
                 try:
-                    self.collect(partner)
+                    if partner.missing or not _holds_files(self._folder(partner)):
+                        continue
+                    with self._alone(f"collect/{partner.id}") as mine:
+                        if mine:
+                            self.collect(partner)
                 except Exception as error:
                     log.error("collect_failed", partner=partner.id, exc_info=error)
             self.busy = False

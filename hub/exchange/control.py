@@ -113,8 +113,11 @@ def known_all(partners: Iterable[str], changes: Iterable[Overlaid]) -> None:
 
 
 class Control:
-    """The socket of a hub that has a file for itself.  ``change`` does what is asked, with the caller's name; ``look`` is called between,
-    so that changes made elsewhere are found."""
+    """The socket of a hub that has a file for itself.
+
+    ``change`` does what is asked, with the caller's name; ``look`` is called between, so that changes made elsewhere
+    are found.
+    """
 
     def __init__(self, settings: Settings, change: Change, look: Callable[[], None]) -> None:
         self._path, self._change, self._look = settings.var / SOCKET, change, look

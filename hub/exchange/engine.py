@@ -14,6 +14,7 @@ from hub.exchange.control import Control, known_all, merged, take
 from hub.exchange.delivery import Delivery
 from hub.exchange.dispatch import Dispatcher
 from hub.exchange.intake import Intake
+from hub.exchange.moves import Moves
 from hub.exchange.outbox import Outbox
 from hub.exchange.receive import Once, Receipt, Receiver, Said
 from hub.exchange.roster import Rosters
@@ -92,7 +93,8 @@ class Engine:
         self._cases = Cases(sealer, self._agent)
         self.database.on_rollback(self._cases.forget)
         self._ledger = Ledger(sealer)
-        self._advance = Advance(self._cases, self._ledger, self.register, rules, sealer)
+        self.moves = Moves()
+        self._advance = Advance(self._cases, self._ledger, self.register, rules, sealer, self.moves)
         self._delivery = Delivery(self._cases, self._ledger, self.register, self._advance)
         outbox = Outbox(self._cases, self._ledger, self.register)
         self.dispatcher = Dispatcher(
@@ -103,7 +105,9 @@ class Engine:
         intake = Intake(self.database, self._cases, self._ledger, self.register, rules, self._advance, receiver)
         rosters = Rosters(self.database, self._cases, self._ledger, self.register, receiver, intake)
         self.exchange = Exchange(self.register, receiver, intake, rosters)
-        self._collector = Collector(self.register, self.exchange.receive, receiver.put_aside)
+        self._collector = Collector(
+            self.register, self.exchange.receive, receiver.put_aside, self.serves, self.database.alone
+        )
         self._watch = Watch(self.database, self._ledger, self.now)
         self._control = Control(settings, self.change_partners, self._follow)
         self._claims = Claims(self.database, self._ledger, self._delivery, self.dispatcher, self.now)
@@ -113,7 +117,16 @@ class Engine:
     def serves(self, partner: str) -> bool:
         """Whether this process may send to *partner*."""
         known = self.register.partners.get(partner)
-        return self.delivers and known is not None and (not self.zones or known.zone in self.zones)
+        return self.delivers and known is not None and self.reaches(known)
+
+    def reaches(self, partner: Partner) -> bool:
+        """Whether this process can reach *partner* from where it is."""
+        return not self.zones or partner.zone in self.zones
+
+    @property
+    def worker(self) -> int | None:
+        """The number under which this process claims; None where it does not deliver."""
+        return self._claims.worker
 
     def start(self) -> None:
         """Go on with what was left open, deliver, and collect files, until :meth:`stop`."""

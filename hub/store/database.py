@@ -311,6 +311,18 @@ class Database:
             if self._local.connection is connection:
                 connection.execute("COMMIT")
 
+    @contextmanager
+    def alone(self, name: str) -> Iterator[bool]:
+        """Whether this process is the only one at *name* now, and stays so inside; it never waits for another."""
+        connection = self._reader()
+        connection.execute("COMMIT")
+        mine = connection.take(name)
+        try:
+            yield mine
+        finally:
+            if mine and self._local.connection is connection:
+                connection.give_back(name)
+
     def _reader(self) -> Connection:
         """This thread's own connection, in a transaction; made anew where the store was away."""
         for fresh in (False, True):

@@ -337,11 +337,11 @@ class Ledger:
         """Write a new exchange and the bytes it carries; answers its id."""
         exchange_id = new_id()
         values: dict[str, Any] = {
-            "id": exchange_id, "open": state not in DONE, "partner": partner, "operation": operation, "direction": direction, "state": state,
-            "outcome": None, "code": None, "owner": None, "name": None, "sequence": None, "records": None,
-            "control": None, "subjects": 0, "done": 0, "map_hash": None, "sha256": None, "answers": None,
-            "attempts": 0, "worker": None, "lease_until": None, "urgency": 0, "next_at": at.wall, "partner_us": 0,
-            "created_at": at.wall, "business_at": at.business,
+            "id": exchange_id, "open": state not in DONE, "partner": partner, "operation": operation,
+            "direction": direction, "state": state, "outcome": None, "code": None, "owner": None, "name": None,
+            "sequence": None, "records": None, "control": None, "subjects": 0, "done": 0, "map_hash": None,
+            "sha256": None, "answers": None, "attempts": 0, "worker": None, "lease_until": None, "urgency": 0,
+            "next_at": at.wall, "partner_us": 0, "created_at": at.wall, "business_at": at.business,
             "settled_at": at.wall if state in DONE else None,
         }  # fmt: skip
         tx.put(_exchange_insert, **{**values, **more})

@@ -22,6 +22,7 @@ CHANNEL = "hub_work"
 LOCK_WAIT = "400ms"  # for a case that another process has in hand; then the unit is taken back and tried again
 CONNECT = 2  # seconds
 _WORKERS = 4207  # the class of advisory locks that say which processes live
+_NAMES = 4208  # … and of those that say who is at something that one process does at a time
 _DURABLE = ("fsync", "synchronous_commit", "full_page_writes")
 _LOST = ("08", "57P")  # SQLSTATE: connection exceptions, and the server being shut down or starting up
 _AGAIN = ("40001", "40P01", "55P03")  # serialization failure, deadlock, lock not available
@@ -83,6 +84,13 @@ class PostgresConnection:
 
     def gone(self, number: int) -> bool:
         return bool(self._raw.execute("SELECT pg_try_advisory_xact_lock(%s, %s)", (_WORKERS, number)).fetchone()[0])
+
+    def take(self, name: str) -> bool:
+        taken = self._raw.execute("SELECT pg_try_advisory_lock(%s, hashtext(%s))", (_NAMES, name)).fetchone()[0]
+        return bool(taken)
+
+    def give_back(self, name: str) -> None:
+        self._raw.execute("SELECT pg_advisory_unlock(%s, hashtext(%s))", (_NAMES, name))
 
     def roll_back(self) -> None:
         self._raw.execute("ROLLBACK")

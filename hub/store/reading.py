@@ -9,6 +9,7 @@ from uuid import UUID
 
 from sqlalchemy import bindparam, func, select
 
+from hub.canonical.errors import HubError
 from hub.canonical.money import from_minor
 from hub.security.sealing import Sealer
 from hub.store.database import Database, Row, Statement, Transaction, among, as_uuid
@@ -96,6 +97,9 @@ _owner = Statement(
     select(umrah_group.c.agent, umrah_group.c.company)
     .join(request, request.c.group_id == umrah_group.c.id)
     .where(request.c.id == bindparam("id"))
+)
+_standing = Statement(
+    select(request.c.state, request.c.wrapped, request.c.sealed).where(request.c.id == bindparam("id"))
 )
 _history = Statement(
     select(history)
@@ -203,6 +207,15 @@ class Reading:
                 {"code": code, "owner": owner, "partner": partner, "n": n, "since": moment(since)}
                 for code, owner, partner, n, since in tx.all(_attention)
             ]
+
+    def state(self, request_id: UUID) -> tuple[str, str | None]:
+        """A request's state and its reference number.  Raises HubError ``not_found``."""
+        with self._database.reading() as tx:
+            row = tx.one(_standing, id=request_id)
+        if row is None:
+            raise HubError("not_found")
+        pilgrim = json.loads(self._sealer.open(self._sealer.unwrap(row["wrapped"]), row["sealed"], request_id.bytes))
+        return row["state"], pilgrim.get("reference_no")
 
     # -- lists and lives ---------------------------------------------------------------------------------------------
 

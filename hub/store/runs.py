@@ -18,7 +18,7 @@ _end = Statement(
     .where(run.c.schedule == bindparam("of_schedule"), run.c.due_at == bindparam("of_due_at"))
     .values({c: bindparam(c) for c in ("state", "ended_at", "files", "lines", "code")})
 )
-_number = Statement(select(sequence.c.value).where(sequence.c.name == "ticked"))
+_number = Statement(select(sequence.c.value).where(sequence.c.name == bindparam("name")))
 _set_number = inserting(sequence, replace=True)
 _due_requests = Statement(
     select(request.c.group_id, request.c.id, request.c.due)
@@ -47,12 +47,13 @@ Edge = tuple[str, UUID, UUID | None, int]
 class Runs:
     """Reads and writes of the timetable inside a unit of work."""
 
-    def ticked(self, tx: Transaction) -> datetime | None:
-        row = tx.one(_number)
+    def ticked(self, tx: Transaction, name: str) -> datetime | None:
+        """Up to when timetable *name* has done everything."""
+        row = tx.one(_number, name=name)
         return None if row is None else moment(row[0])
 
-    def set_ticked(self, tx: Transaction, value: int) -> None:
-        tx.put(_set_number, name="ticked", value=value)
+    def set_ticked(self, tx: Transaction, name: str, value: int) -> None:
+        tx.put(_set_number, name=name, value=value)
 
     def begin(self, tx: Transaction, schedule: str, due_at: int, at: int, late: bool) -> bool:
         """Fire (schedule, due time); False where that has been done.  A run that died half-way is begun again."""

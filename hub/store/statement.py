@@ -24,7 +24,7 @@ Dialect = Literal["sqlite", "postgresql"]
 
 _DIALECTS = {
     "sqlite": sqlite.dialect(paramstyle="named"),
-    "postgresql": postgresql.dialect(paramstyle="pyformat"),
+    "postgresql": postgresql.dialect(paramstyle="pyformat"),  # type: ignore[no-untyped-call]
 }
 
 #: Columns by which some statement reads a table: what a put-off write must be told apart by.
@@ -104,7 +104,7 @@ class Statement:
 
 
 def _written(statement: Any, dialect: Dialect) -> str:
-    """*statement* as text, its constants in place: an index of the open rows serves only who says so in as many words."""
+    """*statement* as text, its constants in place: an index of open rows serves only who says so in as many words."""
     compiled = statement.compile(dialect=_DIALECTS[dialect])
     text = str(compiled)
     for name, value in compiled.params.items():

@@ -50,6 +50,10 @@ class Connection(Protocol):
     def gone(self, number: int) -> bool:
         """Whether nobody has the lock of process *number*: it has ended, or lost its connection."""
 
+    def take(self, name: str) -> bool:
+        """Have *name* for this process alone, unless another has it."""
+
+    def give_back(self, name: str) -> None: ...
     def roll_back(self) -> None: ...
     def close(self) -> None: ...
 
@@ -238,7 +242,10 @@ class Transaction:
 
 
 def write(connection: Connection, batches: Sequence[_Batch]) -> None:
-    """Write *batches* out.  Raises :class:`Interrupted`; around :class:`Overtaken` where a row was not as it was read."""
+    """Write *batches* out.
+
+    Raises :class:`Interrupted`, around :class:`Overtaken` where a row was not as it was read.
+    """
     if not batches:
         return
     sqlite = connection.dialect == "sqlite"

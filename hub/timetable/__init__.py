@@ -36,6 +36,8 @@ class Timetable:
 
     def __init__(self, engine: Engine) -> None:
         self._engine = engine
+        # Those that reach other partners keep a watermark of their own.
+        self._name = "/".join(["ticked", *sorted(engine.zones)])
         self._clock: Clock = engine.clock
         self._runs = Runs()
         self._triggers = {
@@ -55,7 +57,9 @@ class Timetable:
 
     @property
     def _schedules(self) -> list[Schedule]:
-        return [s for s in self._engine.register.schedules.values() if s.partner.enabled]
+        return [
+            s for s in self._engine.register.schedules.values() if s.partner.enabled and self._engine.reaches(s.partner)
+        ]
 
     def start(self) -> None:
         """Wake up regularly, in the background, until :meth:`stop`."""
@@ -81,7 +85,12 @@ class Timetable:
     def tick(self, now: datetime) -> None:
         """Do all that is due at business time *now*: first the schedules, whose files may bring older news, then the
         due times of cases."""
-        with self._ticking:
+        with self._ticking, self._engine.database.alone(self._name) as mine:
+            if not mine:
+                self._ticked = None  # another process is at it, and moves the watermark
+                return
+            if self._engine.database.shared:
+                self._ticked = None
             watermark = self._watermark(now)
             if not self._anything_due(now):
                 self._remember(now)
@@ -100,7 +109,7 @@ class Timetable:
         """Everything due up to here has been done."""
         if self._ticked is None:
             with self._engine.database.reading() as tx:
-                self._ticked = self._runs.ticked(tx) or now - FIRST_LOOK
+                self._ticked = self._runs.ticked(tx, self._name) or now - FIRST_LOOK
             self._look_ahead(self._ticked)
         return self._ticked
 
@@ -128,7 +137,7 @@ class Timetable:
         if force or self._ticked is None or now - self._ticked > timedelta(seconds=1):
             self._ticked = now
             self._look_ahead(now)
-            self._engine.database.unit(lambda tx: self._runs.set_ticked(tx, micros(now)))
+            self._engine.database.unit(lambda tx: self._runs.set_ticked(tx, self._name, micros(now)))
 
     # -- doing it ----------------------------------------------------------------------------------------------------
 

@@ -8,6 +8,7 @@ from marshmallow import Schema, ValidationError
 from hub.canonical.errors import HubError
 from hub.canonical.messages.desk import Decision, GroupFiling
 from hub.canonical.schema import loads_strict, problems, schema_for
+from hub.exchange.moves import MACHINE, State
 from hub.exchange.receive import Once, Receipt
 from hub.journey.graph import EDGES
 from hub.web.access import calling, digest, hub, idempotency_key, identity
@@ -17,6 +18,8 @@ blueprint = Blueprint("desk", __name__, url_prefix="/v1")
 
 _GROUP, _DECISION = schema_for(GroupFiling)(), schema_for(Decision)()
 _MOST = 500
+#: Seconds that a caller may wait at the door for a partner's answer.
+LONGEST_WAIT = 30
 _STATES = frozenset(edge.now for edge in EDGES if edge.machine == "request")
 
 
@@ -67,7 +70,20 @@ def decide(id: str) -> Response:
         # A correction rides on nothing else: it rewrites a person.
         raise HubError("correction_misplaced")
     once = Once(caller.partner, key, digest(body))
-    return answer(engine.exchange.receive(caller.partner, "decide", body, message=decision, request=about, once=once))
+    seconds = preferred_wait()
+    if not seconds:
+        receipt = engine.exchange.receive(caller.partner, "decide", body, message=decision, request=about, once=once)
+        return answer(receipt)
+    with engine.moves.expecting(about) as waiting:
+        receipt = engine.exchange.receive(caller.partner, "decide", body, message=decision, request=about, once=once)
+        if waiting is None or receipt.problems:
+            return answer(receipt)
+        now = waiting.until(seconds, lambda: State(*engine.reading.state(about)), engine.database.shared)
+    came = now.state not in MACHINE
+    told = jsonify({**receipt.body, "state": now.state, "reference_no": now.reference_no})
+    told.status_code = receipt.http if came else 202
+    told.headers["Preference-Applied"] = f"wait={seconds}"
+    return told
 
 
 @blueprint.get("/pilgrims/<id>/timeline")
@@ -86,6 +102,15 @@ def answer(receipt: Receipt) -> Response:
     told = jsonify(receipt.body)
     told.status_code = receipt.http
     return told
+
+
+def preferred_wait() -> int:
+    """The seconds that the caller would wait for a partner's answer (``Prefer: wait=10``, RFC 7240); 0 for none."""
+    for one in request.headers.get("Prefer", "").split(","):
+        name, _, value = one.strip().partition("=")
+        if name.strip().lower() == "wait" and value.strip().isascii() and value.strip().isdigit():
+            return min(int(value), LONGEST_WAIT)
+    return 0
 
 
 def _load(schema: Schema, body: bytes) -> Any:

@@ -1,0 +1,90 @@
+"""Who waits at a door until a request has moved on.
+
+A caller that prefers to wait is answered with what the partner said, where that comes in time.
+"""
+
+import threading
+import time
+from collections.abc import Callable, Iterable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from uuid import UUID
+
+from hub.canonical.case import Case
+from hub.store.database import Transaction
+
+#: States out of which a partner's answer, and no person, moves a request.
+MACHINE = frozenset({"PAID", "SENT_FOR_REFERENCE"})
+#: Callers that may wait at once: the others are answered at once, so that the door stays open.
+MOST = 32
+LOOK = 0.1  # seconds between looks at the store, where another process may hear the answer
+
+
+@dataclass(frozen=True, slots=True)
+class State:
+    """Where a request is: its state, and the reference number it has."""
+
+    state: str
+    reference_no: str | None
+
+
+@dataclass(slots=True)
+class Waiting:
+    """One caller that waits for a request."""
+
+    told: State | None = None
+    changed: threading.Event = field(default_factory=threading.Event)
+
+    def until(self, seconds: float, look: Callable[[], State], shared: bool) -> State:
+        """Where the request is when no partner's answer is due any more, or after *seconds*; *look* reads it."""
+        end = time.monotonic() + seconds
+        now = self.told or look()
+        while now.state in MACHINE and (left := end - time.monotonic()) > 0:
+            if self.changed.wait(min(left, LOOK) if shared else left):
+                self.changed.clear()
+                now = self.told or now
+            elif shared:
+                now = look()
+        return now
+
+
+class Moves:
+    """Tells those who wait, after the commit, that their request has moved."""
+
+    def __init__(self) -> None:
+        self._waiting: dict[UUID, list[Waiting]] = {}
+        self._lock = threading.Lock()
+        self._count = 0
+
+    @contextmanager
+    def expecting(self, request: UUID) -> Iterator[Waiting | None]:
+        """Wait for moves of *request* from here on; None where as many wait already as may."""
+        with self._lock:
+            if self._count >= MOST:
+                one = None
+            else:
+                one = Waiting()
+                self._count += 1
+                self._waiting.setdefault(request, []).append(one)
+        try:
+            yield one
+        finally:
+            if one is not None:
+                with self._lock:
+                    self._count -= 1
+                    self._waiting[request].remove(one)
+                    if not self._waiting[request]:
+                        del self._waiting[request]
+
+    def moved(self, tx: Transaction, case: Case, requests: Iterable[UUID]) -> None:
+        """Note inside a unit that *requests* of *case* have moved; whoever waits hears of it after the commit."""
+        for request in requests:
+            if request in self._waiting:
+                now = State(case.members[request].state, case.pilgrims[request].reference_no)
+                tx.after_commit(lambda request=request, now=now: self._tell(request, now))  # type: ignore[misc]
+
+    def _tell(self, request: UUID, now: State) -> None:
+        with self._lock:
+            for one in self._waiting.get(request, ()):
+                one.told = now
+                one.changed.set()
