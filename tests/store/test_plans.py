@@ -27,7 +27,7 @@ def store(tmp_path_factory) -> Path:
 @pytest.mark.parametrize("statement", LISTS)
 def test_a_list_of_ids_is_looked_up_in_an_index(store, statement):
     connection = sqlite3.connect(store)
-    named = {name: None for name in statement.pins.values()} | dict.fromkeys(statement.lists, '["0"]')
+    named = dict.fromkeys(statement.pins.values()) | dict.fromkeys(statement.lists, '["0"]')
     plan = [row[3] for row in connection.execute("EXPLAIN QUERY PLAN " + statement.sqlite, named)]
     connection.close()
     assert [step for step in plan if step.startswith("SCAN") and "json_each" not in step] == []
