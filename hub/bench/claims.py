@@ -33,13 +33,14 @@ class Claimer:
         self._claimed: dict[object, int] = {}
 
     def run(self, seconds: float) -> dict[str, float]:
-        settled, began = 0, time.monotonic()
+        settled, began, cpu = 0, time.monotonic(), time.process_time()
         while (spent := time.monotonic() - began) < seconds:
             done, self._claimed = self._database.unit(self._round)
             settled += done
             if not self._claimed:
                 break
-        return {"settled": settled, "seconds": round(spent, 3)}
+        cpu_us = (time.process_time() - cpu) / max(1, settled) * 1e6
+        return {"settled": settled, "seconds": round(spent, 3), "cpu_us": round(cpu_us)}
 
     def _round(self, tx: Transaction) -> tuple[int, dict[object, int]]:
         at = Moment.of(datetime.now(UTC), START)

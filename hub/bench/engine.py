@@ -72,7 +72,9 @@ def claimed(folder: Path, store: str, server: Server | None, seconds: float) -> 
         ) as one:
             told = one.told()
         ((settled,),) = place.rows(select(func.count()).select_from(exchange).where(exchange.c.state == "settled"))
-    note = "" if settled == told["settled"] else f"COUNTS DIFFER ({settled} in the rows, {told['settled']} told)"
+    note = f"{told['cpu_us']} µs of CPU each"
+    if settled != told["settled"]:
+        note = f"COUNTS DIFFER ({settled} in the rows, {told['settled']} told); {note}"
     yield Figure(
         part="engine", what="claimed and settled, nothing else, one worker", store=store, note=note, more=told,
         value=round(told["settled"] / told["seconds"], 1), bar=CLAIMED if store == "postgres" else None,

@@ -92,7 +92,7 @@ def _waiting(engine: Engine, count: int) -> list[tuple[UUID, UUID, str]]:
 
 def main(role: str, file: Path, count: int) -> None:
     configure_logging()
-    engine = Engine(load(file))
+    engine = Engine(load(file), delivers=role != "tell")
     nobody = _without_partners(engine) if role != "call" else None
     waiting = _waiting(engine, count) if role in ("pickup", "tell") else []
     if role != "tell":
