@@ -16,7 +16,7 @@ from sqlalchemy import func, select
 from hub.bench import cases, load
 from hub.bench.engine import settled_in
 from hub.bench.figure import Figure, missing
-from hub.bench.place import ADAPTER, AGENTS, ASKS, MINISTRY, Place, edited, one_a_call
+from hub.bench.place import ADAPTER, AGENTS, ASKS, AT_ONCE, MINISTRY, Place, edited, limits, one_a_call
 from hub.bench.postgres import Server, empty
 from hub.bench.process import Child
 from hub.store.tables import exchange_subject
@@ -26,6 +26,8 @@ PACE, TROUBLED, RISE = 100.0, 50.0, 20.0
 #: Seconds that a slow partner takes over a call; subjects that a flood begins with.
 SLOW, FLOOD = 5.0, 30_000
 WARM = 2.0
+#: The flood of a partner that takes more than this machine can send: told, and nothing asked of it.
+FASTER = "flooding faster than the machine"
 #: Subjects that wait while the cost of claiming is measured, and how much of the rate with few must be left.
 BACKLOG, FLAT = 1_000_000, 0.8
 
@@ -38,9 +40,9 @@ def all_of(folder: Path, store: str, server: Server | None, seconds: float) -> I
 def isolated(folder: Path, store: str, server: Server | None, seconds: float) -> Iterator[Figure]:
     """The p99 of those who are well, without trouble and beside each kind of it."""
     well: float | None = None
-    for trouble in ("none", "down", "slow", "flooding"):
+    for trouble in ("none", "down", "slow", "flooding", FASTER):
         with empty(store, server) as url:
-            seen = _beside(folder / f"{store}-{trouble}", url, trouble, seconds)
+            seen = _beside(folder / f"{store}-{trouble.replace(' ', '-')}", url, trouble, seconds)
         what = f"{PACE:.0f} a second at the door, another partner {'well' if trouble == 'none' else trouble}"
         if seen["lacking"]:
             yield missing("isolation", what, "the answers hold no reference number", store=store, unit="ms")
@@ -54,7 +56,7 @@ def isolated(folder: Path, store: str, server: Server | None, seconds: float) ->
         elif well:
             yield Figure(
                 part="isolation", what=f"rise of the others' p99 while a partner is {trouble}", unit="%", store=store,
-                value=round((seen["p99_ms"] / well - 1) * 100, 1), bar=RISE,
+                value=round((seen["p99_ms"] / well - 1) * 100, 1), bar=None if trouble == FASTER else RISE,
             )  # fmt: skip
 
 
@@ -72,11 +74,11 @@ def _beside(folder: Path, url: str | None, trouble: str, seconds: float) -> dict
             theirs = slow.told()["port"]
         place = Place.make(
             folder, store=url, ministry=f"http://127.0.0.1:{theirs}/",
-            other=f"http://127.0.0.1:{port}/", edit=_two_ministries,
+            other=f"http://127.0.0.1:{port}/", edit=_unlimited if trouble == FASTER else _two_ministries,
         )  # fmt: skip
         others = place.write(count, agents=AGENTS[1:])
         first = place.write(troubled, count, agents=AGENTS[:1])
-        if trouble == "flooding":
+        if "flooding" in trouble:
             place.write(FLOOD, count + troubled, due=True, agents=AGENTS[:1])
         load.pack(folder / "others", cases.requests(others, place.keys, wait=True))
         load.pack(folder / "first", cases.requests(first, place.keys, wait=False, first=count))
@@ -97,15 +99,21 @@ def _beside(folder: Path, url: str | None, trouble: str, seconds: float) -> dict
 
 
 def _two_ministries(adapters: Path) -> None:
-    """The first agent's mission is served by the ministry as it stands, the others by another."""
-    one_a_call(adapters)
+    """The first agent's mission is served by the ministry as it stands, the others by another.  One a call."""
     with edited(adapters / ADAPTER / "adapter.yaml") as manifest:
         manifest["operations"][ASKS]["to"] = "request.mission"
+        manifest["operations"][ASKS]["batch"]["max"] = 1
     with edited(adapters / "mofa" / "partners.yaml") as rows:
         missions = [code for row in rows for code in row.get("serves", {}).get("mission", ())]
         (ministry,) = [row for row in rows if row["id"] == MINISTRY]
         rows.append({**ministry, "id": "mofa_visa_2", "endpoint": "${OTHER_URL}", "serves": {"mission": missions[1:]}})
         ministry["serves"] = {"mission": missions[:1]}
+
+
+def _unlimited(adapters: Path) -> None:
+    """The same, and the ministry of the first agent takes all that the hub can send."""
+    _two_ministries(adapters)
+    limits(adapters, concurrency=AT_ONCE, per_second=100_000)
 
 
 def flat(folder: Path, store: str, server: Server | None, seconds: float) -> Iterator[Figure]:

@@ -17,6 +17,7 @@ from hub.bench import cases, engine, exchange, isolation, load, peers
 from hub.bench.door import Door, ministry
 from hub.bench.figure import Figure, missing
 from hub.bench.place import ASKS, MINISTRY, Place, one_a_call
+from hub.bench.postgres import Server
 from hub.bench.process import Child, Died
 from hub.bench.sink import Sink
 from hub.cli import hub
@@ -179,6 +180,29 @@ def test_a_run_at_the_door_counts_the_same_on_both_sides(tmp_path):
     assert seen["good"] == seen["sent"] == seen["asked"] > 0
     states = [row[0] for row in door.place.rows(select(tables.request.c.state))]
     assert states.count("NEEDS_DATA") == 400 - seen["sent"] - again["sent"]
+
+
+def test_an_answer_that_is_waited_for_holds_the_reference_number(tmp_path):
+    with Door.open(tmp_path / "door", None, 200) as door:
+        seen = door.run(0.4, 0.1, wait=True)
+    assert seen["equal"] and seen["lacking"] == 0 and seen["good"] > 0, seen["first_bad"]
+
+
+def test_two_hubs_answer_at_one_port_of_one_store(tmp_path, postgres):
+    with Door.open(tmp_path / "door", postgres, 200, None, 2) as door:
+        seen = door.run(0.5, 0.1, wait=True)
+    assert seen["equal"] and seen["lacking"] == 0 and seen["good"] > 0, seen["first_bad"]
+
+
+def test_two_workers_drain_one_backlog(tmp_path, monkeypatch, _postgres_server):
+    monkeypatch.setattr(engine, "WARM", 0.1)
+    seen = engine._run(tmp_path, "postgres", Server(_postgres_server), "call", 2, 0.5, one_a_call, expected=100)
+    assert seen["equal"] and 0 < seen["settled"] <= seen["backlog"] == 320
+
+
+def test_what_is_claimed_and_settled_is_in_the_rows(tmp_path):
+    (found,) = engine.claimed(tmp_path, "sqlite", None, 0.2)
+    assert found.value and found.value > 0 and "DIFFER" not in found.note
 
 
 @pytest.mark.parametrize("role", ["drain", "call"])
