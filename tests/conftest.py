@@ -6,6 +6,7 @@ test is left out, and the end of the run says so, with the reason: a green run n
 
 import os
 import shutil
+import subprocess
 import tempfile
 from collections import Counter
 from collections.abc import Callable, Iterator, MutableMapping
@@ -15,6 +16,17 @@ from typing import Any
 import pytest
 import structlog
 from structlog.testing import capture_logs
+
+
+def _tmpfs() -> bool:
+    """Whether a file system of a size of its own can be mounted here."""
+    if os.geteuid() != 0 or not shutil.which("mount"):
+        return False
+    with tempfile.TemporaryDirectory() as folder:
+        if subprocess.run(["mount", "-t", "tmpfs", "-o", "size=1m", "tmpfs", folder], capture_output=True).returncode:
+            return False
+        subprocess.run(["umount", folder], check=True)
+    return True
 
 
 def _specimens() -> Path | None:
@@ -28,6 +40,7 @@ NEEDS: dict[str, tuple[Callable[[], object], str]] = {
     "soffice": (lambda: shutil.which("soffice"), "LibreOffice (soffice) is not installed"),
     "chromium": (lambda: shutil.which("chromium"), "Chromium is not installed"),
     "openssl": (lambda: shutil.which("openssl"), "openssl is not installed"),
+    "tmpfs": (_tmpfs, "a file system of a given size cannot be mounted: that needs root"),
     "curl": (lambda: shutil.which("curl"), "curl is not installed"),
 }
 _left_out = pytest.StashKey[Counter[str]]()

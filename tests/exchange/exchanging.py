@@ -92,7 +92,7 @@ class Hub:
         return self.tell(by, "decide", b"{}", message=Decision(outcome=outcome, **more), request=UUID(request))
 
     def pay(self, amount: str | None = None, ref: str = "PAY-1", bill: str | None = None) -> Receipt:
-        ((number, minor),) = self.rows("SELECT bill_no, amount FROM voucher") or [("9" * 13, 0)]
+        number, minor = (self.rows("SELECT bill_no, amount FROM voucher") or [("9" * 13, 0)])[0]
         notice = {
             "reference": ref, "billNumber": bill or number, "amount": amount or f"{minor / 100:.2f}", "currency": "SAR",
             "paidAt": "2026-12-01T08:30:00Z", "valueDate": "2026-12-01", "channel": "ONLINE",
