@@ -29,7 +29,7 @@ from hub.channels import (
     open_channel,
 )
 from hub.exchange.delivery import Delivery, Done, Reply
-from hub.exchange.mood import Mood, mood_of
+from hub.exchange.mood import Mood, failed, mood_of
 from hub.exchange.outbox import Claimed, Outbox, Work
 from hub.partners import Operation, Register
 from hub.partners.partner import Partner
