@@ -32,9 +32,11 @@ class Settings:
     it, or to ``operator``; a partner may hold several.  ``trusted_hosts`` are the names that the web server answers to
     besides its own, ``proxies`` how many proxies stand in front of it.  ``adapters`` are further folders that bring
     adapters, partners, maps and schedules, laid out as the home folder is.  ``budgets`` is the file of the five-minute
-    clock.  Secrets are kept out of ``repr``.  ``database_url`` is the URL of a PostgreSQL database
-    (``postgresql://user@host/name``); without one the ledger is a SQLite file in ``var``.
-    ``broker_url`` names the RabbitMQ of a Celery fleet (``amqp://user@host/vhost``, several with ``;`` between them).
+    clock.  Secrets are kept out of ``repr``.
+
+    ``database_url`` is the URL of a PostgreSQL database (``postgresql://user@host/name``); without one the ledger is a
+    SQLite file in ``var``.  ``broker_url`` names the RabbitMQ of a Celery fleet (``amqp://user@host/vhost``, several
+    with ``;`` between them).
 
     When the door closes: ``intake_free`` and ``reserve_free`` are percent of a file system, below which nothing new,
     and nothing at all, is taken; ``disks`` are folders besides ``var`` whose file systems count (a database server's
