@@ -8,6 +8,7 @@ import os
 import socket
 import threading
 from collections.abc import Callable
+from datetime import UTC, date, datetime
 
 import structlog
 
@@ -32,9 +33,11 @@ class Claims:
         delivery: Delivery,
         dispatcher: Dispatcher,
         now: Callable[[], Moment],
+        keep: Callable[[date], object],
     ) -> None:
         self._database, self._ledger, self._delivery = database, ledger, delivery
-        self._dispatcher, self._now = dispatcher, now
+        self._dispatcher, self._now, self._keep = dispatcher, now, keep
+        self._kept: date | None = None
         self._stop = threading.Event()
         self._thread = threading.Thread(target=self._loop, name="hub-claims", daemon=True)
         self.worker: int | None = None
@@ -73,9 +76,16 @@ class Claims:
                 self._database.unit(self._sweep)
                 if self._database.shared:
                     self._dispatcher.look()
+                self._daily(datetime.now(UTC).date())
             except Exception as error:
                 if not store_at_fault(error):
                     log.error("sweep_failed", exc_info=error)
+
+    def _daily(self, today: date) -> None:
+        """Once a day: months are made before they begin, and what is kept no longer ends."""
+        if today != self._kept:
+            self._keep(today)
+            self._kept = today
 
     def _sweep(self, tx: Transaction) -> None:
         """Take over the claims of processes that are gone, and those whose lease has run out."""

@@ -47,7 +47,8 @@ def ahead(connection: Any, today: date | None = None) -> None:
 def drop(connection: Any, before: date) -> list[str]:
     """Drop the months that ended before *before* began; answers their names.  Open exchanges have no month, and bytes
     of one that is still open keep their month alive."""
-    kept = connection.execute("SELECT min(id) FROM exchange WHERE open").fetchone()[0]
+    first = connection.execute("SELECT id FROM exchange WHERE open ORDER BY id LIMIT 1").fetchone()
+    kept = None if first is None else first[0]
     gone = []
     for name in sorted(_there(connection)):
         table, _, digits = name.rpartition("_")
