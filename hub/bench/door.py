@@ -101,6 +101,7 @@ class Door:
             "a_call": round(asked / calls, 1) if calls else None,
             "cpu_us": round((self._cpu() - cpu) / max(1, good) * 1e6),
             # Nothing refused, and the ministry was asked about each of them, once.
+            "errors": sum(hub.log.read_text("utf-8").count('"level":"error"') for hub in self._hubs),
             "equal": not seen["non2xx"] and not seen["broken"] and asked == effects == good,
         }  # fmt: skip
 
@@ -110,12 +111,14 @@ class Door:
 
 _MORE = (
     "p50_ms", "p90_ms", "p99_ms", "max_ms", "measured", "answered", "non2xx", "broken", "asked", "calls", "a_call",
-    "cpu_us", "drained_s", "busy", "ran_out", "equal", "first_bad",
+    "cpu_us", "drained_s", "errors", "busy", "ran_out", "equal", "first_bad",
 )  # fmt: skip
 
 
 def _figure(what: str, store: str, seen: dict[str, Any]) -> Figure:
     note = f"p50 {seen['p50_ms']} ms, p99 {seen['p99_ms']} ms, {seen['a_call']} a call, {seen['cpu_us']} µs of CPU each"
+    if seen["errors"]:
+        note = f"{seen['errors']} ERRORS in the hub's log; {note}"
     if not seen["equal"]:
         note = f"COUNTS DIFFER ({seen['asked']} asked, {seen['good']} good, {seen['non2xx']} not 2xx); {note}"
     return Figure(

@@ -41,10 +41,6 @@ class within(ColumnElement[bool]):
     def __init__(self, column: ColumnElement[Any], name: str) -> None:
         self.column, self.name = column, name
 
-    def self_group(self, against: Any = None) -> "within":
-        """As it stands: SQLAlchemy would ask on SQLite whether it "= 1", and no index answers that."""
-        return self
-
 
 @compiles(within, "sqlite")
 def _within_sqlite(element: within, compiler: Any, **kwargs: Any) -> str:
@@ -114,10 +110,17 @@ def _written(statement: Any, dialect: Dialect) -> str:
     text = str(compiled)
     for name, value in compiled.params.items():
         if value is not None:
-            constant = "'" + value.replace("'", "''") + "'" if isinstance(value, str) else str(int(value))
+            constant = _constant(value, dialect)
             bound = rf":{name}\b" if dialect == "sqlite" else rf"%\({name}\)s(::[A-Z]+)?"
             text = re.sub(bound, constant, text)
     return text
+
+
+def _constant(value: Any, dialect: Dialect) -> str:
+    if isinstance(value, str):
+        return "'" + value.replace("'", "''") + "'"
+    # To PostgreSQL a number is no truth.
+    return str(value).lower() if isinstance(value, bool) and dialect == "postgresql" else str(int(value))
 
 
 def _pins(statement: Any) -> dict[str, str]:
