@@ -8,11 +8,12 @@ VENV   := .venv
 BIN    := $(VENV)/bin
 ARGS   ?=
 
-.PHONY: help setup run test lint coverage clean
+.PHONY: help setup run test chaos lint coverage clean
 
 help:
 	@sed -n 's/^# make/make/p' Makefile
 	@echo 'make setup  only install, into $(VENV)'
+	@echo 'make chaos  everything killed with -9, 300 times on each store, and the books compared (minutes)'
 	@echo 'make lint   ruff, mypy and the import rules'
 	@echo 'make coverage   branches of the journey and the maps that the tests go through; under 95 % fails'
 	@echo 'make clean  remove $(VENV) and the seasons of demonstrations; a hub of your own keeps its keys and its store'
@@ -22,6 +23,11 @@ setup: $(VENV)/.installed
 # `make run ARGS="--pilgrims 600 --faults storm"` passes options on.
 run: $(VENV)/.installed
 	$(BIN)/hub demo $(ARGS)
+
+# 300 kills on each store, and a bug planted a dozen times; `make chaos ARGS="--kills 3000"` goes on longer.
+chaos: $(VENV)/.installed-test
+	$(BIN)/hub chaos --store sqlite $(ARGS)
+	$(BIN)/hub chaos --store postgres $(ARGS)
 
 test: lint
 	$(BIN)/python -m pytest $(ARGS)

@@ -17,6 +17,8 @@ from hub.canonical.errors import catalogue
 
 ROOT = Path(__file__).resolve().parent.parent
 HUB = sorted((ROOT / "hub").rglob("*.py"))
+#: Who checks the hub reads XML and calls its doors in ways of its own.
+CHECKER = "hub/chaos/checker.py"
 
 #: Releases that closed a known hole, or from which on a setting that the hub relies on is there.
 FLOORS = {
@@ -85,10 +87,10 @@ def test_one_module_parses_xml(calls):
     parses = re.compile(r"(etree|ET|ElementTree|objectify|sax|minidom)\.(parse|fromstring|XML|HTML|iterparse|XMLParser|"
                         r"XMLPullParser|HTMLParser|parseString|parseid|fromstringlist|XSLT|XInclude)$")  # fmt: skip
     found = [(where, name) for where, name, _ in calls if parses.search(name)]
-    assert [f for f in found if not f[0].startswith("hub/security/xml.py")] == []
+    assert [f for f in found if not f[0].startswith(("hub/security/xml.py", CHECKER))] == []
     assert found, "the rule no longer sees the one place where XML is parsed"
     named = {"xml.etree", "xml.dom", "xml.sax", "defusedxml", "lxml.objectify", "lxml.html", "lxml.etree.XMLParser"}
-    importing = {i for p in HUB for i in _imports(p) if i.startswith(tuple(named))}
+    importing = {i for p in HUB if p != ROOT / CHECKER for i in _imports(p) if i.startswith(tuple(named))}
     assert importing <= {"xml.sax.saxutils", "xml.sax.saxutils.escape"}  # which only writes
 
 
@@ -105,7 +107,10 @@ def test_pages_come_from_files_and_are_escaped(calls):
 def test_sql_is_never_put_together_from_words(calls):
     for where, name, call in calls:
         if name.split(".")[-1] in {"text", "execute", "executemany", "executescript"} and call.args:
-            made = any(isinstance(part, ast.JoinedStr) for part in ast.walk(call.args[0]))
+            if where.startswith("hub/store/partitions.py"):
+                continue  # no store binds the names of tables; these are made of a date
+            filled = [part.value for part in ast.walk(call.args[0]) if isinstance(part, ast.FormattedValue)]
+            made = [value for value in filled if not ast.unparse(value).isupper()]
             assert not made or "PRAGMA" in ast.unparse(call.args[0]), f"{where} puts a statement together"
 
 
@@ -124,7 +129,7 @@ def test_http_clients_are_made_in_one_place(calls):
     clients = re.compile(r"(requests\.(get|post|put|request|Session|session)|urllib3\.PoolManager|urlopen)$")
     elsewhere = [
         w for w, n, _ in calls
-        if clients.search(n) and not w.startswith(("hub/channels/", "hub/simulate/", "hub/demo/"))
+        if clients.search(n) and not w.startswith(("hub/channels/", "hub/simulate/", "hub/demo/", CHECKER))
     ]  # fmt: skip
     assert elsewhere == []
 
@@ -140,7 +145,7 @@ def test_every_code_that_is_raised_is_in_the_catalogue(calls):
 
 
 def test_whoever_checks_the_hub_shares_nothing_with_it():
-    strangers = [*(ROOT / "tests" / "strangers").rglob("*.py"), *(ROOT / "tests" / "chaos").rglob("checker*.py")]
+    strangers = [*(ROOT / "tests" / "strangers").rglob("*.py"), ROOT / CHECKER]
     sharing = [
         str(p.relative_to(ROOT)) for p in strangers
         if not p.name.startswith(("test_", "conftest")) and any(i.split(".")[0] == "hub" for i in _imports(p))
@@ -175,7 +180,9 @@ _MODULES = {"pyyaml": "yaml", "python-calamine": "python_calamine", "mt-940": "m
 def test_what_the_hub_imports_is_what_it_installs():
     """The core needs nothing of the test extra, and asks for nothing that it does not use."""
     asked = {_MODULES.get(name, name) for name in _requirements()}
-    extra = {_MODULES.get(name, name) for name in _requirements("formats")}
+    extra = {
+        _MODULES.get(name, name) for extra in ("formats", "postgres", "celery") for name in _requirements(extra)
+    }
     # The laws are for whoever writes maps: what needs them imports them when it is asked to.
     laws = ROOT / "hub" / "mapping" / "laws.py"
     asking = {str(p.relative_to(ROOT / "hub")) for p in HUB if "hub.mapping.laws" in _imports(p)}

@@ -83,7 +83,13 @@ _members = Statement(
     .order_by(request.c.member)
 )
 _request = Statement(
-    select(request, umrah_group.c.agent, umrah_group.c.company, umrah_group.c.group_no)
+    select(
+        request,
+        umrah_group.c.agent,
+        umrah_group.c.company,
+        umrah_group.c.group_no,
+        umrah_group.c.due.label("group_due"),
+    )
     .join(umrah_group, umrah_group.c.id == request.c.group_id)
     .where(request.c.id == bindparam("id"))
 )
@@ -257,8 +263,8 @@ class Reading:
         return [{**_member(r), "group": str(as_uuid(r["group_id"]))} for r in rows]
 
     def timeline(self, request_id: UUID) -> dict[str, Any] | None:
-        """A pilgrim's whole way: every state with when it happened and when we learned it, what it waits on, and the
-        five-minute clock with its stages."""
+        """A pilgrim's whole way: every state with when it happened and when we learned it, what it waits on, when
+        (business time) the clock itself moves it, its group or its bill, and the five-minute clock with its stages."""
         with self._database.reading() as tx:
             row = tx.one(_request, id=request_id)
             if row is None:
@@ -277,6 +283,7 @@ class Reading:
         clock = spent(steps_of(steps, request_id), self._turns.at(now), micros(now))
         sealed = self._sealer.open(self._sealer.unwrap(row["wrapped"]), row["sealed"], request_id.bytes)
         pilgrim = json.loads(sealed)
+        dues = [at for at in (row["due"], row["group_due"], None if bill is None else bill["due"]) if at is not None]
         return {
             "id": str(request_id),
             "request_no": row["request_no"],
@@ -289,6 +296,7 @@ class Reading:
             "reference_no": pilgrim.get("reference_no"),
             "visa_no": (pilgrim.get("visa") or {}).get("number"),
             "border_no": pilgrim.get("border_no"),
+            "due": moment(min(dues)).isoformat() if dues else None,
             "waits_on": [
                 {
                     "partner": w["partner"], "operation": w["operation"], "state": w["state"] or "waiting",
@@ -338,6 +346,7 @@ class Reading:
             rows = tx.all(_incident_rows, most=limit)
         return [
             {
+                "id": str(as_uuid(r["id"])),
                 "kind": r["kind"],
                 "code": r["code"],
                 "owner": r["owner"],

@@ -13,7 +13,7 @@ from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.x509.oid import NameOID
 
 from hub.channels import Channel, Outgoing, Target, open_channel
-from tests.faults import FaultyPartner
+from hub.chaos.faults import FaultyPartner
 
 CONTRACT = Path(__file__).with_name("contract")
 TRACK = {"wsdl": "parcels.wsdl", "service": "Parcels", "port": "Track11", "operation": "Track"}

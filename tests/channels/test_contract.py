@@ -13,8 +13,8 @@ from zeep.exceptions import DTDForbidden, EntitiesForbidden, ExternalReferenceFo
 from hub.canonical.errors import catalogue
 from hub.channels import ConfigError, open_channel
 from hub.channels.contract import PINS, SETTINGS, ContractFault, check_contract
+from hub.chaos.faults import FaultyPartner
 from tests.channels.conftest import CONTRACT, TRACK, out, target
-from tests.faults import FaultyPartner
 
 
 @pytest.fixture

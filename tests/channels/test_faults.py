@@ -16,8 +16,8 @@ from hub.channels import (
     Unavailable,
     open_channel,
 )
+from hub.chaos.faults import FAULTS, HTML, NOT_ANSWERING, SOAP_FAULT, FaultyPartner, Request
 from tests.channels.conftest import out, target
-from tests.faults import FAULTS, HTML, NOT_ANSWERING, SOAP_FAULT, FaultyPartner, Request
 
 BODY = {
     "rest": b'{"room": 7}',

@@ -16,9 +16,9 @@ from urllib3.util import parse_url
 
 from hub.channels import Answered, AuthFailed, Channel, ConfigError, OutcomeUnknown, Unavailable, connection
 from hub.channels import http as hardened
+from hub.chaos.faults import FaultyPartner, Request
 from hub.security import signing
 from tests.channels.conftest import Authority, out, target
-from tests.faults import FaultyPartner, Request
 
 Make = Callable[..., Authority]
 

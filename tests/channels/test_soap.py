@@ -6,9 +6,9 @@ import pytest
 
 from hub.channels import Answered, Channel, ConfigError, OutcomeUnknown
 from hub.channels.soap import envelope
+from hub.chaos.faults import SOAP_FAULT, FaultyPartner
 from hub.security import xml
 from tests.channels.conftest import TRACK, out, target
-from tests.faults import SOAP_FAULT, FaultyPartner
 
 BODY = '<Track xmlns="urn:parcels.example"><Number>مكة</Number></Track>'.encode()
 SOAP = {"1.1": "http://schemas.xmlsoap.org/soap/envelope/", "1.2": "http://www.w3.org/2003/05/soap-envelope"}

@@ -50,7 +50,7 @@ def requests() -> Response:
     if state is not None and state not in _STATES:
         raise HubError("invalid_code", field="state")
     own: dict[str, Any] = {caller.role: caller.partner} if caller.role in ("agent", "company") else {}
-    limit = _limit(request.args.get("limit", "100"))
+    limit = limited(request.args.get("limit", "100"))
     found = hub().reading.requests(**own, state=state, after=identity(after) if after else None, limit=limit)
     return jsonify(requests=found, next=found[-1]["id"] if len(found) == limit else None)
 
@@ -122,7 +122,8 @@ def _load(schema: Schema, body: bytes) -> Any:
         raise Faulty(problems(wrong)) from None
 
 
-def _limit(text: str) -> int:
+def limited(text: str) -> int:
+    """How many rows a page may hold.  Raises ``invalid_range``."""
     if not (text.isascii() and text.isdigit() and 1 <= int(text) <= _MOST):
         raise HubError("invalid_range", field="limit")
     return int(text)

@@ -7,6 +7,7 @@
 
 With ``upstream="http://127.0.0.1:8081"`` it forwards what it gets and spoils what comes back.  ``effect = False`` plays
 the fault without forwarding or answering, so that a test may have a fault before the effect as well as after it.
+``choose`` picks both anew for each request.
 
 It is written from the protocols alone and imports nothing of the hub.
 """
@@ -21,6 +22,7 @@ import struct
 import threading
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
+from functools import cache
 from typing import BinaryIO, Self
 from urllib.parse import urlsplit
 
@@ -41,6 +43,8 @@ class Request:
 
 Answer = tuple[int, dict[str, str], bytes]
 Play = Callable[["FaultyPartner", socket.socket, Answer], Iterator[bytes]]
+#: The fault to play for a request, and whether it takes effect all the same.
+Choose = Callable[[Request], tuple[str | None, bool]]
 
 
 def _wire(answer: Answer) -> bytes:
@@ -145,7 +149,13 @@ def _redirect_endless(partner: "FaultyPartner", conn: socket.socket, answer: Ans
 
 
 def _gzip_bomb(partner: "FaultyPartner", conn: socket.socket, answer: Answer) -> Iterator[bytes]:
-    yield _wire((200, {"Content-Encoding": "gzip"}, gzip.compress(bytes(300_000_000), 1)))
+    yield _wire((200, {"Content-Encoding": "gzip"}, _bomb()))
+
+
+@cache
+def _bomb() -> bytes:
+    """A body that is 300 MB when it is unpacked."""
+    return gzip.compress(bytes(300_000_000), 1)
 
 
 def _endless(partner: "FaultyPartner", conn: socket.socket, answer: Answer) -> Iterator[bytes]:
@@ -217,11 +227,14 @@ class FaultyPartner:
         *,
         upstream: str | None = None,
         tls: ssl.SSLContext | None = None,
+        port: int = 0,
     ) -> None:
         self.requests: list[Request] = []
         self.connections = 0
         self.over = threading.Event()
         self.effect = True
+        self.choose: Choose | None = None
+        self.keep = True  # the requests, to look at afterwards
         self.pace = 0.1  # seconds between two bytes that drip
         self.delay = 1.0  # seconds that a late answer takes
         self.patience = 30.0  # seconds of silence before it hangs up
@@ -232,7 +245,7 @@ class FaultyPartner:
         self._upstream = upstream
         self._tls = tls
         self._open: set[socket.socket] = set()
-        self._listener = self._listen(0)
+        self._listener = self._listen(port)
         self.port = self._listener.getsockname()[1]
         self.url = f"{'https' if tls else 'http'}://127.0.0.1:{self.port}"
 
@@ -262,6 +275,10 @@ class FaultyPartner:
     def __exit__(self, *_: object) -> None:
         self.over.set()
         self._deafen()
+        self.hang_up()
+
+    def hang_up(self) -> None:
+        """End every call that is being played."""
         for conn in list(self._open):
             with contextlib.suppress(OSError):
                 conn.shutdown(socket.SHUT_RDWR)
@@ -300,12 +317,14 @@ class FaultyPartner:
             self._open.add(conn)
             with contextlib.closing(conn), conn.makefile("rb") as stream:
                 while (request := _read(stream)) is not None:
-                    self.requests.append(request)
-                    answer: Answer = self._respond(request) if self.effect else (500, {}, b"")
-                    for data in FAULTS.get(self._fault or "", _ok)(self, conn, answer):
+                    if self.keep:
+                        self.requests.append(request)
+                    fault, effect = self.choose(request) if self.choose else (self._fault, self.effect)
+                    answer: Answer = self._respond(request) if effect else (500, {}, b"")
+                    for data in FAULTS.get(fault or "", _ok)(self, conn, answer):
                         conn.sendall(data)
                     self.before = answer
-        except (OSError, ValueError):
+        except (OSError, ValueError, http.client.HTTPException):
             pass
         finally:
             raw.close()
