@@ -7,10 +7,8 @@ meanwhile.
 """
 
 import contextlib
-import http.client
 import json
 import time
-import urllib.request
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any, Self
@@ -137,8 +135,7 @@ def _reached(sink: int, subjects: int) -> dict[str, int]:
 
 def ministry(port: int) -> dict[str, int]:
     """What the sink at *port* says it has done."""
-    with urllib.request.urlopen(f"http://127.0.0.1:{port}/count", timeout=10) as answer:
-        told: dict[str, int] = json.loads(answer.read())
+    told: dict[str, int] = json.loads(load.once(port, load.get("/count"))[1])
     return told
 
 
@@ -155,12 +152,8 @@ def _checked(place: Place, request: UUID, agent: str, number: int) -> None:
 
 
 def _posted(place: Place, request: UUID, agent: str, body: bytes) -> tuple[int, dict[str, Any]]:
-    connection = http.client.HTTPConnection("127.0.0.1", place.port, timeout=30)
-    connection.request("POST", f"/v1/requests/{request}/decisions", body, {
-        "Authorization": f"Bearer {place.keys[agent]}", "Content-Type": "application/json",
-        "Idempotency-Key": new_id().hex, "Prefer": "wait=10",
-    })  # fmt: skip
-    answer = connection.getresponse()
-    told = json.loads(answer.read())
-    connection.close()
-    return answer.status, told
+    status, told = load.once(place.port, load.post(f"/v1/requests/{request}/decisions", body, [
+        ("Authorization", f"Bearer {place.keys[agent]}"), ("Content-Type", "application/json"),
+        ("Idempotency-Key", new_id().hex), ("Prefer", "wait=10"),
+    ]))  # fmt: skip
+    return status, json.loads(told)
