@@ -10,11 +10,11 @@ import pytest
 import structlog
 
 from hub.canonical.errors import HubError
+from hub.chaos.faults import FaultyPartner
 from hub.exchange import delivery
 from tests.exchange.conftest import make, ministry
 from tests.exchange.exchanging import BANK, MINISTRY, POST, Hub
 from tests.exchange.test_files import drop, movement, movement_file
-from tests.faults import FaultyPartner
 
 __all__ = ["make", "ministry"]
 

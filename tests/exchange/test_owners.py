@@ -6,12 +6,12 @@ from pathlib import Path
 import pytest
 
 from hub.canonical.errors import WHO
+from hub.chaos.faults import FaultyPartner
 from hub.exchange import delivery, dispatch
 from tests.exchange.exchanging import MINISTRY, POST
 from tests.exchange.test_adversity import says
 from tests.exchange.test_files import movement_file
 from tests.exchange.test_replay import broken_answers, never
-from tests.faults import FaultyPartner
 
 HUB = Path(delivery.__file__).parents[1]
 WAITING = ("held", "parked", "dead")

@@ -7,6 +7,7 @@ from uuid import UUID
 import pytest
 
 from hub.canonical.errors import HubError
+from hub.chaos.faults import FaultyPartner
 from hub.exchange import control, delivery, dispatch
 from hub.exchange.replay import UNSAFE
 from hub.mapping import MapError
@@ -14,7 +15,6 @@ from hub.store.interventions import Filter
 from tests.exchange.exchanging import BANK, MINISTRY, POST
 from tests.exchange.test_adversity import says
 from tests.exchange.test_files import drop, movement, movement_file, printed
-from tests.faults import FaultyPartner
 
 __all__ = ["printed"]
 WHY = "the line is back, agreed with their desk"
