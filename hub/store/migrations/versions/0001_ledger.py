@@ -3,6 +3,8 @@
 As it was, whatever the tables are now: a store made by this version is brought on by the migrations after it.
 """
 
+from typing import Any
+
 import sqlalchemy as sa
 from alembic import op
 
@@ -10,7 +12,7 @@ revision = "0001"
 down_revision = None
 
 
-def _only(rows: str) -> dict[str, sa.TextClause]:
+def _only(rows: str) -> dict[str, Any]:
     """An index of these rows alone."""
     return {"sqlite_where": sa.text(rows), "postgresql_where": sa.text(rows)}
 
@@ -40,9 +42,9 @@ def upgrade() -> None:
         sa.Column("raised", sa.Boolean(), nullable=False),
         sa.PrimaryKeyConstraint("subject"),
     )
-    op.create_index("awaited_due", "awaited", ["raised", "due_at"], unique=False)
-    op.create_index("awaited_exchange", "awaited", ["exchange_id"], unique=False)
-    op.create_index("awaited_group", "awaited", ["group_id", "partner", "expects"], unique=False)
+    op.create_index("awaited_due", "awaited", ["raised", "due_at"])
+    op.create_index("awaited_exchange", "awaited", ["exchange_id"])
+    op.create_index("awaited_group", "awaited", ["group_id", "partner", "expects"])
     op.create_table(
         "exchange",
         sa.Column("id", sa.Uuid(), nullable=False),
@@ -75,8 +77,8 @@ def upgrade() -> None:
         sa.PrimaryKeyConstraint("id", "open"),
         postgresql_partition_by="LIST (open)",
     )
-    op.create_index("exchange_partner", "exchange", ["partner", "state", "next_at"], unique=False)
-    op.create_index("exchange_state", "exchange", ["state", "settled_at"], unique=False)
+    op.create_index("exchange_partner", "exchange", ["partner", "state", "next_at"])
+    op.create_index("exchange_state", "exchange", ["state", "settled_at"])
     op.create_table(
         "exchange_subject",
         sa.Column("id", sa.Uuid(), nullable=False),
@@ -102,22 +104,17 @@ def upgrade() -> None:
         sa.Column("settled_at", sa.BigInteger(), nullable=True),
         sa.PrimaryKeyConstraint("id"),
     )
-    op.create_index("subject_exchange", "exchange_subject", ["exchange_id"], unique=False)
-    op.create_index("subject_key", "exchange_subject", ["key"], unique=False)
-    op.create_index("subject_lane", "exchange_subject", ["partner", "lane", "state"], unique=False)
+    op.create_index("subject_exchange", "exchange_subject", ["exchange_id"])
+    op.create_index("subject_key", "exchange_subject", ["key"])
+    op.create_index("subject_lane", "exchange_subject", ["partner", "lane", "state"])
     op.create_index(
-        "subject_open",
-        "exchange_subject",
-        ["partner", "operation", "created_at", "state"],
-        unique=False,
-        **_only("state = 'open'"),
+        "subject_open", "exchange_subject", ["partner", "operation", "created_at", "state"], **_only("state = 'open'")
     )
-    op.create_index("subject_open_group", "exchange_subject", ["group_id"], unique=False, **_only("state = 'open'"))
+    op.create_index("subject_open_group", "exchange_subject", ["group_id"], **_only("state = 'open'"))
     op.create_index(
         "subject_waiting",
         "exchange_subject",
         ["partner", "urgency", "id"],
-        unique=False,
         **_only("exchange_id IS NULL AND state = 'open'"),
     )
     op.create_table(
@@ -132,7 +129,7 @@ def upgrade() -> None:
         sa.Column("sealed", sa.LargeBinary(), nullable=False),
         sa.PrimaryKeyConstraint("id"),
     )
-    op.create_index("fact_group", "fact", ["group_id"], unique=False)
+    op.create_index("fact_group", "fact", ["group_id"])
     op.create_table(
         "flow",
         sa.Column("partner", sa.String(length=40), nullable=False),
@@ -159,8 +156,8 @@ def upgrade() -> None:
         sa.Column("exchange_id", sa.Uuid(), nullable=True),
         sa.PrimaryKeyConstraint("id"),
     )
-    op.create_index("history_entity", "history", ["entity_id"], unique=False)
-    op.create_index("history_group", "history", ["group_id"], unique=False)
+    op.create_index("history_entity", "history", ["entity_id"])
+    op.create_index("history_group", "history", ["group_id"])
     op.create_table(
         "incident",
         sa.Column("id", sa.Uuid(), nullable=False),
@@ -179,8 +176,8 @@ def upgrade() -> None:
         sa.Column("resolved_at", sa.BigInteger(), nullable=True),
         sa.PrimaryKeyConstraint("id"),
     )
-    op.create_index("incident_exchange", "incident", ["exchange_id"], unique=False)
-    op.create_index("incident_open", "incident", ["resolved_at", "kind"], unique=False)
+    op.create_index("incident_exchange", "incident", ["exchange_id"])
+    op.create_index("incident_open", "incident", ["resolved_at", "kind"])
     op.create_table(
         "intervention",
         sa.Column("id", sa.Uuid(), nullable=False),
@@ -194,8 +191,8 @@ def upgrade() -> None:
         sa.Column("became", sa.Uuid(), nullable=True),
         sa.PrimaryKeyConstraint("id"),
     )
-    op.create_index("intervention_became", "intervention", ["became"], unique=False)
-    op.create_index("intervention_entity", "intervention", ["entity"], unique=False)
+    op.create_index("intervention_became", "intervention", ["became"])
+    op.create_index("intervention_entity", "intervention", ["entity"])
     op.create_table(
         "line",
         sa.Column("exchange_id", sa.Uuid(), nullable=False),
@@ -274,10 +271,10 @@ def upgrade() -> None:
         sa.PrimaryKeyConstraint("id"),
         sa.UniqueConstraint("request_no"),
     )
-    op.create_index("request_due", "request", ["due"], unique=False)
+    op.create_index("request_due", "request", ["due"])
     op.create_index("request_group", "request", ["group_id", "member"], unique=True)
-    op.create_index("request_referenced", "request", ["referenced_at"], unique=False)
-    op.create_index("request_state", "request", ["state", "id"], unique=False)
+    op.create_index("request_referenced", "request", ["referenced_at"])
+    op.create_index("request_state", "request", ["state", "id"])
     op.create_table(
         "run",
         sa.Column("schedule", sa.String(length=60), nullable=False),
@@ -291,7 +288,7 @@ def upgrade() -> None:
         sa.Column("code", sa.String(length=40), nullable=True),
         sa.PrimaryKeyConstraint("schedule", "due_at"),
     )
-    op.create_index("run_running", "run", ["schedule", "due_at"], unique=False, **_only("state = 'running'"))
+    op.create_index("run_running", "run", ["schedule", "due_at"], **_only("state = 'running'"))
     op.create_table(
         "seen",
         sa.Column("partner", sa.String(length=40), nullable=False),
@@ -337,7 +334,7 @@ def upgrade() -> None:
         sa.UniqueConstraint("group_no"),
     )
     op.create_index("umrah_group_agent_ref", "umrah_group", ["agent", "agent_ref"], unique=True)
-    op.create_index("umrah_group_due", "umrah_group", ["due"], unique=False)
+    op.create_index("umrah_group_due", "umrah_group", ["due"])
     op.create_table(
         "voucher",
         sa.Column("id", sa.Uuid(), nullable=False),
@@ -355,7 +352,7 @@ def upgrade() -> None:
         sa.UniqueConstraint("bill_no"),
         sa.UniqueConstraint("group_id"),
     )
-    op.create_index("voucher_due", "voucher", ["due"], unique=False)
+    op.create_index("voucher_due", "voucher", ["due"])
     op.create_table(
         "worker",
         sa.Column("id", sa.BigInteger().with_variant(sa.Integer(), "sqlite"), autoincrement=True, nullable=False),
