@@ -11,6 +11,7 @@ import structlog
 from tests.faults import FaultyPartner
 
 from hub.canonical.errors import HubError
+from hub.chaos.faults import FaultyPartner
 from hub.exchange import delivery
 from tests.exchange.conftest import make, ministry
 from tests.exchange.exchanging import BANK, MINISTRY, POST, Hub

@@ -7,6 +7,7 @@ import pytest
 from tests.faults import FaultyPartner
 
 from hub.canonical.errors import WHO
+from hub.chaos.faults import FaultyPartner
 from hub.exchange import delivery, dispatch
 from tests.exchange.exchanging import MINISTRY, POST
 from tests.exchange.test_adversity import says

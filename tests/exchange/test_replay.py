@@ -8,6 +8,7 @@ import pytest
 from tests.faults import FaultyPartner
 
 from hub.canonical.errors import HubError
+from hub.chaos.faults import FaultyPartner
 from hub.exchange import control, delivery, dispatch
 from hub.exchange.replay import UNSAFE
 from hub.mapping import MapError
