@@ -8,7 +8,6 @@ from pathlib import Path
 
 import pytest
 import structlog
-from tests.faults import FaultyPartner
 
 from hub.canonical.errors import HubError
 from hub.chaos.faults import FaultyPartner

@@ -4,7 +4,6 @@ import ast
 from pathlib import Path
 
 import pytest
-from tests.faults import FaultyPartner
 
 from hub.canonical.errors import WHO
 from hub.chaos.faults import FaultyPartner

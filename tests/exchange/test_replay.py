@@ -5,7 +5,6 @@ import os
 from uuid import UUID
 
 import pytest
-from tests.faults import FaultyPartner
 
 from hub.canonical.errors import HubError
 from hub.chaos.faults import FaultyPartner
