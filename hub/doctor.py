@@ -7,7 +7,6 @@ import importlib.metadata
 import os
 import platform
 import re
-import shutil
 import socket
 import sqlite3
 import sys
@@ -141,10 +140,21 @@ def _disk(found: Settings) -> Iterator[Finding]:
         folder = next(parent for parent in folder.parents if parent.exists())
     if not os.access(folder, os.W_OK):
         yield Finding("error", "disk", f"{folder} cannot be written to.", "Give it to the user that runs the hub.")
-    free = shutil.disk_usage(folder).free
-    level: Level = "error" if free < LEAST_DISK else "warning" if free < SPARE_DISK else "ok"
-    todo = "" if level == "ok" else "Make room: the hub stops taking what it cannot keep."
-    yield Finding(level, "disk", f"{free / 1e9:.1f} GB free for the store.", todo)
+    for place in (folder, *found.disks):
+        if not place.exists():
+            yield Finding("error", "disk", f"{place} is not there.", "Correct `disks` in the settings.")
+            continue
+        disk = os.statvfs(place)
+        free, percent = disk.f_bavail * disk.f_frsize, 100 * disk.f_bavail / max(disk.f_blocks, 1)
+        said = f"{free / 1e9:.1f} GB ({percent:.0f} %) free for {'the store' if place is folder else place}."
+        if percent < found.intake_free or free < LEAST_DISK:
+            todo = f"Make room: below {found.intake_free} % the hub takes nothing new; it goes on by itself."
+            yield Finding("error", "disk", said, todo)
+        elif percent < 2 * found.intake_free or free < SPARE_DISK:
+            todo = f"Make room before {found.intake_free} % is reached: the hub then takes nothing new."
+            yield Finding("warning", "disk", said, todo)
+        else:
+            yield Finding("ok", "disk", said)
 
 
 def _keys(found: Settings) -> Iterator[Finding]:

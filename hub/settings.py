@@ -10,6 +10,7 @@ from typing import Any
 
 _NAME = re.compile(r"\$\{([A-Z][A-Z0-9_]*)\}")
 _TABLES = ("addresses", "secrets", "api_keys")
+_BUDGETS = Path(__file__).resolve().with_name("journey") / "budgets.yaml"
 _SHA256 = re.compile(r"[0-9a-f]{64}")
 
 
@@ -30,9 +31,13 @@ class Settings:
     installation that talks to simulators only.  ``api_keys`` maps the SHA-256 of a key (hex) to the partner who holds
     it, or to ``operator``; a partner may hold several.  ``trusted_hosts`` are the names that the web server answers to
     besides its own, ``proxies`` how many proxies stand in front of it.  ``adapters`` are further folders that bring
-    adapters, partners, maps and schedules, laid out as the home folder is.  Secrets are kept out of
-    ``repr``.  ``database_url`` is the URL of a PostgreSQL database (``postgresql://user@host/name``); without one the
-    ledger is a SQLite file in ``var``.
+    adapters, partners, maps and schedules, laid out as the home folder is.  ``budgets`` is the file of the five-minute
+    clock.  Secrets are kept out of ``repr``.  ``database_url`` is the URL of a PostgreSQL database
+    (``postgresql://user@host/name``); without one the ledger is a SQLite file in ``var``.
+
+    When the door closes: ``intake_free`` and ``reserve_free`` are percent of a file system, below which nothing new,
+    and nothing at all, is taken; ``disks`` are folders besides ``var`` whose file systems count (a database server's
+    data on this machine, say); ``backlog`` is how many messages may be open before nothing new is taken.
     """
 
     home: Path
@@ -49,6 +54,11 @@ class Settings:
     trusted_hosts: tuple[str, ...] = ()
     proxies: int = 0
     adapters: tuple[Path, ...] = ()
+    budgets: Path = _BUDGETS
+    disks: tuple[Path, ...] = ()
+    intake_free: int = 5
+    reserve_free: int = 1
+    backlog: int = 250_000
     database_url: str = field(default="", repr=False)
 
     @property
@@ -119,10 +129,17 @@ def load(path: Path | None = None, env: Mapping[str, str] = os.environ) -> Setti
         api_keys=tables["api_keys"],
         trusted_hosts=tuple(text("trusted_hosts", "").split()),
         proxies=_number("proxies", env.get("HUB_PROXIES") or given.pop("proxies", 0), 9),
-        adapters=_folders(folder, given.pop("adapters", []), env.get("HUB_ADAPTERS")),
+        adapters=_folders("adapters", folder, given.pop("adapters", []), env.get("HUB_ADAPTERS")),
+        budgets=place("budgets", "HUB_BUDGETS", _BUDGETS),
+        disks=_folders("disks", folder, given.pop("disks", []), env.get("HUB_DISKS")),
+        intake_free=_number("intake_free", env.get("HUB_INTAKE_FREE") or given.pop("intake_free", 5), 99),
+        reserve_free=_number("reserve_free", env.get("HUB_RESERVE_FREE") or given.pop("reserve_free", 1), 99),
+        backlog=_number("backlog", env.get("HUB_BACKLOG") or given.pop("backlog", 250_000), 1_000_000_000),
         database_url=_database(text("database_url", "")),
     )
-    for name in ("port", "test_mode", "proxies", "adapters"):
+    if settings.reserve_free > settings.intake_free:
+        raise ConfigError("setting_invalid", "reserve_free")
+    for name in ("port", "test_mode", "proxies", "adapters", "disks", "intake_free", "reserve_free", "backlog"):
         given.pop(name, None)
     for name in given:
         raise ConfigError("setting_unknown", name)
@@ -148,12 +165,12 @@ def _texts(name: str, table: Any) -> dict[str, str]:
     return dict(table)
 
 
-def _folders(beside: Path, listed: Any, named: str | None) -> tuple[Path, ...]:
-    """The folders that ``adapters`` names: a list in the file, or a path list in the environment."""
+def _folders(name: str, beside: Path, listed: Any, named: str | None) -> tuple[Path, ...]:
+    """The folders that setting *name* names: a list in the file, or a path list in the environment."""
     if named is not None:
         return tuple(Path(one).resolve() for one in named.split(os.pathsep) if one)
     if not isinstance(listed, list) or not all(isinstance(one, str) for one in listed):
-        raise ConfigError("setting_invalid", "adapters")
+        raise ConfigError("setting_invalid", name)
     return tuple((beside / one).resolve() for one in listed)
 
 

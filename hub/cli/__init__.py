@@ -8,7 +8,7 @@ import sys
 import click
 
 from hub.canonical.errors import HubError
-from hub.cli import adapters, bench, chaos, looking, maps, messages, partners, running
+from hub.cli import adapters, bench, chaos, looking, maps, messages, partners, running, stores
 from hub.settings import ConfigError
 
 
@@ -19,7 +19,7 @@ def hub() -> None:
 
     \b
     See it work     hub demo, then hub promises
-    Run it          hub doctor, hub serve, hub schedule next
+    Run it          hub doctor, hub serve, hub schedule next, hub backup
     Connect others  hub adapter new, hub adapter check, hub partner add, hub map try
 
     Every command that reports takes --json FILE. Settings come from hub.toml and HUB_* in the environment; `hub doctor`
@@ -45,7 +45,7 @@ def main() -> None:
 for _command in (
     running.serve, running.worker, running.scheduler, running.simulate, running.demo, running.keys,
     looking.doctor, looking.promises, looking.schedule, partners.partner, adapters.adapter,
-    maps.map_, bench.bench, chaos.chaos,
+    maps.map_, bench.bench, stores.backup, stores.restore, stores.store, chaos.chaos,
 ):  # fmt: skip
     hub.add_command(_command)
 maps.map_.add_command(messages.fields)

@@ -79,13 +79,15 @@ class Advance:
         exchange: UUID | None = None,
         partner: str | None = None,
         spent_us: int = 0,
+        judged: Applied | AlreadyTrue | None = None,
     ) -> list[Told]:
         """Apply *events*, and what follows from them, to the case; save it; answer what came of each event told.
 
-        ``exchange`` and ``partner`` are who told us; ``spent_us`` the partner's own time, for the five-minute clock.
+        ``exchange`` and ``partner`` are who told us; ``spent_us`` the partner's own time, for the five-minute clock;
+        ``judged`` is what the journey has said of the one event already, of the case as it is.
         """
         changes = Changes()
-        told = [self._tell(tx, kept, event, at, changes, exchange, partner, spent_us) for event in events]
+        told = [self._tell(tx, kept, event, at, changes, exchange, partner, spent_us, judged) for event in events]
         if kept.kept_facts and any(t.verdict == "applied" for t in told):
             self._try_kept(tx, kept, at, changes)
         if changes.group or changes.voucher or changes.members or changes.sealed:
@@ -103,8 +105,9 @@ class Advance:
         exchange: UUID | None,
         partner: str | None,
         spent_us: int,
+        judged: Applied | AlreadyTrue | None,
     ) -> Told:
-        verdict = self._apply(tx, kept, event, at, changes, exchange, spent_us)
+        verdict = self._apply(tx, kept, event, at, changes, exchange, spent_us, judged)
         if isinstance(verdict, Applied):
             return Told(event, "applied")
         if isinstance(verdict, AlreadyTrue):
@@ -124,10 +127,11 @@ class Advance:
         changes: Changes,
         exchange: UUID | None,
         spent_us: int,
+        judged: Applied | AlreadyTrue | None = None,
     ) -> Applied | AlreadyTrue | TooEarly | Conflict:
         case = kept.case
         case.focus = event.request
-        result = self._anothers(tx, event) or apply(case, event, self._rules, moment(at.business))
+        result = judged or self._anothers(tx, event) or apply(case, event, self._rules, moment(at.business))
         if isinstance(result, Applied):
             evolve(case, result)
             changes.note(result)

@@ -11,6 +11,7 @@ import structlog
 
 from hub.canonical.errors import HubError
 from hub.channels import Arrived, Inbox
+from hub.exchange.pressure import REASONS, Closed, Kind, Pressure
 from hub.exchange.receive import Receipt, Said, refused
 from hub.partners import Operation, Register
 from hub.partners.partner import Partner
@@ -27,11 +28,15 @@ GAP = replace(refused("file_sequence_gap"), status="gap")
 
 @dataclass(frozen=True, slots=True)
 class Collected:
-    """What one look into a partner's folder brought: files taken, their lines, and the code of what was refused."""
+    """What one look into a partner's folder brought: files taken, their lines, and the code of what was refused.
+
+    ``stopped`` says that nobody looked: intake is stopped, and the files lie where they are.
+    """
 
     files: int = 0
     lines: int = 0
     code: str | None = None
+    stopped: bool = False
 
 
 class Collector:
@@ -44,9 +49,11 @@ class Collector:
         put_aside: Callable[[Partner, str | None, str], None],
         serves: Callable[[str], bool],
         alone: Callable[[str], AbstractContextManager[bool]],
+        pressure: Pressure,
     ) -> None:
         self._register, self._receive, self._put_aside = register, receive, put_aside
         self._serves, self._alone = serves, alone
+        self._pressure = pressure
         self._broken: dict[Path, float] = {}
         self._gaps: dict[str, set[Path]] = {}
         self._not_whole: dict[str, str] = {}
@@ -93,9 +100,18 @@ class Collector:
         """
         if partner.missing:
             return Collected(code="setting_missing")
+        stopped = self.stopped(partner)
+        if stopped is not None:
+            return Collected(code=stopped, stopped=True)
         with self._locks.setdefault(partner.id, threading.Lock()):
             inbox = self._inbox(partner)
             return Collected(code="folder_missing") if inbox is None else self._receive_all(partner, inbox)
+
+    def stopped(self, partner: Partner) -> str | None:
+        """The code for which nothing of *partner*'s folder is taken now; None where it is."""
+        brings: Kind = "new" if any(op.opens for op in _file_operations(partner)) else "file"
+        reason = self._pressure.against(brings)
+        return None if reason is None else REASONS[reason][0]
 
     def _receive_all(self, partner: Partner, inbox: Inbox) -> Collected:
         files = lines = 0
@@ -140,7 +156,7 @@ class Collector:
         try:
             receipt = self._receive(partner.id, operation.name, arrived.body, name=arrived.name, said=said)
         except Exception as error:
-            if store_at_fault(error):
+            if store_at_fault(error) or isinstance(error, Closed):
                 raise
             log.error("file_failed", partner=partner.id, operation=operation.name, exc_info=error)
             self._broken[arrived.taken] = time.monotonic() + AGAIN

@@ -13,13 +13,17 @@ from hub.exchange.collect import Collected, Collector
 from hub.exchange.control import Control, known_all, merged, take
 from hub.exchange.delivery import Delivery
 from hub.exchange.dispatch import Dispatcher
+from hub.exchange.files import Files
+from hub.exchange.forecast import Forecast
 from hub.exchange.intake import Intake
 from hub.exchange.moves import Moves
 from hub.exchange.outbox import Outbox
+from hub.exchange.pressure import Kind, Pressure
+from hub.exchange.promise import Promise
 from hub.exchange.receive import Once, Receipt, Receiver, Said
 from hub.exchange.roster import Rosters
 from hub.exchange.watch import Watch
-from hub.journey import Rules
+from hub.journey import Rules, Turns
 from hub.partners import Overlaid, Register, Schedule, load
 from hub.partners.partner import Partner
 from hub.security.keys import Keys
@@ -30,6 +34,7 @@ from hub.store.cases import Cases
 from hub.store.database import Database, Transaction
 from hub.store.ledger import Ledger, Moment
 from hub.store.reading import Reading
+from hub.store.staging import Staging
 
 NOTHING_SAID = Said()
 
@@ -37,8 +42,17 @@ NOTHING_SAID = Said()
 class Exchange:
     """The one entrance of everything that comes in."""
 
-    def __init__(self, register: Register, receiver: Receiver, intake: Intake, rosters: Rosters) -> None:
-        self._register, self._receiver, self._intake, self._rosters = register, receiver, intake, rosters
+    def __init__(
+        self,
+        register: Register,
+        receiver: Receiver,
+        files: Files,
+        intake: Intake,
+        rosters: Rosters,
+        pressure: Pressure,
+    ) -> None:
+        self._register, self._receiver, self.files = register, receiver, files
+        self._intake, self._rosters, self._pressure = intake, rosters, pressure
 
     def receive(
         self,
@@ -56,9 +70,10 @@ class Exchange:
 
         Only our own API passes a *message*, loaded by its schema, and the *request* it is about; everything else is
         read by its map.  *once* is the caller's idempotency key; *name* is a file's, and *said* what stands beside
-        it.
+        it.  Raises :class:`~hub.exchange.pressure.Closed` where the hub can take no more of this.
         """
         known = self._register.partners[partner]
+        self._pressure.admit(_brings(known, operation, message))
         if isinstance(message, GroupFiling):
             return self._intake.open_group(known, message, body, once)
         if isinstance(message, Decision):
@@ -67,9 +82,16 @@ class Exchange:
         op = known.operations[operation]
         if op.channel != "files":
             return self._receiver.message(known, op, body, once)
-        if "group" in op.find:
+        if op.opens:
             return self._rosters.receive(known, op, body, name or operation)
-        return self._receiver.file(known, op, body, name=name or operation, said=said)
+        return self.files.receive(known, op, body, name=name or operation, said=said)
+
+
+def _brings(partner: Partner, operation: str, message: GroupFiling | Decision | None) -> Kind:
+    if message is not None:
+        return "new" if isinstance(message, GroupFiling) else "fact"
+    known = partner.operations[operation]
+    return "fact" if known.channel != "files" else "new" if known.opens else "file"
 
 
 class Engine:
@@ -85,7 +107,7 @@ class Engine:
         self.delivers, self.zones = delivers, frozenset(zones)
         self.clock = Clock(settings.business_clock)
         self.register: Register = load(settings)
-        rules = Rules.load(settings.rules)
+        rules, turns = Rules.load(settings.rules), Turns.load(settings.budgets)
         sealer = Sealer(Keys.load(settings.keys))
         self._lock = None if settings.database_url else take(settings)
         self.database = Database(settings.store)
@@ -101,17 +123,23 @@ class Engine:
             self.database, self._ledger, self.register, outbox, self._delivery, self.now, self.serves
         )
         self.database.on_work(self.dispatcher.wake, self.serves)
-        receiver = Receiver(self.database, self._cases, self._ledger, self.register, self._advance, sealer, self.clock)
+        self.pressure = Pressure(settings, self.database)
+        receiver = Receiver(
+            self.database, self._cases, self._ledger, self.register, self._advance, sealer, self.clock, self.pressure
+        )
         intake = Intake(self.database, self._cases, self._ledger, self.register, rules, self._advance, receiver)
         rosters = Rosters(self.database, self._cases, self._ledger, self.register, receiver, intake)
-        self.exchange = Exchange(self.register, receiver, intake, rosters)
+        files = Files(self.database, self._ledger, self.register, receiver, Staging(sealer))
+        self.exchange = Exchange(self.register, receiver, files, intake, rosters, self.pressure)
         self._collector = Collector(
-            self.register, self.exchange.receive, receiver.put_aside, self.serves, self.database.alone
+            self.register, self.exchange.receive, receiver.put_aside, self.serves, self.database.alone, self.pressure
         )
         self._watch = Watch(self.database, self._ledger, self.now)
+        self.forecast = Forecast(self.database, self.register, self.now)
         self._control = Control(settings, self.change_partners, self._follow)
         self._claims = Claims(self.database, self._ledger, self._delivery, self.dispatcher, self.now)
-        self.reading = Reading(self.database, sealer, self.clock.now, self._busy)
+        self.reading = Reading(self.database, sealer, self.clock.now, self._busy, turns)
+        self.promise = Promise(self.database, self._ledger, self.register, turns, self.now)
         self._follow()
 
     def serves(self, partner: str) -> bool:
@@ -141,6 +169,7 @@ class Engine:
         self.dispatcher.stop()
         self._claims.stop()
         self._watch.close()
+        self.pressure.close()
         self.database.close()
         if self._lock is not None:
             self._lock.close()
@@ -151,6 +180,10 @@ class Engine:
     def collect(self, partner: Partner) -> Collected:
         """Receive what *partner* has left in its folder."""
         return self._collector.collect(partner)
+
+    def stopped(self, schedule: Schedule) -> bool:
+        """Whether *schedule* would find intake stopped."""
+        return not schedule.check and self._collector.stopped(schedule.partner) is not None
 
     def run(self, schedule: Schedule) -> Collected:
         """Do what *schedule* is for: receive what its partner has left, or look at the contract it shows."""

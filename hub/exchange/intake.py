@@ -7,14 +7,13 @@ from typing import Any
 from uuid import UUID
 
 from hub.canonical.case import Agent, Case, Member, Pilgrim
-from hub.canonical.entities import Document
 from hub.canonical.errors import HubError
 from hub.canonical.events import Event
 from hub.canonical.ids import bill_no, new_id, request_no
 from hub.canonical.messages.desk import Decision, Filing, GroupFiling
 from hub.exchange.advance import Advance, Told
 from hub.exchange.receive import Once, Receipt, Receiver, Refusal, problem
-from hub.journey import Applied, Conflict, Rules, TooEarly, apply
+from hub.journey import Applied, Conflict, Fault, Result, Rules, TooEarly, apply
 from hub.partners import Register
 from hub.partners.partner import Partner
 from hub.store.cases import Cases, Kept
@@ -24,6 +23,9 @@ from hub.store.ledger import Ledger, Moment
 
 _DESK = "agents/desk"
 SKEW = timedelta(minutes=5)  # how far the clock of whoever decides may be from ours
+#: Events by which somebody is filed, or filed anew.
+_FILES = ("request.submitted", "request.corrected")
+_DUPLICATE = Fault("duplicate_request", {"field": "document.number"})
 #: What stands against something: the code of the catalogue, the field, and the places its text names.
 Problem = tuple[str, str | None, dict[str, Any]]
 
@@ -166,25 +168,28 @@ class Intake:
         """Draft and submit one member; answers what stands against it."""
         case, now = kept.case, moment(at.business)
         case.agent = self.standing(tx, agent)
-        document = case.pilgrims[request_id].document
-        if self._travels(tx, document, request_id):
-            # Who else has it is nobody's business.
-            return [("duplicate_request", "document.number", {})]
         drafted = Event(name="request.drafted", group=case.id, request=request_id, happened=now)
         submitted = Event(name="request.submitted", group=case.id, request=request_id, happened=now)
         self._advance.happen(tx, kept, [drafted], at, exchange=exchange, partner=agent.id)
-        case.focus = request_id
-        result = apply(case, submitted, self._rules, now)
+        result = self._judge(tx, case, submitted, at)
         if isinstance(result, Conflict):
             return _faults(result, None)
         self._advance.happen(tx, kept, [submitted], at, exchange=exchange, partner=agent.id)
         self._ledger.next_number(tx, f"filed/{agent.id}")
         return []
 
-    def _travels(self, tx: Transaction, document: Document, request_id: UUID | None) -> bool:
-        """Whether a live request other than *request_id* has *document*."""
-        found = self._cases.find(tx, "document", document.number, document.issuing_state)
-        return any(live and other != request_id for other, _, live in found)
+    def _judge(self, tx: Transaction, case: Case, event: Event, at: Moment) -> Result:
+        """What the journey says of *event*, and, where it files somebody, the rule that no case can hold by itself: one
+        live request a person."""
+        if event.name in _FILES:
+            assert event.request is not None
+            document = case.pilgrims[event.request].document
+            found = self._cases.find(tx, "document", document.number, document.issuing_state)
+            if any(live and other != event.request for other, _, live in found):
+                # Who else has it is nobody's business.
+                return Conflict("duplicate_request", "the person has a live request", (_DUPLICATE,))
+        case.focus = event.request
+        return apply(case, event, self._rules, moment(at.business))
 
     # -- decisions ---------------------------------------------------------------------------------------------------
 
@@ -204,8 +209,6 @@ class Intake:
                 tx, at, partner=partner.id, operation="decide", direction="in", state="settled", body=body, subjects=1,
             )  # fmt: skip
             if decision.correction is not None:
-                if self._travels(tx, decision.correction.document, request_id):
-                    raise Refusal(_refusal([("duplicate_request", "correction.document.number", {})]))
                 self._rewrite(tx, kept, request_id, decision.correction)
             event = Event(
                 name=operation.gives[decision.outcome],
@@ -226,14 +229,15 @@ class Intake:
 
     def _decided(self, tx: Transaction, kept: Kept, event: Event, at: Moment, exchange: UUID, partner: Partner) -> Told:
         """Apply *event*; what the journey has against it is the caller's to hear, not an operator's."""
-        kept.case.focus = event.request
-        result = apply(kept.case, event, self._rules, moment(at.business))
+        result = self._judge(tx, kept.case, event, at)
         if isinstance(result, Conflict):
-            raise Refusal(_refusal(_faults(result, None)))
+            inside = "correction." if event.name in _FILES else ""
+            against = [(code, field and inside + field, where) for code, field, where in _faults(result, None)]
+            raise Refusal(_refusal(against))
         if isinstance(result, TooEarly):
             # A partner's fact may overtake another and is kept; a person decides on what is before them now.
             raise Refusal(_refusal([(result.code, None, {})]))
-        (told,) = self._advance.happen(tx, kept, [event], at, exchange=exchange, partner=partner.id)
+        (told,) = self._advance.happen(tx, kept, [event], at, exchange=exchange, partner=partner.id, judged=result)
         return told
 
     def _rewrite(self, tx: Transaction, kept: Kept, request_id: UUID, correction: Filing) -> None:
@@ -266,18 +270,14 @@ class Intake:
 
     def _against(self, tx: Transaction, kept: Kept, filing: Filing, at: Moment, agent: Partner) -> list[Problem]:
         """What the journey has against submitting *filing*, asked of a member that is never written."""
-        document = filing.document
-        if self._travels(tx, document, None):
-            return [("duplicate_request", None, {})]
         case, trial = kept.case, new_id()
         case.agent = self.standing(tx, agent)
         case.members[trial] = Member(id=trial, request_no="", state="DRAFT")
-        case.pilgrims[trial] = Pilgrim(person=filing.person, document=document, companion=filing.companion)
+        case.pilgrims[trial] = Pilgrim(person=filing.person, document=filing.document, companion=filing.companion)
         try:
             self._pair(kept, [trial])
-            case.focus = trial
             event = Event(name="request.submitted", group=case.id, request=trial, happened=moment(at.business))
-            result = apply(case, event, self._rules, moment(at.business))
+            result = self._judge(tx, case, event, at)
         finally:
             del case.members[trial], case.pilgrims[trial]
             case.focus = None
@@ -287,14 +287,11 @@ class Intake:
         self, tx: Transaction, kept: Kept, request_id: UUID, filing: Filing, at: Moment, agent: Partner
     ) -> list[Problem]:
         """Correct one pilgrim of a group; answers what stands against it, and then nothing is written."""
-        if self._travels(tx, filing.document, request_id):
-            return [("duplicate_request", None, {})]
         pilgrim = kept.case.pilgrims[request_id]
         before = pilgrim.person, pilgrim.document, pilgrim.companion
         pilgrim.person, pilgrim.document, pilgrim.companion = filing.person, filing.document, filing.companion
         event = Event(name="request.corrected", group=kept.case.id, request=request_id, happened=moment(at.business))
-        kept.case.focus = request_id
-        result = apply(kept.case, event, self._rules, moment(at.business))
+        result = self._judge(tx, kept.case, event, at)
         if not isinstance(result, Applied):
             pilgrim.person, pilgrim.document, pilgrim.companion = before
             return _faults(result, None) if isinstance(result, Conflict) else [("correction_late", None, {})]

@@ -1,5 +1,7 @@
-"""From a line of a message to the canonical event it means, with no code for any one partner."""
+"""What the lines of a message tell the cases: from a line to the canonical event it means, with no code for any one
+partner."""
 
+from collections.abc import Iterable, Sequence
 from datetime import UTC, date, datetime, time
 from functools import cache
 from typing import Any
@@ -7,7 +9,14 @@ from uuid import UUID
 
 from hub.canonical.declare import shapes
 from hub.canonical.events import Event
-from hub.partners import Operation
+from hub.exchange.advance import Advance, Told
+from hub.exchange.matching import Line, Matching
+from hub.partners import NOTHING, Operation
+from hub.partners.partner import Partner
+from hub.store.cases import Cases, Kept
+from hub.store.database import Transaction
+from hub.store.encoding import moment
+from hub.store.ledger import Moment
 
 
 @cache
@@ -52,3 +61,86 @@ def _moment(value: datetime | date | None) -> datetime | None:
     if value is None or isinstance(value, datetime):
         return value
     return datetime.combine(value, time(12), UTC)
+
+
+def lines_of(message: Any, operation: Operation) -> list[Line]:
+    """The lines of *message*, numbered from 1; one that is not a list of them is its own only line."""
+    values = getattr(message, operation.each) if operation.each else [message]
+    return [Line(number, value) for number, value in enumerate(values, 1)]
+
+
+class Lines:
+    """Tells the cases what a partner's lines say."""
+
+    def __init__(self, cases: Cases, matching: Matching, advance: Advance) -> None:
+        self._cases, self._matching, self._advance = cases, matching, advance
+
+    def tell(
+        self,
+        tx: Transaction,
+        partner: Partner,
+        operation: Operation,
+        message: Any,
+        lines: Sequence[Line],
+        exchange: UUID,
+        at: Moment,
+    ) -> tuple[list[Told], str]:
+        """Tell the cases what *lines* say; *message* is what they stand in.
+
+        Answers what came of it and, in a word, what the partner is to be told: taken, repeated or suspense.
+        """
+        by_group: dict[UUID, list[Line]] = {}
+        seen = 0
+        for line in lines:
+            self._matching.find(tx, partner, operation, message, line)
+            told_as = self._matching.told_as(tx, partner, operation, message, line, exchange)
+            if told_as == "same":
+                seen += 1
+            elif told_as == "other":
+                self._matching.suspend(tx, partner, operation, line, exchange, at, "told_otherwise")
+            elif operation.gives and line.group is None:
+                self._matching.suspend(tx, partner, operation, line, exchange, at)
+            elif line.group is not None:
+                by_group.setdefault(line.group, []).append(line)
+        suspense = any(line.suspended for line in lines)
+        told: list[Told] = []
+        for group, members in by_group.items():
+            if operation.gives:
+                kept = self._cases.load(tx, group)
+                assert kept is not None
+                told += self._tell(tx, partner, operation, message, kept, members, exchange, at)
+        repeated = seen == len(lines) or (bool(told) and all(t.verdict == "repeated" for t in told))
+        return told, "suspense" if suspense else "repeated" if lines and repeated else "taken"
+
+    def _tell(
+        self,
+        tx: Transaction,
+        partner: Partner,
+        operation: Operation,
+        message: Any,
+        kept: Kept,
+        lines: Iterable[Line],
+        exchange: UUID,
+        at: Moment,
+    ) -> list[Told]:
+        events = []
+        for line in lines:
+            name = operation.gives.get(getattr(line.value, "outcome", "received"))
+            if name == NOTHING:
+                continue
+            if name is None:
+                self._matching.suspend(tx, partner, operation, line, exchange, at, "outcome_unforeseen")
+                continue
+            events.append(
+                event_of(
+                    name,
+                    line.value,
+                    operation,
+                    group=kept.case.id,
+                    request=line.request,
+                    line_id=line.line_id,
+                    default=moment(at.business),
+                    around=None if line.value is message else message,
+                )
+            )
+        return self._advance.happen(tx, kept, events, at, exchange=exchange, partner=partner.id)

@@ -102,7 +102,8 @@ class Outbox:
         return found
 
     def _ready(self, tx: Transaction, partner: Partner, free: int, at: Moment) -> _Ready:
-        """What may be sent to *partner* now, *free* exchanges at most: those frozen before go first."""
+        """What may be sent to *partner* now, *free* exchanges at most, by urgency; of the same urgency those frozen
+        before go first."""
         frozen = []
         for row in self._ledger.ready(tx, at, partner.id, free):
             if row["operation"] in partner.operations:
@@ -112,18 +113,28 @@ class Outbox:
         batched = any(operation.batch for operation in partner.operations.values())
         rows = self._ledger.subjects_ready(tx, partner.id, MOST if batched else free)
         ready = _Ready(
-            partner, free, frozen, [row for row in rows if row["operation"] in partner.operations],
+            partner, free, [], [row for row in rows if row["operation"] in partner.operations],
             self._ledger.next_at(tx, partner.id) if not frozen else at.wall,
         )  # fmt: skip
+        batch = _batch(ready.subjects, partner, at.wall)
         while len(ready.frozen) + len(ready.batches) < free:
-            batch = _batch(ready.subjects, partner, at.wall)
-            if not isinstance(batch, list):
-                later = [t for t in (batch, ready.next_at) if t is not None]
+            fresh = batch if isinstance(batch, list) else None
+            # After an outage most are frozen: whoever has come since and travels sooner does not wait for them, unless
+            # they are files, whose numbers the partner expects in turn.
+            first = frozen[0] if frozen else None
+            if first is not None and (
+                fresh is None or first["urgency"] <= fresh[0]["urgency"] or _numbered(partner, first)
+            ):
+                ready.frozen.append(frozen.pop(0))
+                continue
+            if fresh is None:
+                later = [t for t in (batch, ready.next_at) if isinstance(t, int)]
                 ready.again = min(later) if later else None
                 return ready
-            taken = {row["id"] for row in batch}
+            taken = {row["id"] for row in fresh}
             ready.subjects = [row for row in ready.subjects if row["id"] not in taken]
-            ready.batches.append(batch)
+            ready.batches.append(fresh)
+            batch = _batch(ready.subjects, partner, at.wall)
         ready.again = at.wall  # its slots are full; there may be more
         return ready
 
@@ -236,6 +247,10 @@ class Outbox:
         assert kept is not None
         kept.case.focus = UUID(hex=row["subject_id"]) if row["kind"] == "request" else None
         return kept.case
+
+
+def _numbered(partner: Partner, row: Row) -> bool:
+    return row["sequence"] is not None and partner.operations[row["operation"]].channel == "files"
 
 
 def _claimed(operation: Operation) -> str:

@@ -60,18 +60,18 @@ class Rosters:
         told = f"{operation.name}/{hashlib.sha256(body).hexdigest()}"
         outcomes: list[RowOutcome] = []
 
-        def take(part: list[Row], tx: Transaction) -> Receipt | None:
+        def take(part: list[Row], tx: Transaction) -> list[RowOutcome] | Receipt:
             known = self._ledger.told_before(tx, agent.id, told)
             if known is not None:
                 return Receipt("repeated", exchange=known)
             at = self._receiver.now()
-            outcomes.extend(self._row(tx, agent, row, at) for row in part)
-            return None
+            return [self._row(tx, agent, row, at) for row in part]
 
         for start in range(0, len(rows), ROWS):
-            receipt = self._database.unit(partial(take, rows[start : start + ROWS]))
-            if receipt is not None:
-                return receipt
+            taken = self._database.unit(partial(take, rows[start : start + ROWS]))
+            if isinstance(taken, Receipt):
+                return taken
+            outcomes += taken
         return self._database.unit(lambda tx: self._answer(tx, agent, operation, outcomes, body, name, told))
 
     def _answer(

@@ -9,8 +9,10 @@ from hub.journey.machine import apply, evolve
 from hub.journey.programme import check_programme
 from hub.journey.results import AlreadyTrue, Applied, Conflict, Fault, Result, TooEarly, Transition
 from hub.journey.rules import Rules, Season
+from hub.journey.turns import PEOPLE, Budgets, Spent, Stage, Step, Turns, spent
 
 __all__ = [
-    "EDGES", "ENDS", "NEW", "AlreadyTrue", "Applied", "Conflict", "Edge", "Fault", "Result", "Rules", "Season",
-    "TooEarly", "Transition", "apply", "check_programme", "evolve",
+    "EDGES", "ENDS", "NEW", "PEOPLE", "AlreadyTrue", "Applied", "Budgets", "Conflict", "Edge", "Fault", "Result",
+    "Rules", "Season", "Spent", "Stage", "Step", "TooEarly", "Transition", "Turns", "apply", "check_programme",
+    "evolve", "spent",
 ]  # fmt: skip

@@ -80,7 +80,7 @@ class Rules:
             values: dict[str, Any] = {}
             for name in sorted(missing | entry.keys(), key=str):
                 try:
-                    values[name] = (_start if name == "from" else _READ[name])(entry[name])
+                    values[name] = (start_of_entry if name == "from" else _READ[name])(entry[name])
                 except (KeyError, ValueError, TypeError, AttributeError, re.error, HubError):
                     raise HubError("rules_invalid", file=path.name, row=number, rule=str(name)) from None
             start = values.pop("from")
@@ -105,7 +105,8 @@ class Rules:
         return known
 
 
-def _start(value: Any) -> datetime:
+def start_of_entry(value: Any) -> datetime:
+    """When a dated entry begins: `from:` as a Gregorian date, or a Hijri one with an H.  Raises ValueError."""
     if isinstance(value, str) and (hijri := _HIJRI.fullmatch(value)):
         value = from_hijri(*map(int, hijri.groups()))
     if not isinstance(value, date) or isinstance(value, datetime):

@@ -130,6 +130,14 @@ class Map:
         lines = layout.lines(data, self._failing("read"))
         return files.Rows(self.spec, layout, self._read, self._located, lines, date_order).open()
 
+    @property
+    def streamed(self) -> str | None:
+        """The list whose items are the rows of the file; None where a file is no such list and is read as a whole."""
+        if self.format not in ("fixed", "csv", "delimited"):
+            return None
+        lists = [str(record.each) for record in self.spec.records if record.each is not None]
+        return lists[0] if len(lists) == 1 else None
+
     def write_rows(
         self, head: Any, rows: Iterable[Any] | Mapping[str, Iterable[Any]], out: BinaryIO, *, on: date | None = None
     ) -> int:

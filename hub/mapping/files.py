@@ -250,6 +250,11 @@ class Rows:
             for number, raw, _, value, fault in chain((ahead,), self._values):
                 yield Row(number, value, fault, raw, cells)
 
+    def around(self) -> Any:
+        """The message with its lists left empty, once the rows have been gone through."""
+        lists: dict[str, list[Any]] = {str(r.each): [] for r in self.spec.records if r.each is not None}
+        return assembled(self.spec.message, self.head | lists)
+
     def message(self) -> Any:
         """The whole message.  Raises the first row's fault where there is one."""
         lists: dict[str, list[Any]] = {str(r.each): [] for r in self.spec.records if r.each is not None}

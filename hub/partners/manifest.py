@@ -107,6 +107,11 @@ class Operation:
     effect: Effect | None = None
     simulate: Simulation | None = None
 
+    @property
+    def opens(self) -> bool:
+        """Whether its files bring pilgrims into groups: new work, not news of what is known."""
+        return "group" in self.find
+
     @cached_property
     def _file_name(self) -> list[re.Pattern[str]]:
         def pattern(name: str) -> str:

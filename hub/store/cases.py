@@ -51,7 +51,9 @@ class Kept:
     numbers: dict[UUID, int] = field(default_factory=dict)
 
 
-_groups = Statement(select(umrah_group).where(within(umrah_group.c.id, "ids")))
+_groups = Statement(
+    select(umrah_group).where(within(umrah_group.c.id, "ids")).order_by(umrah_group.c.id).with_for_update()
+)
 _version = Statement(select(umrah_group.c.version).where(umrah_group.c.id == bindparam("id")).with_for_update())
 _versions = Statement(
     select(umrah_group.c.id, umrah_group.c.version)
@@ -138,12 +140,14 @@ class Cases:
         tx.touched.add(group_id)
         kept = self._kept.get(group_id)
         if kept is None or group_id not in tx.held:
-            row = tx.one(_version, id=group_id)
-            if row is None:
-                return None
-            if kept is None or row[0] != kept.version:
+            if kept is not None:
+                row = tx.one(_version, id=group_id)
+                kept = kept if row is not None and row[0] == kept.version else None
+            if kept is None:
                 self._open(tx, [group_id])
-                kept = self._kept[group_id]
+                kept = self._kept.get(group_id)
+            if kept is None:
+                return None
             tx.held.add(group_id)
         self._kept.move_to_end(group_id)
         kept.case.focus = None
@@ -152,18 +156,13 @@ class Cases:
     def prefetch(self, tx: Transaction, group_ids: Iterable[UUID]) -> None:
         """Read the cases that will be loaded next at once, in one order everywhere, so that nobody waits in a ring."""
         wanted = {group for group in group_ids if group not in self._kept or group not in tx.held}
-        if not wanted:
-            return
         tx.touched |= wanted
-        stale = []
-        for row in tx.all(_versions, ids=sorted(wanted)):
-            group_id = as_uuid(row[0])
-            kept = self._kept.get(group_id)
-            if kept is None or kept.version != row[1]:
-                stale.append(group_id)
-            tx.held.add(group_id)
+        known = sorted(wanted & self._kept.keys())
+        versions = {as_uuid(row[0]): row[1] for row in tx.all(_versions, ids=known)} if known else {}
+        stale = wanted - {group for group in known if versions.get(group) == self._kept[group].version}
         if stale:
-            self._open(tx, stale)
+            self._open(tx, sorted(stale))
+        tx.held |= wanted & self._kept.keys()
 
     def _keep(self, kept: Kept) -> None:
         self._kept[kept.case.id] = kept
@@ -202,7 +201,11 @@ class Cases:
 
     def _open(self, tx: Transaction, group_ids: Sequence[UUID]) -> None:
         """Read cases out of their rows, and keep them."""
+        for group_id in group_ids:
+            self._kept.pop(group_id, None)
         opened = {as_uuid(row["id"]): self._group(row) for row in tx.all(_groups, ids=group_ids)}
+        if not opened:
+            return
         for r in tx.all(_members, ids=group_ids):
             kept = opened[as_uuid(r["group_id"])]
             request_id = as_uuid(r["id"])

@@ -22,6 +22,8 @@ from hub.store.tables import audit, exchange, exchange_subject, flow, incident, 
 
 #: Microseconds that nothing is ever put off for: what is due later was written while the clock was ahead, and is due.
 ABSURD = 3 * 3600 * 1_000_000
+#: Bytes of one row of a payload: a file is kept in as many as it takes, under one data key.
+PIECE = 1 << 20
 OPEN = ("waiting", "leased", "sending", "in_doubt", "held", "parked")
 DONE = ("settled", "dead")
 
@@ -88,7 +90,12 @@ _overdue = Statement(
 )
 _in_hand = Statement(
     select(exchange.c.partner, func.count())
-    .where(exchange.c.open == true(), within(exchange.c.partner, "partners"), among(exchange.c.state, _claimed))
+    .where(
+        exchange.c.open == true(),
+        exchange.c.direction == "out",
+        within(exchange.c.partner, "partners"),
+        among(exchange.c.state, _claimed),
+    )
     .group_by(exchange.c.partner)
 )
 _now = Statement(select(now_us()))
@@ -223,8 +230,7 @@ _payload_insert = inserting(payload)
 _payload_get = Statement(
     select(payload)
     .where(payload.c.exchange_id == bindparam("exchange_id"), payload.c.kind == bindparam("kind"))
-    .order_by(payload.c.id.desc())
-    .limit(1)
+    .order_by(payload.c.id)
 )
 _seen_insert = inserting(seen, ignore=True)
 _seen_get = Statement(select(seen).where(seen.c.partner == bindparam("partner"), seen.c.key == bindparam("key")))
@@ -562,19 +568,25 @@ class Ledger:
 
     def keep(self, tx: Transaction, at: Moment, exchange_id: UUID, kind: str, body: bytes) -> None:
         """Seal the bytes that crossed the wire: ``request`` for the message itself, ``reply`` for its answer."""
-        row_id = new_id()
         wrapped, key = self._sealer.new_data_key()
-        tx.put(
-            _payload_insert,
-            id=row_id, exchange_id=exchange_id, kind=kind, recorded_at=at.wall, wrapped=wrapped,
-            sealed=self._sealer.seal(key, body, row_id.bytes),
-        )  # fmt: skip
+        for start in range(0, len(body) or 1, PIECE):
+            row_id = new_id()
+            tx.put(
+                _payload_insert,
+                id=row_id, exchange_id=exchange_id, kind=kind, recorded_at=at.wall, wrapped=wrapped,
+                sealed=self._sealer.seal(key, body[start : start + PIECE], row_id.bytes),
+            )  # fmt: skip
 
     def bytes_of(self, tx: Transaction, exchange_id: UUID, kind: str = "request") -> bytes:
-        row = tx.one(_payload_get, exchange_id=exchange_id, kind=kind)
-        if row is None:
+        """The bytes that were kept last."""
+        rows = tx.all(_payload_get, exchange_id=exchange_id, kind=kind)
+        if not rows:
             raise LookupError("no such bytes")
-        return self._sealer.open(self._sealer.unwrap(row["wrapped"]), row["sealed"], as_uuid(row["id"]).bytes)
+        wrapped = rows[-1]["wrapped"]
+        key = self._sealer.unwrap(wrapped)
+        return b"".join(
+            self._sealer.open(key, row["sealed"], as_uuid(row["id"]).bytes) for row in rows if row["wrapped"] == wrapped
+        )
 
     # -- once and only once ------------------------------------------------------------------------------------------
 

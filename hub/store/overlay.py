@@ -1,8 +1,9 @@
 """What is laid over the partners' files, in the database: partners added live, switched on or off, or to test."""
 
 import json
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from pathlib import Path
+from typing import Any
 
 from sqlalchemy import select
 
@@ -28,7 +29,7 @@ def version(tx: Transaction) -> int:
 
 
 def rows(tx: Transaction) -> list[Overlaid]:
-    return [_overlaid(row) for row in tx.all(_rows)]
+    return [overlaid(row) for row in tx.all(_rows)]
 
 
 def put(tx: Transaction, at: int, was: Iterable[Overlaid], now: Iterable[Overlaid], actor: str) -> int:
@@ -63,7 +64,8 @@ def stored(store: Path | str) -> list[Overlaid]:
         raise
 
 
-def _overlaid(row: Row) -> Overlaid:
+def overlaid(row: Row | Mapping[str, Any]) -> Overlaid:
+    """What a row of the table says."""
     return Overlaid(
         id=row["id"],
         row=None if row["row"] is None else json.loads(row["row"]),

@@ -1,50 +1,44 @@
 """What people and machines ask of the store: counts, timelines, lists.  Reads only, beside the writer."""
 
 import json
+from collections import Counter
 from collections.abc import Callable
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import UTC, datetime
 from typing import Any
 from uuid import UUID
 
-from sqlalchemy import bindparam, func, select
+from sqlalchemy import bindparam, case, func, select, true
 
 from hub.canonical.errors import HubError
 from hub.canonical.money import from_minor
+from hub.journey import Spent, Turns, spent
 from hub.security.sealing import Sealer
+from hub.store import tally
 from hub.store.database import Database, Row, Statement, Transaction, among, as_uuid
-from hub.store.encoding import from_json, moment
+from hub.store.encoding import from_json, micros, moment
+from hub.store.promise import steps_of
 from hub.store.tables import exchange, exchange_subject, history, incident, request, run, sequence, umrah_group, voucher
 
 STATES = ("waiting", "leased", "sending", "in_doubt", "held", "parked", "dead", "settled")
 
-_counts = {
-    name: Statement(select(table.c.state, func.count()).group_by(table.c.state))
-    for name, table in (("states", request), ("groups", umrah_group), ("vouchers", voucher))
-}
-_exchanges = Statement(
-    select(exchange.c.partner, exchange.c.state, func.count(), func.sum(exchange.c.attempts - 1))
-    .where(exchange.c.direction == "out")
-    .group_by(exchange.c.partner, exchange.c.state)
-)
-_unfrozen = Statement(
+# Said so that no index of all exchanges is taken for it: most subjects without one were withdrawn long ago.
+_nowhere = case((exchange_subject.c.exchange_id.is_(None), 1), else_=0) == 1
+_open_subjects = Statement(
     select(exchange_subject.c.partner, func.count())
-    .where(exchange_subject.c.exchange_id.is_(None), exchange_subject.c.state == "open")
+    .where(exchange_subject.c.state == "open")
+    .group_by(exchange_subject.c.partner)
+)
+# What is frozen and open is in somebody's slots or between two attempts: few, whatever the backlog.
+_frozen_subjects = Statement(
+    select(exchange_subject.c.partner, func.count())
+    .join(exchange, exchange.c.id == exchange_subject.c.exchange_id)
+    .where(exchange.c.open == true(), among(exchange.c.state, tally.OPEN), exchange_subject.c.state == "open")
     .group_by(exchange_subject.c.partner)
 )
 _oldest = Statement(
     select(exchange_subject.c.partner, func.min(exchange_subject.c.created_at))
     .where(exchange_subject.c.state == "open")
-    .group_by(exchange_subject.c.partner)
-)
-_refused = Statement(
-    select(exchange_subject.c.partner, func.count())
-    .where(among(exchange_subject.c.outcome, ("refused", "needs_data")))
-    .group_by(exchange_subject.c.partner)
-)
-_sent = Statement(
-    select(exchange_subject.c.partner, func.count())
-    .where(exchange_subject.c.exchange_id.is_not(None), exchange_subject.c.enquires.is_(None))
     .group_by(exchange_subject.c.partner)
 )
 _incidents = Statement(
@@ -65,13 +59,13 @@ _edges = tuple(
     Statement(select(func.min(table.c.due)).where(table.c.due.is_not(None)))
     for table in (request, voucher, umrah_group)
 )
-_busy_in = Statement(
-    select(func.count()).select_from(exchange).where(exchange.c.direction == "in", exchange.c.state == "leased")
-)
-_open_out = Statement(
-    select(func.count())
-    .select_from(exchange)
-    .where(among(exchange.c.state, ("waiting", "leased", "sending", "in_doubt")), exchange.c.direction == "out")
+_unsettled = (
+    Statement(
+        select(exchange.c.id)
+        .where(exchange.c.open == true(), among(exchange.c.state, ("waiting", "leased", "sending", "in_doubt")))
+        .limit(1)
+    ),
+    Statement(select(exchange_subject.c.id).where(exchange_subject.c.state == "open", _nowhere).limit(1)),
 )
 # The five-minute clock is told of the latest references, so that asking costs the same however many there have been.
 _spans = Statement(
@@ -143,9 +137,15 @@ class Reading:
     """Answers questions about the store.  ``busy`` says whether the engine has anything in its hands."""
 
     def __init__(
-        self, database: Database, sealer: Sealer, business: Callable[[], datetime], busy: Callable[[], bool]
+        self,
+        database: Database,
+        sealer: Sealer,
+        business: Callable[[], datetime],
+        busy: Callable[[], bool],
+        turns: Turns,
     ) -> None:
         self._database, self._sealer, self._business, self._busy = database, sealer, business, busy
+        self._turns = turns
         #: Set by whoever runs the timetable: when the next schedule is due.
         self.next_schedule: Callable[[], datetime | None] = lambda: None
 
@@ -160,12 +160,12 @@ class Reading:
         """The hub at one glance: states, exchanges by partner, what is open, the five-minute clock."""
         busy = self._busy()
         with self._database.reading() as tx:
-            counts = {name: {r[0]: r[1] for r in tx.all(statement)} for name, statement in _counts.items()}
-            exchanges = self._exchanges(tx)
+            counts = tally.states(tx)
+            exchanges = _exchanges(tx)
             incidents = [{"kind": r[0], "code": r[1], "n": r[2]} for r in tx.all(_incidents)]
             edges = [r[0] for s in _edges if (r := tx.one(s)) is not None and r[0] is not None]
             ticked = tx.one(_number, name="ticked")
-            unsettled = _count(tx, _busy_in) + _count(tx, _open_out) + sum(r[1] for r in tx.all(_unfrozen))
+            unsettled = any(tx.one(statement) is not None for statement in _unsettled)
             spans = sorted(
                 (r["referenced_at"] - r["paid_at"] - r["partner_us"]) / 1e6 for r in tx.all(_spans) if r["paid_at"]
             )
@@ -174,7 +174,9 @@ class Reading:
             "business_at": self._business().isoformat(),
             "ticked_to": moment(ticked[0]).isoformat() if ticked else None,
             "quiet": not busy and not self._busy() and not unsettled,
-            **counts,
+            "states": counts["request"],
+            "groups": counts["group"],
+            "vouchers": counts["voucher"],
             "exchanges": exchanges,
             "next_edge": moment(min(edges)).isoformat() if edges else None,
             "next_schedule": schedule.isoformat() if schedule else None,
@@ -182,23 +184,6 @@ class Reading:
             "incidents": [{"code": i["code"], "n": i["n"]} for i in incidents if i["kind"] != "suspense"],
             "seconds_to_reference": _quantiles(spans),
         }
-
-    def _exchanges(self, tx: Transaction) -> dict[str, dict[str, int]]:
-        found: dict[str, dict[str, int]] = {}
-
-        def of(partner: str) -> dict[str, int]:
-            return found.setdefault(partner, dict.fromkeys((*STATES, "sent", "refused", "retried"), 0))
-
-        for partner, state, n, retried in tx.all(_exchanges):
-            of(partner)[state] += n
-            of(partner)["retried"] += max(retried or 0, 0)
-        for partner, n in tx.all(_unfrozen):
-            of(partner)["waiting"] += n
-        for partner, n in tx.all(_sent):
-            of(partner)["sent"] = n
-        for partner, n in tx.all(_refused):
-            of(partner)["refused"] = n
-        return found
 
     def waiting_since(self) -> dict[str, datetime]:
         """For each partner on whom something waits, when (wall time) the oldest of it began to."""
@@ -278,8 +263,9 @@ class Reading:
         return [{**_member(r), "group": str(as_uuid(r["group_id"]))} for r in rows]
 
     def timeline(self, request_id: UUID) -> dict[str, Any] | None:
-        """A pilgrim's whole way: every state with when it happened and when we learned it, what it waits on, and when
-        (business time) the clock itself moves the pilgrim, the group or its bill."""
+        """A pilgrim's whole way: every state with when it happened and when we learned it, what it waits on, when
+        (business time) the clock itself moves the pilgrim, the group or its bill, and the five-minute clock with its
+        stages."""
         with self._database.reading() as tx:
             row = tx.one(_request, id=request_id)
             if row is None:
@@ -293,6 +279,9 @@ class Reading:
                 subject=request_id.hex,
                 voucher="" if bill is None else as_uuid(bill["id"]).hex,
             )
+        steps.sort(key=lambda s: s["id"])
+        now = datetime.now(UTC)
+        clock = spent(steps_of(steps, request_id), self._turns.at(now), micros(now))
         sealed = self._sealer.open(self._sealer.unwrap(row["wrapped"]), row["sealed"], request_id.bytes)
         pilgrim = json.loads(sealed)
         dues = [at for at in (row["due"], row["group_due"], None if bill is None else bill["due"]) if at is not None]
@@ -316,6 +305,7 @@ class Reading:
                 }
                 for w in waits
             ],
+            "clock": _clock(clock, row["partner_us"]),
             "steps": [
                 {
                     "machine": s["machine"],
@@ -328,7 +318,7 @@ class Reading:
                     "learned": moment(s["business_at"]).isoformat(),
                     "recorded": moment(s["recorded_at"]).isoformat(),
                 }
-                for s in sorted(steps, key=lambda s: s["id"])
+                for s in steps
             ],
         }  # fmt: skip
 
@@ -392,9 +382,13 @@ def _listing(names: tuple[str, ...], where: list[Any]) -> Statement:
     return found
 
 
-def _count(tx: Transaction, statement: Statement) -> int:
-    row = tx.one(statement)
-    return 0 if row is None else int(row[0])
+def _exchanges(tx: Transaction) -> dict[str, dict[str, int]]:
+    found = tally.exchanges(tx)
+    for statement, sign in ((_open_subjects, 1), (_frozen_subjects, -1)):
+        for partner, n in tx.all(statement):
+            found.setdefault(partner, Counter())["waiting"] += sign * n
+    names = (*STATES, "sent", "refused", "retried")
+    return {partner: {name: counts[name] for name in names} for partner, counts in sorted(found.items())}
 
 
 def _member(row: Row) -> dict[str, Any]:
@@ -406,6 +400,35 @@ def _member(row: Row) -> dict[str, Any]:
         "state": row["state"],
         "reason": row["end_reason"] or marks.get("reason"),
         "attempt": marks.get("attempt", 1),
+    }
+
+
+def _clock(clock: Spent, partner_us: int) -> dict[str, Any]:
+    """The clock of one request: its three figures in seconds, and each stay in a stage.  ``partner_s`` is what of the
+    promise was the partner's own time."""
+
+    def seconds(us: int | None) -> float | None:
+        return None if us is None else round(us / 1e6, 3)
+
+    return {
+        "promise_s": seconds(clock.promise),
+        "partner_s": seconds(partner_us) if clock.referenced is not None else None,
+        "machine_s": seconds(clock.machine),
+        "wall_s": seconds(clock.wall),
+        "stopped": clock.ended is not None,
+        "waits_for": clock.waits_for,
+        "stages": [
+            {
+                "stage": spell.stage.name,
+                "turn": spell.stage.turn,
+                "since": moment(spell.since).isoformat(),
+                "until": None if spell.until is None else moment(spell.until).isoformat(),
+                "spent_s": seconds(spell.us),
+                "budget_s": spell.stage.seconds,
+                "over": spell.stage.seconds is not None and spell.us > spell.stage.seconds * 1_000_000,
+            }
+            for spell in clock.spells
+        ],
     }
 
 

@@ -3,6 +3,8 @@
 from collections.abc import Iterator
 from dataclasses import dataclass
 from datetime import datetime
+from itertools import groupby
+from operator import itemgetter
 from pathlib import Path
 from typing import Literal
 
@@ -24,7 +26,7 @@ _recorded = Statement(
         exchange.c.business_at >= bindparam("since"),
         payload.c.kind == bindparam("kind"),
     )
-    .order_by(payload.c.id)
+    .order_by(exchange.c.id, payload.c.id)
 )  # fmt: skip
 
 
@@ -47,11 +49,15 @@ def recorded(
     where *store* is none that this version reads.
     """
     with looking(store) as tx:
-        for row in tx.each(_recorded, operation=operation, since=micros(since), kind=kind):
-            key = sealer.unwrap(row["wrapped"])
+        rows = tx.each(_recorded, operation=operation, since=micros(since), kind=kind)
+        # The pieces of a large body follow each other and have one key.
+        for wrapped, pieces in groupby(rows, itemgetter("wrapped")):
+            key, body = sealer.unwrap(wrapped), b""
+            for row in pieces:
+                body += sealer.open(key, row["sealed"], as_uuid(row["id"]).bytes)
             yield Recorded(
                 partner=row["partner"],
                 written=(row["direction"] == "out") == (kind == "request"),
                 at=moment(row["business_at"]),
-                body=sealer.open(key, row["sealed"], as_uuid(row["id"]).bytes),
+                body=body,
             )

@@ -18,6 +18,12 @@ _end = Statement(
     .where(run.c.schedule == bindparam("of_schedule"), run.c.due_at == bindparam("of_due_at"))
     .values({c: bindparam(c) for c in ("state", "ended_at", "files", "lines", "code")})
 )
+_running = Statement(select(run.c.schedule, run.c.due_at).where(run.c.state == "running"))
+_cover = Statement(
+    update(run)
+    .where(run.c.schedule == bindparam("of_schedule"), run.c.due_at == bindparam("of_due_at"), run.c.state == "running")
+    .values(state="covered", late=True)
+)
 _number = Statement(select(sequence.c.value).where(sequence.c.name == bindparam("name")))
 _set_number = inserting(sequence, replace=True)
 _due_requests = Statement(
@@ -64,11 +70,16 @@ class Runs:
         return there is not None and there[0] == "running"
 
     def covered(self, tx: Transaction, schedule: str, due_at: int, by: int) -> None:
-        """A firing that was missed while nobody was awake, and that a later one has made good."""
+        """A firing that was missed while nobody was awake, or was put off, and that a later one has made good."""
         tx.put(
             _insert, schedule=schedule, due_at=due_at, state="covered", started_at=None, ended_at=None, late=True,
             files=0, lines=0, code=None,
         )  # fmt: skip
+        tx.put(_cover, of_schedule=schedule, of_due_at=due_at)
+
+    def running(self, tx: Transaction) -> list[tuple[str, int]]:
+        """What was begun and not ended: schedule and due time."""
+        return [(row[0], row[1]) for row in tx.all(_running)]
 
     def end(
         self, tx: Transaction, schedule: str, due_at: int, at: int, files: int, lines: int, code: str | None

@@ -35,6 +35,7 @@ class within(ColumnElement[bool]):
     """*column* is one of the values of the list bound to *name*: one compiled statement for lists of any length."""
 
     inherit_cache = False
+    _is_implicitly_boolean = True  # or SQLite is given "… = 1", and reads the whole table
     type = Boolean()
 
     def __init__(self, column: ColumnElement[Any], name: str) -> None:

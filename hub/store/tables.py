@@ -178,7 +178,7 @@ exchange = Table(
     Column("business_at", BigInteger, nullable=False),
     Column("settled_at", BigInteger),
     Index("exchange_partner", "partner", "state", "next_at"),
-    Index("exchange_state", "state"),
+    Index("exchange_state", "state", "settled_at"),
     postgresql_partition_by="LIST (open)",
 )
 
@@ -217,6 +217,23 @@ Index(
     exchange_subject.c.id,
     sqlite_where=exchange_subject.c.exchange_id.is_(None) & (exchange_subject.c.state == "open"),
     postgresql_where=exchange_subject.c.exchange_id.is_(None) & (exchange_subject.c.state == "open"),
+)
+
+# What waits on whom is asked all the time: of the open ones only, however many there have been.
+Index(
+    "subject_open",
+    exchange_subject.c.partner,
+    exchange_subject.c.operation,
+    exchange_subject.c.created_at,
+    exchange_subject.c.state,  # so that the index answers by itself
+    sqlite_where=exchange_subject.c.state == "open",
+    postgresql_where=exchange_subject.c.state == "open",
+)
+Index(
+    "subject_open_group",
+    exchange_subject.c.group_id,
+    sqlite_where=exchange_subject.c.state == "open",
+    postgresql_where=exchange_subject.c.state == "open",
 )
 
 # The bytes lie in the month of their exchange.
@@ -332,6 +349,18 @@ sequence = Table(
     Column("value", BigInteger, nullable=False),
 )
 
+# Counts up to a watermark (``tally/…`` in ``sequence``), so that nobody counts whole tables.
+tally = Table(
+    "tally",
+    metadata,
+    Column("name", String(20), nullable=False),
+    Column("part", String(40), nullable=False),
+    Column("state", String(24), nullable=False),
+    Column("n", BigInteger, nullable=False),
+    Column("us", BigInteger, nullable=False),
+    PrimaryKeyConstraint("name", "part", "state"),
+)
+
 run = Table(
     "run",
     metadata,
@@ -345,4 +374,23 @@ run = Table(
     Column("lines", Integer, nullable=False, default=0),
     Column("code", String(40)),
     PrimaryKeyConstraint("schedule", "due_at"),
+)
+Index(
+    "run_running",
+    run.c.schedule,
+    run.c.due_at,
+    sqlite_where=run.c.state == "running",
+    postgresql_where=run.c.state == "running",
+)
+
+# The lines of a file that the cases have not been told yet, and those that belong to nobody we know.  Number 0 is what
+# stands around them and holds the data key of all.
+line = Table(
+    "line",
+    metadata,
+    Column("exchange_id", Uuid, nullable=False),
+    Column("number", Integer, nullable=False),
+    Column("wrapped", LargeBinary),
+    Column("sealed", LargeBinary, nullable=False),
+    PrimaryKeyConstraint("exchange_id", "number"),
 )

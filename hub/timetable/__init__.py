@@ -17,6 +17,7 @@ from apscheduler.triggers.cron import CronTrigger
 
 from hub.canonical.events import Event
 from hub.clock import Clock
+from hub.exchange import promise
 from hub.exchange.collect import Collected
 from hub.exchange.engine import Engine
 from hub.partners import Schedule
@@ -46,6 +47,7 @@ class Timetable:
         self._next: dict[str, datetime | None] = {}
         self._ticked: datetime | None = None
         self._broken: set[Edge] = set()
+        self._put_off: dict[str, list[datetime]] = {}
         self._ticking = threading.Lock()
         self._scheduler = BackgroundScheduler(
             jobstores={"default": MemoryJobStore()},
@@ -66,6 +68,7 @@ class Timetable:
         # A waking that finds the one before still at work is told off by APScheduler and is of no consequence here.
         logging.getLogger("apscheduler").setLevel(logging.ERROR)
         self._scheduler.add_job(self._wake, "interval", seconds=EVERY, id="tick")
+        self._scheduler.add_job(self._look, "interval", seconds=promise.EVERY, id="promise")
         self._scheduler.start()
 
     def stop(self) -> None:
@@ -82,6 +85,12 @@ class Timetable:
         except Exception as error:
             log.error("tick_failed", exc_info=error)
 
+    def _look(self) -> None:
+        try:
+            self._engine.promise.look()
+        except Exception as error:
+            log.error("promise_look_failed", exc_info=error)
+
     def tick(self, now: datetime) -> None:
         """Do all that is due at business time *now*: first the schedules, whose files may bring older news, then the
         due times of cases."""
@@ -92,6 +101,7 @@ class Timetable:
             if self._engine.database.shared:
                 self._ticked = None
             watermark = self._watermark(now)
+            self._make_good(now)
             if not self._anything_due(now):
                 self._remember(now)
                 return
@@ -110,6 +120,9 @@ class Timetable:
         if self._ticked is None:
             with self._engine.database.reading() as tx:
                 self._ticked = self._runs.ticked(tx, self._name) or now - FIRST_LOOK
+                self._put_off = {}
+                for name, due in self._runs.running(tx):
+                    self._put_off.setdefault(name, []).append(moment(due))
             self._look_ahead(self._ticked)
         return self._ticked
 
@@ -142,8 +155,9 @@ class Timetable:
     # -- doing it ----------------------------------------------------------------------------------------------------
 
     def _run(self, schedule: Schedule, fires: list[datetime], now: datetime) -> None:
-        """Run *schedule* for the last of *fires*; those before it were missed while nobody was awake, and it covers
-        them."""
+        """Run *schedule* for the last of *fires* and of what was put off; those before it were missed while nobody was
+        awake, and it covers them."""
+        fires = sorted({*self._put_off.pop(schedule.name, ()), *fires})
         due = micros(fires[-1])
         late = (now - fires[-1]).total_seconds() > schedule.late_after
 
@@ -161,11 +175,20 @@ class Timetable:
                 raise
             log.error("run_failed", schedule=schedule.name, exc_info=error)
             found = Collected(code="internal")
+        if found.stopped:
+            self._put_off[schedule.name] = fires
+            return
         self._engine.database.unit(
             lambda tx: self._runs.end(
                 tx, schedule.name, due, micros(self._clock.wall()), found.files, found.lines, found.code
             )
         )
+
+    def _make_good(self, now: datetime) -> None:
+        """Run what was begun and could not be ended: cut off by a crash, or put off because intake was stopped."""
+        for schedule in self._schedules if self._put_off else ():
+            if schedule.name in self._put_off and not self._engine.stopped(schedule):
+                self._run(schedule, [], now)
 
     def _edges(self, now: datetime) -> bool:
         """Tell cases whose due time has come; answers whether that moved any, and so whether there may be more."""

@@ -8,10 +8,14 @@ from flask import Flask, Response, jsonify
 from werkzeug.exceptions import HTTPException
 
 from hub.canonical.errors import HubError
+from hub.exchange.pressure import Closed
 from hub.security.redaction import place
+from hub.store.database import store_at_fault
 
 log = structlog.get_logger(__name__)
 
+#: Seconds after which to come again with what the store could not take.
+_RETRY_AFTER = {"disk_full": 30, "store_down": 2, "store_failed": 2}
 #: What Werkzeug refuses by itself, in the catalogue's words.
 _CODES = {400: "bad_request", 404: "not_found", 405: "method_not_allowed", 413: "too_large"}
 
@@ -57,6 +61,9 @@ def problem(error: HubError, headers: Iterable[tuple[str, str]] = ()) -> Respons
     )
     answer.status_code = error.status
     answer.mimetype = "application/problem+json"
+    again = error.retry_after if isinstance(error, Closed) else _RETRY_AFTER.get(error.code)
+    if again is not None:
+        answer.headers["Retry-After"] = str(again)
     if error.code == "unauthorised":
         answer.headers["WWW-Authenticate"] = 'Bearer realm="hub"'
     answer.headers.extend(headers)
@@ -71,4 +78,4 @@ def _refused(error: HTTPException) -> Response:
 def _failed(error: Exception) -> Response:
     # An exception's text may quote what somebody sent; the place is enough to find the fault by.
     log.error("web_failed", kind=type(error).__name__, place=place(error.__traceback__))
-    return problem(HubError("internal"))
+    return problem(HubError("store_failed" if store_at_fault(error) else "internal"))

@@ -18,10 +18,10 @@ from tests.strangers.ministry import Ministry
 
 @pytest.fixture
 def make(tmp_path: Path) -> Iterator[Callable[..., Hub]]:
-    """Makes a hub whose partners are at the addresses given."""
+    """Makes a hub whose partners are at the addresses given; *store* is the URL of one that is not SQLite's."""
     made: list[Hub] = []
 
-    def of(**addresses: str) -> Hub:
+    def of(store: str = "", **addresses: str) -> Hub:
         var = tmp_path / "var"
         if not made:
             Keys.generate(var / "keys.json")
@@ -36,7 +36,8 @@ def make(tmp_path: Path) -> Iterator[Callable[..., Hub]]:
             "HOUSING_URL": "http://127.0.0.1:1", **addresses,
         }  # fmt: skip
         secrets = {"BANK_HARAMAYN_SECRET": "s" * 64}
-        made.append(Hub(dataclasses.replace(found, addresses=given, secrets=secrets, test_mode=True)))
+        more = {"addresses": given, "secrets": secrets, "test_mode": True, "database_url": store}
+        made.append(Hub(dataclasses.replace(found, **more)))
         return made[-1]
 
     yield of

@@ -3,10 +3,13 @@
 import json
 import sqlite3
 import time
+from contextlib import closing
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 from uuid import UUID
+
+import psycopg
 
 from hub.canonical.messages import Decision, GroupFiling
 from hub.canonical.mrz import td3
@@ -61,6 +64,9 @@ class Hub:
         return work
 
     def rows(self, sql: str, *values: Any) -> list[tuple[Any, ...]]:
+        if self.settings.database_url:
+            with closing(psycopg.connect(self.settings.database_url)) as server:
+                return server.execute(sql.replace("?", "%s"), values).fetchall()  # type: ignore[arg-type]
         with sqlite3.connect(self.settings.var / "hub.db") as connection:
             return connection.execute(sql, values).fetchall()
 
@@ -86,7 +92,7 @@ class Hub:
         return self.tell(by, "decide", b"{}", message=Decision(outcome=outcome, **more), request=UUID(request))
 
     def pay(self, amount: str | None = None, ref: str = "PAY-1", bill: str | None = None) -> Receipt:
-        ((number, minor),) = self.rows("SELECT bill_no, amount FROM voucher") or [("9" * 13, 0)]
+        number, minor = (self.rows("SELECT bill_no, amount FROM voucher") or [("9" * 13, 0)])[0]
         notice = {
             "reference": ref, "billNumber": bill or number, "amount": amount or f"{minor / 100:.2f}", "currency": "SAR",
             "paidAt": "2026-12-01T08:30:00Z", "valueDate": "2026-12-01", "channel": "ONLINE",

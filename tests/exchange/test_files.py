@@ -126,10 +126,10 @@ def test_a_line_about_nobody_we_know_goes_to_suspense_and_the_others_go_on(post)
 
 def test_a_file_whose_taking_was_cut_off_goes_on_where_it_stopped(make, monkeypatch):
     hub = make()
-    monkeypatch.setattr("hub.exchange.receive.CHUNK", 2)
+    monkeypatch.setattr("hub.exchange.files.CHUNK", 2)
     lines = (movement("IN", f"600000000{n}", "20270201013000", document=f"X000000{n}") for n in range(5))
     body = movement_file(*lines)
-    taken = hub.engine.exchange._receiver._take
+    taken = hub.engine.exchange._receiver.lines.tell
     calls = []
 
     def dies(*args):
@@ -138,7 +138,7 @@ def test_a_file_whose_taking_was_cut_off_goes_on_where_it_stopped(make, monkeypa
             raise MemoryError
         return taken(*args)
 
-    monkeypatch.setattr(hub.engine.exchange._receiver, "_take", dies)
+    monkeypatch.setattr(hub.engine.exchange._receiver.lines, "tell", dies)
     with pytest.raises(MemoryError):
         hub.tell(POST, "receive_movements", body, name="f", said=Said(1))
     assert hub.rows("SELECT state, done FROM exchange") == [("leased", 4)]

@@ -26,6 +26,8 @@ _STATES = frozenset(edge.now for edge in EDGES if edge.machine == "request")
 @blueprint.post("/groups")
 def open_group() -> Response:
     caller = calling("agent")
+    # Before the body is looked at: saying no must stay cheap, however many ask.
+    hub().pressure.admit("new")
     key, body = idempotency_key(), request.get_data(cache=False)
     filing = _load(_GROUP, body)
     once = Once(caller.partner, key, digest(body))

@@ -1,5 +1,6 @@
 """*Now* and *Timetable*.  The pages show counts and the names of partners; a pilgrim is never on them."""
 
+import math
 from collections.abc import Mapping
 from datetime import datetime, timedelta
 from pathlib import Path
@@ -40,11 +41,13 @@ blueprint = Blueprint("pages", __name__, template_folder="templates", static_fol
 
 @blueprint.get("/")
 def now() -> str:
-    found = hub().reading.now()
+    engine = hub()
+    found = engine.reading.now()
     lang = _language()
+    promise, intake, drain = engine.promise.standing(), engine.pressure.standing(), engine.forecast.standing()
     states = _lower(found["states"])
     exchanges: Mapping[str, Mapping[str, Any]] = found["exchanges"]
-    since, wall = hub().reading.waiting_since(), hub().clock.wall()
+    since, wall = engine.reading.waiting_since(), engine.clock.wall()
     attention = [
         {
             "n": item["n"],
@@ -53,8 +56,12 @@ def now() -> str:
             "who": _TEXTS[f"who_{item['owner']}"][lang],
             "oldest": _age(wall - item["since"], lang),
         }
-        for item in hub().reading.attention()
+        for item in engine.reading.attention()
     ]
+    for stop in intake["reasons"]:
+        refused = intake["refused"].get(stop["reason"], 0)
+        # Whoever is told to come again must do so; that there is room for them is the operator's business.
+        attention.append({"n": refused, "what": _told(stop["code"], lang), "who": _TEXTS["who_operator"][lang]})
     for kind in ("suspense", *_STUCK):
         n = found["suspense"] if kind == "suspense" else sum(counts.get(kind, 0) for counts in exchanges.values())
         if n:
@@ -66,6 +73,9 @@ def now() -> str:
                 "name": _partner(partner, lang),
                 "flying": sum(counts.get(s, 0) for s in _FLYING),
                 "oldest": _age(wall - since[partner], lang) if partner in since else None,
+                "late": drain.get(partner, {}).get("late", 0),
+                "away": drain.get(partner, {}).get("away", False),
+                "drained": _drained(drain.get(partner), lang),
                 **counts,
             }
             for partner, counts in exchanges.items()
@@ -85,6 +95,7 @@ def now() -> str:
         groups=_counts(found["groups"], _GROUPS),
         vouchers=_counts(found["vouchers"], _VOUCHERS),
         clock=found["seconds_to_reference"],
+        promise=_promise(promise, lang),
         partners=partners,
     )
 
@@ -151,6 +162,37 @@ def _age(age: timedelta, lang: str) -> str:
         if seconds >= 2 * size:
             return f"{seconds // size} {_TEXTS[unit][lang]}"
     return f"{seconds} {_TEXTS['seconds'][lang]}"
+
+
+def _drained(drain: Mapping[str, Any] | None, lang: str) -> str | None:
+    """In what time a backlog is worked off once its partner is there."""
+    if drain is None or drain["per_second"] is None:
+        return None
+    seconds = drain["drained_in_s"]
+    return _TEXTS["never"][lang] if seconds is None else _age(timedelta(seconds=math.ceil(seconds)), lang)
+
+
+def _promise(promise: Mapping[str, Any], lang: str) -> dict[str, Any]:
+    """The share that kept the promise, and how each figure of it stands."""
+    share = promise["share"]
+    return {
+        "share": None if share is None else math.floor(share * 10_000) / 100,  # rounded up, it would never be broken
+        "broken": promise["open_broken"],
+        "figures": [
+            (name, told["n"], told["mean_s"], None if told["share"] is None else math.floor(told["share"] * 1000) / 10)
+            for name, told in promise["figures"].items()
+        ],
+        "late": [
+            {
+                "n": one["n"],
+                "stage": _TEXTS[f"stage_{one['stage']}"][lang] if f"stage_{one['stage']}" in _TEXTS else one["stage"],
+                "partner": _partner(one["partner"], lang),
+                "percent": one["percent"],
+                "budget": one["budget_s"],
+            }
+            for one in promise["late"]
+        ],
+    }
 
 
 def _lower(counts: Mapping[str, int]) -> dict[str, int]:
