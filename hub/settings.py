@@ -31,6 +31,12 @@ class Settings:
     installation that talks to simulators only.  ``api_keys`` maps the SHA-256 of a key (hex) to the partner who holds
     it, or to ``operator``; a partner may hold several.  ``trusted_hosts`` are the names that the web server answers to
     besides its own, ``proxies`` how many proxies stand in front of it.  ``adapters`` are further folders that bring
+<<<<<<< HEAD
+    adapters, partners, maps and schedules, laid out as the home folder is.  Secrets are kept out of
+    ``repr``.  ``database_url`` is the URL of a PostgreSQL database (``postgresql://user@host/name``); without one the
+    ledger is a SQLite file in ``var``.  ``broker_url`` names the RabbitMQ of a Celery fleet (``amqp://user@host/vhost``,
+    several with ``;`` between them).
+=======
     adapters, partners, maps and schedules, laid out as the home folder is.  ``budgets`` is the file of the five-minute
     clock.  Secrets are kept out of ``repr``.  ``database_url`` is the URL of a PostgreSQL database
     (``postgresql://user@host/name``); without one the ledger is a SQLite file in ``var``.
@@ -38,6 +44,7 @@ class Settings:
     When the door closes: ``intake_free`` and ``reserve_free`` are percent of a file system, below which nothing new,
     and nothing at all, is taken; ``disks`` are folders besides ``var`` whose file systems count (a database server's
     data on this machine, say); ``backlog`` is how many messages may be open before nothing new is taken.
+>>>>>>> issue-4
     """
 
     home: Path
@@ -60,6 +67,7 @@ class Settings:
     reserve_free: int = 1
     backlog: int = 250_000
     database_url: str = field(default="", repr=False)
+    broker_url: str = field(default="", repr=False)
 
     @property
     def store(self) -> Path | str:
@@ -136,6 +144,7 @@ def load(path: Path | None = None, env: Mapping[str, str] = os.environ) -> Setti
         reserve_free=_number("reserve_free", env.get("HUB_RESERVE_FREE") or given.pop("reserve_free", 1), 99),
         backlog=_number("backlog", env.get("HUB_BACKLOG") or given.pop("backlog", 250_000), 1_000_000_000),
         database_url=_database(text("database_url", "")),
+        broker_url=_broker(text("broker_url", "")),
     )
     if settings.reserve_free > settings.intake_free:
         raise ConfigError("setting_invalid", "reserve_free")
@@ -178,6 +187,12 @@ def _database(url: str) -> str:
     # The URL may hold a password: nothing of it is said.
     if url and not url.startswith(("postgresql://", "postgres://")):
         raise ConfigError("setting_invalid", "database_url")
+    return url
+
+
+def _broker(url: str) -> str:
+    if url and not all(one.startswith(("amqp://", "amqps://")) for one in url.split(";")):
+        raise ConfigError("setting_invalid", "broker_url")
     return url
 
 

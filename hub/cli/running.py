@@ -2,12 +2,13 @@
 
 import contextlib
 import dataclasses
+import functools
 import signal
 import sys
 import threading
 from collections.abc import Iterator
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import click
 
@@ -100,14 +101,36 @@ def scheduler(settings_file: Path | None, zones: tuple[str, ...]) -> None:
             timetable.stop()
 
 
+@click.command(short_help="Issue the tickets of a Celery fleet.")
+@settings_option
+@_zones
+def tickets(settings_file: Path | None, zones: tuple[str, ...]) -> None:
+    """Tell a Celery fleet, through RabbitMQ, which partners have work, and take in the files that partners leave.
+
+    The fleet sends (`celery -A hub.fleet worker`), beside doors and schedulers on a ledger on PostgreSQL. Run two: a
+    ticket that is lost or there twice loses and doubles nothing.
+    """
+    try:
+        from hub.fleet.tickets import Issuer, fleet
+    except ImportError:
+        raise HubError("fleet_library") from None
+
+    found = load(settings_file)
+    issuer = functools.partial(Issuer, fleet(found))
+    with _engine(found, delivers=True, zones=zones, dispatcher=issuer) as engine, _ended_by_sigterm():
+        engine.start()
+        click.echo(f"tickets {engine.worker}", err=True)
+        threading.Event().wait()
+
+
 @contextlib.contextmanager
-def _engine(found: Settings, *, delivers: bool, zones: tuple[str, ...]) -> "Iterator[Engine]":
+def _engine(found: Settings, *, delivers: bool, zones: tuple[str, ...], **more: Any) -> "Iterator[Engine]":
     from hub.exchange.engine import Engine
     from hub.security.redaction import configure_logging
 
     configure_logging()
     with faults_told():
-        engine = Engine(found, delivers=delivers, zones=zones)
+        engine = Engine(found, delivers=delivers, zones=zones, **more)
     try:
         yield engine
     finally:

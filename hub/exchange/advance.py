@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from typing import Literal
 from uuid import UUID
 
-from sqlalchemy import bindparam, delete, select, update
+from sqlalchemy import bindparam, delete, select
 
 from hub.canonical.case import Case
 from hub.canonical.errors import catalogue
@@ -23,7 +23,7 @@ from hub.store.cases import Cases, Changes, Kept
 from hub.store.database import Statement, Transaction, as_uuid, inserting, maybe_uuid
 from hub.store.encoding import from_json, moment, to_json
 from hub.store.ledger import Ledger, Moment
-from hub.store.tables import fact, request
+from hub.store.tables import fact
 
 Verdict = Literal["applied", "repeated", "kept", "conflict"]
 
@@ -40,16 +40,6 @@ class Told:
 _fact_insert = inserting(fact)
 _facts_of = Statement(select(fact).where(fact.c.group_id == bindparam("group_id")).order_by(fact.c.id))
 _fact_delete = Statement(delete(fact).where(fact.c.id == bindparam("fact_id")))
-_paid = Statement(
-    update(request)
-    .where(request.c.id == bindparam("request_id"), request.c.paid_at.is_(None))
-    .values(paid_at=bindparam("at"))
-)
-_referenced = Statement(
-    update(request)
-    .where(request.c.id == bindparam("request_id"), request.c.referenced_at.is_(None))
-    .values(referenced_at=bindparam("at"), partner_us=bindparam("spent"))
-)
 #: Events that give a pilgrim a number: the fact that holds it, and the kind under which it is found.
 _GIVES = {"reference.issued": ("reference_no", "reference"), "visa.issued": ("visa_no", "visa")}
 
@@ -139,7 +129,7 @@ class Advance:
             if self._cases.learn(tx, kept, event) and event.request is not None:
                 changes.sealed.add(event.request)
             for one in (event, *result.events):
-                self._time(tx, one, at, spent_us)
+                self._time(tx, kept, one, at, spent_us)
                 self._route(tx, case, one, at)
         return result
 
@@ -151,11 +141,13 @@ class Advance:
             return Conflict("number_of_another", "the number was given to somebody else before")
         return None
 
-    def _time(self, tx: Transaction, event: Event, at: Moment, spent_us: int) -> None:
+    def _time(self, tx: Transaction, kept: Kept, event: Event, at: Moment, spent_us: int) -> None:
+        if event.request is None:
+            return
         if event.name == "request.paid":
-            tx.put(_paid, request_id=event.request, at=at.wall)
+            self._cases.paid(tx, kept, event.request, at.wall)
         elif event.name == "reference.issued":
-            tx.put(_referenced, request_id=event.request, at=at.wall, spent=spent_us)
+            self._cases.referenced(tx, kept, event.request, at.wall, spent_us)
 
     # -- facts before their time -------------------------------------------------------------------------------------
 

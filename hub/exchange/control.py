@@ -1,4 +1,4 @@
-"""Who holds an installation, and how the partners' overlay is changed beside a hub at work.
+"""Who holds an installation, and how the partners' overlay and the ledger are changed beside a hub at work.
 
 One process at a time writes a hub's file: whoever holds ``var/hub.lock``.  A command asks the one at work through
 ``var/hub.sock`` (0600, and only to the user who runs the hub); where none is at work, it takes the lock and writes.
@@ -13,7 +13,7 @@ import select
 import socket
 import struct
 import threading
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import asdict, replace
 from datetime import UTC, datetime
@@ -33,9 +33,12 @@ SOCKET = "hub.sock"
 LONGEST = 8_000_000
 EVERY = 1.0  # seconds between looks at the overlay's version
 PATIENCE = 30.0  # seconds that a command waits for the hub
+LONG_PATIENCE = 600.0  # and what may take longer
 log = structlog.get_logger(__name__)
 
 Change = Callable[[Sequence[Overlaid], str], int]
+#: What a hub at work does beside: JSON in and the caller's name, JSON out.
+Ask = Callable[[Any, str], Any]
 
 
 def take(settings: Settings) -> IO[str]:
@@ -95,7 +98,7 @@ def _directly(settings: Settings, changes: Sequence[Overlaid]) -> int:
         there = database.unit(overlay.rows)
         after = merged(there, changes)
         known_all(register.overlaid(after).partners, changes)
-        at, who = micros(datetime.now(UTC)), _name(os.getuid())
+        at, who = micros(datetime.now(UTC)), name_of(os.getuid())
         return database.unit(lambda tx: overlay.put(tx, at, there, after, who))
     finally:
         database.close()
@@ -115,12 +118,15 @@ def known_all(partners: Iterable[str], changes: Iterable[Overlaid]) -> None:
 class Control:
     """The socket of a hub that has a file for itself.
 
-    ``change`` does what is asked, with the caller's name; ``look`` is called between, so that changes made elsewhere
-    are found.
+    ``change`` and each of ``asks``, by its name, do what is asked, with the caller's name; ``look`` is called between,
+    so that changes made elsewhere are found.
     """
 
-    def __init__(self, settings: Settings, change: Change, look: Callable[[], None]) -> None:
+    def __init__(
+        self, settings: Settings, change: Change, look: Callable[[], None], asks: Mapping[str, Ask] | None = None
+    ) -> None:
         self._path, self._change, self._look = settings.var / SOCKET, change, look
+        self._asks = asks or {}
         self._alone = not settings.database_url
         self._stop = threading.Event()
         self._thread = threading.Thread(target=self._loop, name="hub-control", daemon=True)
@@ -168,10 +174,12 @@ class Control:
             uid = struct.unpack("3i", credentials)[1]
             if uid not in (0, os.getuid()):
                 return
-            _say(caller, self._answer(_hear(caller), _name(uid)))
+            _say(caller, self._answer(_hear(caller), name_of(uid)))
 
     def _answer(self, asked: Any, who: str) -> dict[str, Any]:
         try:
+            for name in self._asks.keys() & asked:
+                return {"done": self._asks[name](asked[name], who)}
             return {"version": self._change([Overlaid(**one) for one in asked["partners"]], who)}
         except RegisterFaults as wrong:
             return {"faults": [[one.path, one.line, one.text] for one in wrong.faults]}
@@ -179,21 +187,31 @@ class Control:
             return {"code": wrong.code, "where": {name: str(value) for name, value in wrong.where.items()}}
 
 
+def ask(settings: Settings, name: str, given: Any) -> Any:
+    """Have the hub at work here do *name*.  Raises what it raises, ``hub_silent`` where it does not answer."""
+    # A file that is read again may be a long one.
+    return _answered(settings.var / SOCKET, {name: given}, LONG_PATIENCE)["done"]
+
+
 def _ask(path: Path, changes: Sequence[Overlaid]) -> int:
+    return int(_answered(path, {"partners": [asdict(one) for one in changes]}, PATIENCE)["version"])
+
+
+def _answered(path: Path, asked: Any, patience: float) -> dict[str, Any]:
     with socket.socket(socket.AF_UNIX, socket.SOCK_STREAM) as hub:
-        hub.settimeout(PATIENCE)
+        hub.settimeout(patience)
         try:
             with _reachable(path) as name:
                 hub.connect(name)
-            _say(hub, {"partners": [asdict(one) for one in changes]})
-            answer = _hear(hub)
+            _say(hub, asked)
+            answer: dict[str, Any] = _hear(hub)
         except (OSError, ValueError):
             raise HubError("hub_silent") from None
     if "faults" in answer:
         raise RegisterFaults(Fault(*one) for one in answer["faults"])
     if "code" in answer:
         raise HubError(answer["code"], **answer["where"])
-    return int(answer["version"])
+    return answer
 
 
 def _say(to: socket.socket, what: Any) -> None:
@@ -223,7 +241,8 @@ def _reachable(path: Path) -> Iterator[str]:
         os.close(folder)
 
 
-def _name(uid: int) -> str:
+def name_of(uid: int) -> str:
+    """Who *uid* is on this machine, as an audit says it."""
     try:
         return pwd.getpwuid(uid).pw_name[:40]
     except KeyError:

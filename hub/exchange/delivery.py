@@ -16,9 +16,11 @@ from hub.exchange.lines import event_of
 from hub.exchange.outbox import Work
 from hub.partners import NOTHING, Operation, Register
 from hub.partners.partner import Partner
+from hub.store.awaiting import Awaiting
 from hub.store.cases import Cases, Kept
 from hub.store.database import Row, Transaction, as_uuid
 from hub.store.encoding import moment
+from hub.store.interventions import REPLAY, Interventions
 from hub.store.ledger import Ledger, Moment
 
 log = structlog.get_logger(__name__)
@@ -61,6 +63,7 @@ class Delivery:
 
     def __init__(self, cases: Cases, ledger: Ledger, register: Register, advance: Advance) -> None:
         self._cases, self._ledger, self._register, self._advance = cases, ledger, register, advance
+        self._awaiting, self._interventions = Awaiting(ledger), Interventions()
 
     def _kept(self, tx: Transaction, row: Row) -> Kept:
         kept = self._cases.load(tx, as_uuid(row["group_id"]))
@@ -154,6 +157,8 @@ class Delivery:
                     for s in members
                 ]
                 self._advance.happen(tx, kept, events, at, exchange=work.exchange, partner=work.partner.id)
+        if work.operation.expects:
+            self._awaiting.begin(tx, at, work.exchange, work.operation.expects.within)
         self._ledger.move(tx, at, row, "settled", outcome="delivered")
 
     def _answered(self, tx: Transaction, work: Work, paired: list[tuple[Row, Any]], spent_us: int, at: Moment) -> None:
@@ -181,6 +186,10 @@ class Delivery:
         self._ledger.settle_subject(
             tx, at, subject, "done", getattr(line, "outcome", "received"), their_ref=getattr(line, "brn", None)
         )
+        if work.operation.expects and name == NOTHING:
+            self._awaiting.begin(tx, at, as_uuid(subject["exchange_id"]), work.operation.expects.within)
+        elif work.operation.expects:
+            self._awaiting.drop(tx, subject)
         if name is None:
             self._ledger.raise_incident(
                 tx, at, "exchange", "partner_refuses", "operator",
@@ -224,7 +233,7 @@ class Delivery:
 
     def _ask_later(self, tx: Transaction, partner: Partner, subject: Row, at: Moment) -> None:
         """The partner is still at it: ask ever more seldom, and in the end leave it to a person."""
-        if at.wall - subject["created_at"] > GIVE_UP * _SECOND:
+        if self._given_up(tx, subject, at, of=subject["exchange_id"]):
             self._unanswered(tx, subject, at)
             return
         wait = backoff(self._ledger.enquiries(tx, subject) + 1)
@@ -269,8 +278,10 @@ class Delivery:
                 tx, at, row, "held",
                 code=failure.code, owner=HubError(failure.code).who, next_at=at.wall + int(HELD * _SECOND),
             )  # fmt: skip
+        elif isinstance(failure, OutcomeUnknown) and failure.code == "internal":
+            self.park(tx, work, failure.code, at)  # a fault of ours would break the enquiry too
         elif isinstance(failure, OutcomeUnknown):
-            if work.operation.repeat == "safe" and at.wall - row["created_at"] > GIVE_UP * _SECOND:
+            if work.operation.repeat == "safe" and self._given_up(tx, row, at):
                 self._dead(tx, row, failure.code, at)
             else:
                 self._in_doubt(tx, work.partner, work.operation, row, subjects, failure.code, at)
@@ -278,7 +289,7 @@ class Delivery:
             self._not_done(tx, work, row, failure, at)
 
     def _not_done(self, tx: Transaction, work: Work, row: Row, failure: Unavailable | Throttled, at: Moment) -> None:
-        if at.wall - row["created_at"] > GIVE_UP * _SECOND:
+        if self._given_up(tx, row, at):
             self._dead(tx, row, failure.code, at)
             return
         wait = backoff(row["attempts"])
@@ -320,7 +331,7 @@ class Delivery:
             for subject in subjects:
                 if subject["state"] == "open":
                     self._enquire(tx, partner, subject, at, wait)
-        elif operation.repeat in ("safe", "keyed") and at.wall - row["created_at"] <= GIVE_UP * _SECOND:
+        elif operation.repeat in ("safe", "keyed") and not self._given_up(tx, row, at):
             self._ledger.move(tx, at, row, "waiting", code=code, next_at=wait)
         else:
             self._ledger.move(tx, at, row, "parked", code=code, owner="operator")
@@ -351,6 +362,37 @@ class Delivery:
                 self._ledger.raise_incident(
                     tx, at, "exchange", "operation_gone", "engineer", partner=name, operation=gone, line=0
                 )
+
+    def _given_up(self, tx: Transaction, row: Row, at: Moment, of: Any = None) -> bool:
+        """Whether *row* has been tried long enough, counted anew from when a person had its exchange tried again."""
+        if at.wall - row["created_at"] <= GIVE_UP * _SECOND:
+            return False
+        begun = self._interventions.last(tx, as_uuid(of or row["id"]), REPLAY)
+        return begun is None or at.wall - begun > GIVE_UP * _SECOND
+
+    # -- a person's decisions ----------------------------------------------------------------------------------------
+
+    def ask(self, tx: Transaction, partner: Partner, row: Row, at: Moment) -> None:
+        """Ask the partner about every subject of exchange *row* of which it has not spoken."""
+        self._ledger.move(tx, at, row, "in_doubt", code=row["code"])
+        for subject in self._ledger.subjects_of(tx, as_uuid(row["id"])):
+            if subject["state"] == "open":
+                self._enquire(tx, partner, subject, at, at.wall)
+
+    def told(self, tx: Transaction, partner: Partner, row: Row, line: Any, at: Moment) -> None:
+        """Settle exchange *row* as its partner told a person outside.
+
+        *line* is how an answer would have said it of each subject; None where there are no answers: it was delivered.
+        """
+        operation, exchange = partner.operations[row["operation"]], as_uuid(row["id"])
+        work = Work(exchange=exchange, partner=partner, operation=operation, body=b"", attempt=row["attempts"])
+        subjects = [s for s in self._ledger.subjects_of(tx, exchange) if s["state"] == "open"]
+        if line is None:
+            self._delivered(tx, work, row, subjects, at)
+            return
+        for subject in subjects:
+            self._means(tx, work, subject, line, 0, at)
+        self._ledger.move(tx, at, row, "settled", outcome="answered")
 
 
 def _key(work: Work, line: Any) -> str | None:

@@ -1,6 +1,6 @@
 """The engine: everything behind the doors, put together once for one process."""
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from uuid import UUID
 
 from hub.canonical.case import Agent
@@ -20,7 +20,8 @@ from hub.exchange.moves import Moves
 from hub.exchange.outbox import Outbox
 from hub.exchange.pressure import Kind, Pressure
 from hub.exchange.promise import Promise
-from hub.exchange.receive import Once, Receipt, Receiver, Said
+from hub.exchange.receive import Also, Once, Receipt, Receiver, Said
+from hub.exchange.replay import Replay
 from hub.exchange.roster import Rosters
 from hub.exchange.watch import Watch
 from hub.journey import Rules, Turns
@@ -30,6 +31,7 @@ from hub.security.keys import Keys
 from hub.security.sealing import Sealer
 from hub.settings import Settings
 from hub.store import overlay
+from hub.store.awaiting import Awaiting
 from hub.store.cases import Cases
 from hub.store.database import Database, Transaction
 from hub.store.ledger import Ledger, Moment
@@ -65,12 +67,14 @@ class Exchange:
         once: Once | None = None,
         name: str | None = None,
         said: Said = NOTHING_SAID,
+        also: Also | None = None,
     ) -> Receipt:
         """Take *body*, which *partner* gave us as *operation*; answered after everything it caused is durable.
 
         Only our own API passes a *message*, loaded by its schema, and the *request* it is about; everything else is
         read by its map.  *once* is the caller's idempotency key; *name* is a file's, and *said* what stands beside
-        it.  Raises :class:`~hub.exchange.pressure.Closed` where the hub can take no more of this.
+        it; *also* is called in the unit of work that takes bytes read by their map.  Raises
+        :class:`~hub.exchange.pressure.Closed` where the hub can take no more of this.
         """
         known = self._register.partners[partner]
         self._pressure.admit(_brings(known, operation, message))
@@ -81,10 +85,10 @@ class Exchange:
             return self._intake.decide(known, message, request, body, once)
         op = known.operations[operation]
         if op.channel != "files":
-            return self._receiver.message(known, op, body, once)
+            return self._receiver.message(known, op, body, once, also)
         if op.opens:
-            return self._rosters.receive(known, op, body, name or operation)
-        return self.files.receive(known, op, body, name=name or operation, said=said)
+            return self._rosters.receive(known, op, body, name or operation, also)
+        return self.files.receive(known, op, body, name=name or operation, said=said, also=also)
 
 
 def _brings(partner: Partner, operation: str, message: GroupFiling | Decision | None) -> Kind:
@@ -99,10 +103,17 @@ class Engine:
 
     On SQLite one process does everything, and ``start`` takes the installation for it alone.  On PostgreSQL any number
     work side by side: *delivers* says whether this one sends and collects, *zones* to which partners it can (all, where
-    it names none).
+    it names none); *dispatcher* makes what sends, or what has others send.
     """
 
-    def __init__(self, settings: Settings, *, delivers: bool = True, zones: Iterable[str] = ()) -> None:
+    def __init__(
+        self,
+        settings: Settings,
+        *,
+        delivers: bool = True,
+        zones: Iterable[str] = (),
+        dispatcher: Callable[..., Dispatcher] = Dispatcher,
+    ) -> None:
         self.settings = settings
         self.delivers, self.zones = delivers, frozenset(zones)
         self.clock = Clock(settings.business_clock)
@@ -119,7 +130,7 @@ class Engine:
         self._advance = Advance(self._cases, self._ledger, self.register, rules, sealer, self.moves)
         self._delivery = Delivery(self._cases, self._ledger, self.register, self._advance)
         outbox = Outbox(self._cases, self._ledger, self.register)
-        self.dispatcher = Dispatcher(
+        self.dispatcher = dispatcher(
             self.database, self._ledger, self.register, outbox, self._delivery, self.now, self.serves
         )
         self.database.on_work(self.dispatcher.wake, self.serves)
@@ -136,7 +147,11 @@ class Engine:
         )
         self._watch = Watch(self.database, self._ledger, self.now)
         self.forecast = Forecast(self.database, self.register, self.now)
-        self._control = Control(settings, self.change_partners, self._follow)
+        self.replay = Replay(
+            self.database, self._ledger, self.register, outbox, self._delivery, self.exchange.receive, self.now
+        )
+        self._awaiting = Awaiting(self._ledger)
+        self._control = Control(settings, self.change_partners, self._follow, {"replay": self.replay.asked})
         self._claims = Claims(self.database, self._ledger, self._delivery, self.dispatcher, self.now)
         self.reading = Reading(self.database, sealer, self.clock.now, self._busy, turns)
         self.promise = Promise(self.database, self._ledger, self.register, turns, self.now)
@@ -160,7 +175,14 @@ class Engine:
         """Go on with what was left open, deliver, and collect files, until :meth:`stop`."""
         if self.delivers:
             self._claims.start("worker" if self.database.shared else "hub", " ".join(sorted(self.zones)))
+            self.replay.resume()
             self._collector.start()
+        self._control.start()
+
+    def join(self) -> None:
+        """Claim by ``dispatcher.drain`` alone, whenever it is called, until :meth:`stop`: one of a fleet that is told
+        what to do."""
+        self._claims.start("fleet", " ".join(sorted(self.zones)))
         self._control.start()
 
     def stop(self) -> None:
@@ -195,6 +217,18 @@ class Engine:
         if kept is None:
             return False
         return any(told.verdict == "applied" for told in self._advance.happen(tx, kept, [event], self.now()))
+
+    def confirmations_due(self, now: int) -> bool:
+        """Whether a partner should have confirmed something by *now* (business µs) of which nobody has been told."""
+        with self.database.reading() as tx:
+            due = self._awaiting.next_due(tx)
+        return due is not None and due <= now
+
+    def tell_overdue(self, now: int) -> bool:
+        """Put before a person what should have been confirmed by *now*; answers whether there was anything."""
+        at = Moment(self.now().wall, now)
+        with self.database.alone("overdue") as mine:  # timetables of several zones look at the same rows
+            return mine and bool(self.database.unit(lambda tx: self._awaiting.overdue(tx, at)))
 
     def change_partners(self, changes: Sequence[Overlaid], who: str) -> int:
         """Lay *changes* over the partners' files for *who*, all or none of them; answers the overlay's new version.

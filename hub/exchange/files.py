@@ -23,7 +23,7 @@ from uuid import UUID
 from hub.canonical.declare import shapes
 from hub.canonical.errors import HubError
 from hub.exchange.matching import Line
-from hub.exchange.receive import Receipt, Receiver, Said, date_order, refused
+from hub.exchange.receive import Also, Receipt, Receiver, Said, date_order, refused
 from hub.mapping import Map, Rows
 from hub.partners import Operation, Register
 from hub.partners.partner import Partner
@@ -43,7 +43,7 @@ CHUNK = 200
 
 @dataclass(frozen=True, slots=True)
 class File:
-    """A file at hand: whose, what it is, and what stands beside it."""
+    """A file at hand: whose, what it is, what stands beside it, and what else is written when it is taken."""
 
     partner: Partner
     operation: Operation
@@ -52,6 +52,7 @@ class File:
     name: str
     said: Said
     map: Map
+    also: Also | None = None
 
     @property
     def each(self) -> str:
@@ -68,14 +69,23 @@ class Files:
         self._database, self._ledger, self._register = database, ledger, register
         self._receiver, self.staging = receiver, staging
 
-    def receive(self, partner: Partner, operation: Operation, body: bytes, *, name: str, said: Said) -> Receipt:
+    def receive(
+        self,
+        partner: Partner,
+        operation: Operation,
+        body: bytes,
+        *,
+        name: str,
+        said: Said,
+        also: Also | None = None,
+    ) -> Receipt:
         """A file that *partner* left for us; one whose taking was cut off goes on where it stopped.
 
         Of a list that comes without a manifest, rows that cannot be read are put before a person and the others are
         taken.
         """
         map_ = self._register.map(operation.adapter, operation.name, "request")
-        file = File(partner, operation, body, hashlib.sha256(body).hexdigest(), name, said, map_)
+        file = File(partner, operation, body, hashlib.sha256(body).hexdigest(), name, said, map_, also)
         if operation.each is None:
             return self._one(file)
         staged = self.stage(file)
@@ -105,6 +115,8 @@ class Files:
             exchange = self._open(
                 tx, at, file, number, state="settled", body=file.body, outcome="read", subjects=1, done=1
             )
+            if file.also is not None:
+                file.also(tx, exchange)
             self._receiver.lines.tell(tx, partner, operation, message, [Line(1, message)], exchange, at)
             self._ledger.audit(tx, at, partner.id, operation.name, None, exchange)
             return Receipt("taken", exchange=exchange, lines=1)
@@ -215,6 +227,8 @@ class Files:
                     tx, at, "file", code, HubError(code).who,
                     partner=partner.id, operation=operation.name, exchange_id=staged.exchange, line=line,
                 )  # fmt: skip
+        if file.also is not None:
+            file.also(tx, staged.exchange)
         self.staging.whole(tx, staged, reading.around(), reading.count, file.map.hash)
         return None
 

@@ -7,6 +7,7 @@ from typing import Any
 from uuid import UUID
 
 from hub.canonical.case import Agent, Case, Member, Pilgrim
+from hub.canonical.entities import Document
 from hub.canonical.errors import HubError
 from hub.canonical.events import Event
 from hub.canonical.ids import bill_no, new_id, request_no
@@ -208,8 +209,7 @@ class Intake:
             exchange = self._ledger.open(
                 tx, at, partner=partner.id, operation="decide", direction="in", state="settled", body=body, subjects=1,
             )  # fmt: skip
-            if decision.correction is not None:
-                self._rewrite(tx, kept, request_id, decision.correction)
+            was = self._replace(kept, request_id, decision.correction) if decision.correction is not None else None
             event = Event(
                 name=operation.gives[decision.outcome],
                 group=kept.case.id,
@@ -218,6 +218,8 @@ class Intake:
                 data={"reason": decision.reason} if decision.reason else {},
             )
             told = self._decided(tx, kept, event, at, exchange, partner)
+            if was is not None:
+                self._cases.rewrite(tx, kept, request_id, was)
             self._ledger.audit(tx, at, partner.id, decision.outcome, request_id.hex, exchange)
             member = kept.case.members[request_id]
             status = "repeated" if told.verdict == "repeated" else "taken"
@@ -240,7 +242,8 @@ class Intake:
         (told,) = self._advance.happen(tx, kept, [event], at, exchange=exchange, partner=partner.id, judged=result)
         return told
 
-    def _rewrite(self, tx: Transaction, kept: Kept, request_id: UUID, correction: Filing) -> None:
+    def _replace(self, kept: Kept, request_id: UUID, correction: Filing) -> Document:
+        """Put *correction* in the place of what was filed, in the case alone; answers the document it was under."""
         pilgrim = kept.case.pilgrims[request_id]
         was = pilgrim.document
         pilgrim.person, pilgrim.document, pilgrim.companion = (
@@ -249,7 +252,7 @@ class Intake:
             correction.companion,
         )
         self._pair(kept, [request_id])
-        self._cases.rewrite(tx, kept, request_id, was)
+        return was
 
     # -- one member at a time ----------------------------------------------------------------------------------------
 
@@ -287,16 +290,16 @@ class Intake:
         self, tx: Transaction, kept: Kept, request_id: UUID, filing: Filing, at: Moment, agent: Partner
     ) -> list[Problem]:
         """Correct one pilgrim of a group; answers what stands against it, and then nothing is written."""
-        pilgrim = kept.case.pilgrims[request_id]
-        before = pilgrim.person, pilgrim.document, pilgrim.companion
-        pilgrim.person, pilgrim.document, pilgrim.companion = filing.person, filing.document, filing.companion
+        pilgrim, member = kept.case.pilgrims[request_id], kept.case.members[request_id]
+        before = pilgrim.person, pilgrim.document, pilgrim.companion, member.companion
+        was = self._replace(kept, request_id, filing)
         event = Event(name="request.corrected", group=kept.case.id, request=request_id, happened=moment(at.business))
         result = self._judge(tx, kept.case, event, at)
         if not isinstance(result, Applied):
-            pilgrim.person, pilgrim.document, pilgrim.companion = before
+            pilgrim.person, pilgrim.document, pilgrim.companion, member.companion = before
             return _faults(result, None) if isinstance(result, Conflict) else [("correction_late", None, {})]
-        self._rewrite(tx, kept, request_id, filing)
-        self._advance.happen(tx, kept, [event], at, partner=agent.id)
+        self._advance.happen(tx, kept, [event], at, partner=agent.id, judged=result)
+        self._cases.rewrite(tx, kept, request_id, was)
         return []
 
 

@@ -13,6 +13,7 @@ from hub.exchange.advance import Advance, Told
 from hub.exchange.matching import Line, Matching
 from hub.partners import NOTHING, Operation
 from hub.partners.partner import Partner
+from hub.store.awaiting import Awaiting
 from hub.store.cases import Cases, Kept
 from hub.store.database import Transaction
 from hub.store.encoding import moment
@@ -72,8 +73,9 @@ def lines_of(message: Any, operation: Operation) -> list[Line]:
 class Lines:
     """Tells the cases what a partner's lines say."""
 
-    def __init__(self, cases: Cases, matching: Matching, advance: Advance) -> None:
+    def __init__(self, cases: Cases, matching: Matching, advance: Advance, awaiting: Awaiting) -> None:
         self._cases, self._matching, self._advance = cases, matching, advance
+        self._awaiting = awaiting
 
     def tell(
         self,
@@ -93,6 +95,9 @@ class Lines:
         seen = 0
         for line in lines:
             self._matching.find(tx, partner, operation, message, line)
+            if operation.name in partner.confirms and line.group is not None:
+                subject = line.request.hex if line.request else line.line_id
+                self._awaiting.heard(tx, at, partner.id, operation.name, line.group, subject)
             told_as = self._matching.told_as(tx, partner, operation, message, line, exchange)
             if told_as == "same":
                 seen += 1

@@ -17,6 +17,7 @@ from hub.canonical.errors import catalogue
 from hub.mapping import Map, MapError
 from hub.partners import Operation, Register
 from hub.partners.partner import Partner
+from hub.store.awaiting import Awaiting
 from hub.store.cases import Cases
 from hub.store.database import Row, Transaction, as_uuid
 from hub.store.encoding import moment
@@ -70,6 +71,7 @@ class Outbox:
 
     def __init__(self, cases: Cases, ledger: Ledger, register: Register) -> None:
         self._cases, self._ledger, self._register = cases, ledger, register
+        self._awaiting = Awaiting(ledger)
 
     def claim(
         self, tx: Transaction, wanted: Mapping[str, tuple[Partner, int]], at: Moment, claim: Claim
@@ -148,6 +150,24 @@ class Outbox:
             partner=row["partner"], operation=row["operation"], group_id=as_uuid(row["group_id"]),
         )  # fmt: skip
 
+    def against(self, tx: Transaction, partner: Partner, row: Row, at: Moment) -> str | None:
+        """What stands against sending subject *row* now: ``unwanted`` where its case no longer wants it, or the code of
+        what cannot be told or written; None where nothing does."""
+        operation = partner.operations[row["operation"]]
+        map_ = self._register.map(operation.adapter, operation.name, "request")
+        try:
+            line = _line(map_, self._case(tx, row), row)
+        except Exception as error:  # what such a case breaks is ours to mend first
+            log.error("project_failed", partner=row["partner"], operation=row["operation"], exc_info=error)
+            return "internal"
+        if line is None:
+            return "unwanted"
+        try:
+            map_.write(_message(map_, [line], Envelope(partner=partner.id, sequence=1, at=moment(at.business))))
+        except MapError as error:
+            return error.code
+        return None
+
     def _again(
         self, tx: Transaction, partner: Partner, row: Row, subjects: Sequence[Row], body: bytes, at: Moment,
         claim: Claim,
@@ -197,6 +217,9 @@ class Outbox:
             lease_until=claim.lease_until,
         )  # fmt: skip
         self._ledger.freeze(tx, subjects, exchange)
+        if operation.expects:
+            for row in subjects:
+                self._awaiting.expect(tx, exchange, row, operation.expects.operation)
         return Work(
             exchange=exchange,
             attempt=1,
@@ -211,12 +234,10 @@ class Outbox:
         )
 
     def _project(self, tx: Transaction, rows: Sequence[Row], map_: Map, at: Moment) -> list[tuple[Row, Any]]:
-        line_class: Any = getattr(map_.message, "line", map_.message)
         wanted: list[tuple[Row, Any]] = []
         for row in rows:
-            subject = Subject(kind=row["kind"], id=row["subject_id"], key=row["key"])
             try:
-                line = line_class.project(self._case(tx, row), subject)
+                line = _line(map_, self._case(tx, row), row)
             except Exception as error:  # one case that cannot be told must not stop everybody behind it
                 log.error("project_failed", partner=row["partner"], operation=row["operation"], exc_info=error)
                 self.undeliverable(tx, row, "internal", at)
@@ -279,6 +300,11 @@ def _batch(rows: list[Row], partner: Partner, now: int) -> list[Row] | int | Non
             return [r for r in waiting if not r["attempts"] or r["not_before"] <= now][: batch.max]
         later.append(min(r["not_before"] for r in waiting))
     return min(later) if later else None
+
+
+def _line(map_: Map, case: Case, row: Row) -> Any:
+    line_class: Any = getattr(map_.message, "line", map_.message)
+    return line_class.project(case, Subject(kind=row["kind"], id=row["subject_id"], key=row["key"]))
 
 
 def _message(map_: Map, lines: list[Any], envelope: Envelope) -> Any:

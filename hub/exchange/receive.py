@@ -27,11 +27,15 @@ from hub.exchange.pressure import EVERY, Pressure
 from hub.partners import Operation, Register
 from hub.partners.partner import Partner
 from hub.security.sealing import Sealer
+from hub.store.awaiting import Awaiting
 from hub.store.cases import Cases
 from hub.store.database import Database, Row, Transaction, as_uuid
 from hub.store.ledger import Ledger, Moment
 
 log = structlog.get_logger(__name__)
+
+#: What else is written, with the exchange that bytes became, in the unit of work that takes them.
+Also = Callable[[Transaction, UUID], None]
 
 
 @dataclass(frozen=True, slots=True)
@@ -120,7 +124,7 @@ class Receiver:
     ) -> None:
         self._database, self._cases, self._ledger = database, cases, ledger
         self._register, self._clock, self._pressure = register, clock, pressure
-        self.lines = Lines(cases, Matching(cases, ledger, sealer), advance)
+        self.lines = Lines(cases, Matching(cases, ledger, sealer), advance, Awaiting(ledger))
 
     def now(self) -> Moment:
         return Moment.of(self._clock.wall(), self._clock.now())
@@ -173,7 +177,14 @@ class Receiver:
 
     # -- what partners tell ------------------------------------------------------------------------------------------
 
-    def message(self, partner: Partner, operation: Operation, body: bytes, once: Once | None = None) -> Receipt:
+    def message(
+        self,
+        partner: Partner,
+        operation: Operation,
+        body: bytes,
+        once: Once | None = None,
+        also: Also | None = None,
+    ) -> Receipt:
         """A message that a partner calls us with."""
         try:
             message = self.read(partner, operation, body)
@@ -187,6 +198,8 @@ class Receiver:
                 tx, at, partner=partner.id, operation=operation.name, direction="in", state="settled", body=body,
                 sha256=hashlib.sha256(body).hexdigest(),
             )  # fmt: skip
+            if also is not None:
+                also(tx, exchange)
             lines = lines_of(message, operation)
             told, taken = self.lines.tell(tx, partner, operation, message, lines, exchange, at)
             reply = None

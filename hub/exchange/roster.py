@@ -13,7 +13,7 @@ from hub.canonical.errors import HubError
 from hub.canonical.messages.desk import Filing
 from hub.canonical.messages.roster import RosterOutcome, RosterRow, RowOutcome
 from hub.exchange.intake import Intake
-from hub.exchange.receive import Receipt, Receiver
+from hub.exchange.receive import Also, Receipt, Receiver
 from hub.mapping import Row
 from hub.partners import Operation, Register
 from hub.partners.partner import Partner
@@ -49,7 +49,9 @@ class Rosters:
         self._database, self._cases, self._ledger = database, cases, ledger
         self._register, self._receiver, self._intake = register, receiver, intake
 
-    def receive(self, agent: Partner, operation: Operation, body: bytes, name: str) -> Receipt:
+    def receive(
+        self, agent: Partner, operation: Operation, body: bytes, name: str, also: Also | None = None
+    ) -> Receipt:
         """Take roster *body*.  Cut off half-way and taken again, the rows already filed are found unchanged."""
         map_ = self._register.map(operation.adapter, operation.name, "request")
         order = agent.agent.date_order if agent.agent else None
@@ -72,7 +74,7 @@ class Rosters:
             if isinstance(taken, Receipt):
                 return taken
             outcomes += taken
-        return self._database.unit(lambda tx: self._answer(tx, agent, operation, outcomes, body, name, told))
+        return self._database.unit(lambda tx: self._answer(tx, agent, operation, outcomes, body, name, told, also))
 
     def _answer(
         self,
@@ -83,6 +85,7 @@ class Rosters:
         body: bytes,
         name: str,
         told: str,
+        also: Also | None,
     ) -> Receipt:
         """Note the roster as taken, and put its outcome file before the agent."""
         known = self._ledger.told_before(tx, agent.id, told)
@@ -98,6 +101,8 @@ class Rosters:
             tx, at, partner=agent.id, operation=operation.name, direction="in", state="settled", body=body, name=name,
             subjects=len(outcomes), done=len(outcomes), sha256=digest,
         )  # fmt: skip
+        if also is not None:
+            also(tx, exchange)
         self._ledger.first_time(tx, agent.id, told, exchange)
         self._ledger.open(
             tx, at, partner=agent.id, operation=operation.name, direction="out", state="waiting",

@@ -43,6 +43,14 @@ class Batch:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class Expectation:
+    """What the partner is to confirm by ``operation``, ``within`` so many seconds of business time."""
+
+    operation: str
+    within: float
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Effect:
     """Where the raw bytes show what was done: XPath with the contract's prefixes, JSON pointer or csv column.
 
@@ -71,6 +79,7 @@ class Operation:
     """One thing an adapter does.
 
     ``direction`` is "out" when we begin it: an event (``when``) causes it, or it is another operation's ``enquiry``.
+    ``expects`` is by which of the partner's operations, and by when, it confirms what it took.
     ``repeat`` says what a second sending does: "safe", "never", or "keyed", and then ``keyed`` is the field of the line
     that the partner honours as our key.  ``gives`` maps an outcome to the event it means, or to ``nothing``.
     Operations with the same ``when`` and ``to`` are alternatives: one partner of all their adapters serves a code.
@@ -91,6 +100,7 @@ class Operation:
     repeat: Literal["safe", "never", "keyed"] | None = None
     keyed: str | None = None
     enquiry: str | None = None
+    expects: Expectation | None = None
     not_done: frozenset[int] = frozenset()
     gives: Mapping[str, str] = field(default_factory=dict)
     each: str | None = None
@@ -178,6 +188,12 @@ class _Effect(_Of):
     each = text()
 
 
+class _Expectation(_Of):
+    makes = Expectation
+    operation = text(required=True, pattern=NAME)
+    within = Duration(required=True)
+
+
 class _Simulation(_Of):
     makes = Simulation
     outcomes = fields.Dict(keys=text(), values=fields.Integer(validate=lambda n: _within(n, 0, 1_000_000)))
@@ -224,6 +240,7 @@ class _Operation(Strict):
     optional = fields.Boolean()
     repeat = _Repeat()
     enquiry = text(pattern=NAME)
+    expects = fields.Nested(_Expectation)
     not_done = fields.List(fields.Integer(validate=lambda n: _within(n, 400, 599)))
     gives = fields.Dict(keys=text(), values=text(one_of=(*EVENTS, NOTHING)))
     each = text()
@@ -329,6 +346,8 @@ def _disagreements(op: Operation, wires: Mapping[str, Any], enquiries: set[str])
             yield "is sent by us, but no event causes it: give 'when:', or name it as an operation's 'enquiry:'"
         if op.when is not None and op.per is None:
             yield f"needs 'per:', one of {listed(SUBJECTS)}"
+        if op.expects and op.when is None:
+            yield "'expects' belongs to what an event causes; an enquiry is answered at once"
         if op.name in enquiries and op.repeat != "safe":
             yield "is an enquiry, which may be asked again at any time: say 'repeat: safe'"
         given = {"find": op.find, "answer": op.answer, "sequence": op.sequence, "message": op.message, "by": op.by}
@@ -340,7 +359,7 @@ def _disagreements(op: Operation, wires: Mapping[str, Any], enquiries: set[str])
         if op.batch and op.batch.by and op.batch.by != (op.to or "").rpartition(".")[2]:
             yield f"'batch: by: {op.batch.by}' must be the last word of 'to:'"
     else:
-        for key in ("per", "batch", "to", "optional", "enquiry", "not_done", "effect", "simulate", "driver"):
+        for key in ("per", "batch", "to", "optional", "enquiry", "expects", "not_done", "effect", "simulate", "driver"):
             if getattr(op, key):
                 yield f"'{key}' belongs to what we send, and this is received; what we send has 'when:'"
         if op.channel == "api":
@@ -377,6 +396,13 @@ def _references(op: Operation, others: Mapping[str, Operation]) -> Iterable[str]
         asked = others.get(op.enquiry)
         if asked is None:
             yield f"there is no operation '{op.enquiry}' to enquire with{did_you_mean(op.enquiry, others)}"
+    if op.expects is not None:
+        expected = op.expects.operation
+        heard = others.get(expected)
+        if heard is None:
+            yield f"there is no operation '{expected}' to expect{did_you_mean(expected, others)}"
+        elif heard.direction != "in" or not heard.find:
+            yield f"'expects: {expected}' must be an operation that we receive, with 'find:'"
     if op.simulate is not None and op.simulate.sends is not None:
         sent = others.get(op.simulate.sends)
         if sent is None:

@@ -121,6 +121,11 @@ class Partner:
         return {op.name: op for adapter in self.adapters for op in adapter.operations.values()}
 
     @cached_property
+    def confirms(self) -> frozenset[str]:
+        """The names of the operations by which this partner confirms what it was sent before."""
+        return frozenset(op.expects.operation for op in self.operations.values() if op.expects)
+
+    @cached_property
     def _doors(self) -> Mapping[tuple[str, str], Operation]:
         return {
             (op.wire["method"], op.wire["path"]): op

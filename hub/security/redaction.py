@@ -28,7 +28,7 @@ ALLOWED = frozenset({
 _WORD = re.compile(r"[A-Za-z0-9_.:/+\[\]-]{0,80}")
 _EVENT = re.compile(r"[a-z][a-z0-9_]{0,60}")
 # These write whole messages or addresses when they are let.
-_PINNED = ("zeep", "zeep.transports", "urllib3", "requests", "werkzeug", "apscheduler")
+_PINNED = ("zeep", "zeep.transports", "urllib3", "requests", "werkzeug", "apscheduler", "celery")
 
 
 def mask(value: object) -> str:

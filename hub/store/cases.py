@@ -76,13 +76,21 @@ _group_touch = Statement(
 )
 _members = Statement(select(request).where(within(request.c.group_id, "ids")).order_by(request.c.member))
 _request_insert = inserting(request)
+# The group stands in the condition too, so that reading another group's members need not wait for these.
+_one_request = (request.c.id == bindparam("request_id"), request.c.group_id == bindparam("of_group"))
 _request_state = Statement(
     update(request)
-    .where(request.c.id == bindparam("request_id"))
+    .where(*_one_request)
     .values({c: bindparam(c) for c in ("state", "companion", "minor", "due", "ended_at", "end_reason", "marks")})
 )
-_request_sealed = Statement(
-    update(request).where(request.c.id == bindparam("request_id")).values(sealed=bindparam("sealed"))
+_request_sealed = Statement(update(request).where(*_one_request).values(sealed=bindparam("sealed")))
+_request_paid = Statement(
+    update(request).where(*_one_request, request.c.paid_at.is_(None)).values(paid_at=bindparam("at"))
+)
+_request_referenced = Statement(
+    update(request)
+    .where(*_one_request, request.c.referenced_at.is_(None))
+    .values(referenced_at=bindparam("at"), partner_us=bindparam("spent"))
 )
 _vouchers = Statement(select(voucher).where(within(voucher.c.group_id, "ids")))
 _voucher_write = inserting(voucher, replace=True)
@@ -95,15 +103,10 @@ _lookup_delete = Statement(
         lookup.c.request_id == bindparam("of_request"),
     )
 )
-_lookup_others = Statement(
+_lookup_find = Statement(
     select(lookup.c.request_id).where(lookup.c.kind == bindparam("kind"), lookup.c.hash == bindparam("hash"))
 )
-_lookup_find = Statement(
-    select(lookup.c.request_id, request.c.group_id, request.c.ended_at)
-    .join(request, request.c.id == lookup.c.request_id)
-    .where(lookup.c.kind == bindparam("kind"), lookup.c.hash == bindparam("hash"))
-    .order_by(request.c.ended_at.is_not(None), lookup.c.request_id.desc())
-)
+_standing = Statement(select(request.c.group_id, request.c.ended_at).where(request.c.id == bindparam("id")))
 _group_of_request = Statement(select(request.c.group_id).where(request.c.id == bindparam("id")))
 _group_of_bill = Statement(select(voucher.c.group_id).where(voucher.c.bill_no == bindparam("bill_no")))
 _group_of_agent = Statement(
@@ -172,7 +175,7 @@ class Cases:
 
     def anothers(self, tx: Transaction, kind: str, number: str, request_id: UUID | None) -> bool:
         """Whether *number* is somebody else's than *request_id*'s."""
-        rows = tx.all(_lookup_others, kind=kind, hash=self._sealer.lookup(kind, number))
+        rows = tx.all(_lookup_find, kind=kind, hash=self._sealer.lookup(kind, number))
         return any(as_uuid(row[0]) != request_id for row in rows)
 
     def group_of_request(self, tx: Transaction, request_id: UUID) -> UUID | None:
@@ -190,9 +193,13 @@ class Cases:
     def find(self, tx: Transaction, kind: str, *values: str) -> list[tuple[UUID, UUID, bool]]:
         """(request, its group, whether it is live) found under a document, visa, border or reference number:
         live ones first, then the newest."""
-        digest = self._sealer.lookup(kind, *values)
-        rows = tx.all(_lookup_find, kind=kind, hash=digest)
-        return [(as_uuid(r["request_id"]), as_uuid(r["group_id"]), r["ended_at"] is None) for r in rows]
+        found = []
+        # One by one, by their ids: joined, they could be told from nothing that others have put off.
+        for (told,) in tx.all(_lookup_find, kind=kind, hash=self._sealer.lookup(kind, *values)):
+            row = tx.one(_standing, id=told)
+            if row is not None:
+                found.append((as_uuid(told), as_uuid(row["group_id"]), row["ended_at"] is None))
+        return sorted(found, key=lambda one: (one[2], one[0].int), reverse=True)
 
     def index(self, tx: Transaction, kind: str, request_id: UUID, *values: str) -> None:
         tx.put(_lookup_insert, kind=kind, hash=self._sealer.lookup(kind, *values), request_id=request_id)
@@ -314,8 +321,9 @@ class Cases:
         digest = self._sealer.lookup("document", was.number, was.issuing_state)
         tx.put(_lookup_delete, of_kind="document", of_hash=digest, of_request=request_id)
         sealed = self._seal(request_id, kept.wrapped[request_id], pilgrim)
-        tx.put(_request_sealed, request_id=request_id, sealed=sealed)
-        tx.put(_request_state, request_id=request_id, **_member_values(kept.case.members[request_id]))
+        named = {"request_id": request_id, "of_group": kept.case.id}
+        tx.put(_request_sealed, **named, sealed=sealed)
+        tx.put(_request_state, **named, **_member_values(kept.case.members[request_id]))
         self.index(tx, "document", request_id, pilgrim.document.number, pilgrim.document.issuing_state)
 
     # -- moving on ---------------------------------------------------------------------------------------------------
@@ -349,6 +357,14 @@ class Cases:
             self.index(tx, "border", request_id, facts["border_no"])
         return changed
 
+    def paid(self, tx: Transaction, kept: Kept, request_id: UUID, at: int) -> None:
+        """Note when (wall µs) a request was first paid: the five-minute clock begins."""
+        tx.put(_request_paid, request_id=request_id, of_group=kept.case.id, at=at)
+
+    def referenced(self, tx: Transaction, kept: Kept, request_id: UUID, at: int, spent_us: int) -> None:
+        """Note when a request first had its reference number, and the partner's own part of that time."""
+        tx.put(_request_referenced, request_id=request_id, of_group=kept.case.id, at=at, spent=spent_us)
+
     def save(self, tx: Transaction, kept: Kept, changed: "Changes") -> None:
         """Write what *changed*, under the version that was read: where another writer was faster, all is done again."""
         case = kept.case
@@ -359,10 +375,10 @@ class Cases:
             tx.put(_group_touch, group_id=case.id, was_version=kept.version, version=kept.version + 1)
         kept.version += 1
         for request_id in changed.members:
-            tx.put(_request_state, request_id=request_id, **_member_values(case.members[request_id]))
+            tx.put(_request_state, request_id=request_id, of_group=case.id, **_member_values(case.members[request_id]))
         for request_id in changed.sealed:
             sealed = self._seal(request_id, kept.wrapped[request_id], case.pilgrims[request_id])
-            tx.put(_request_sealed, request_id=request_id, sealed=sealed)
+            tx.put(_request_sealed, request_id=request_id, of_group=case.id, sealed=sealed)
         if changed.voucher and case.voucher is not None:
             tx.put(_voucher_write, **_voucher_values(case.id, case.voucher))
 

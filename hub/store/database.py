@@ -6,6 +6,7 @@ the others with it (measured: 8 to 9 times the rate of a commit each).  A unit m
 is to leave behind outside the transaction, it leaves by ``after_commit``.
 """
 
+import contextlib
 import queue
 import random
 import threading
@@ -37,6 +38,7 @@ log = structlog.get_logger(__name__)
 GROUP = 256  # units that may share one commit
 GROUP_SECONDS = 0.02  # and for how long a commit may be put off while more are waiting
 TRIES = 6  # runs of a unit that others are faster than
+READERS = 8  # connections that read at once: a database has a hundred for all processes, and each door 64 threads
 DOWN = 0.25  # seconds between attempts to reach a store that is gone; who asks in between is told at once
 
 Unit = Callable[[Transaction], T]
@@ -66,7 +68,7 @@ class _Job(Generic[T]):
 
 
 class Database:
-    """One store: a writer thread, and a reading connection for every thread that reads.
+    """One store: a writer thread, and a few connections for the threads that read.
 
     *store* is a file for SQLite, a URL for PostgreSQL.  Raises HubError ``store_durability`` where the store's settings
     do not keep what they promise, ``store_version`` where another version of the hub made it.
@@ -78,8 +80,9 @@ class Database:
         self._backend.prepare()
         migrations.ready(store)
         self._jobs: queue.SimpleQueue[_Job[Any] | None] = queue.SimpleQueue()
-        self._local = threading.local()
         self._readers: list[Connection] = []
+        self._spare: list[Connection] = []
+        self._reading = threading.BoundedSemaphore(READERS)
         self._forget: Callable[[set[UUID]], None] = lambda groups: None
         self._wake: Callable[[str], None] = lambda partner: None
         self._serves: Callable[[str], bool] = lambda partner: True
@@ -302,14 +305,16 @@ class Database:
     @contextmanager
     def reading(self) -> Iterator[Transaction]:
         """A consistent view for reading, in the calling thread; it never waits for the writer."""
-        connection = self._reader()
-        try:
-            yield Transaction(connection)
-        except Interrupted as broken:
-            self._forsake(connection, broken.cause)
-        finally:
-            if self._local.connection is connection:
-                connection.execute("COMMIT")
+        with self._reading:
+            connection = self._reader()
+            try:
+                yield Transaction(connection)
+            except Interrupted as broken:
+                self._forsake(connection, broken.cause)
+            finally:
+                if connection in self._readers:
+                    connection.execute("COMMIT")
+                    self._spare.append(connection)
 
     @contextmanager
     def alone(self, name: str) -> Iterator[bool]:
@@ -320,21 +325,32 @@ class Database:
         try:
             yield mine
         finally:
-            if mine and self._local.connection is connection:
-                connection.give_back(name)
+            try:
+                if mine:
+                    connection.give_back(name)
+            except Exception as error:
+                self._drop(connection)
+                if not self._backend.lost(error):
+                    raise
+            else:
+                self._spare.append(connection)
 
     def _reader(self) -> Connection:
-        """This thread's own connection, in a transaction; made anew where the store was away."""
+        """A connection that nobody reads with, in a transaction; made anew where the store was away."""
         for fresh in (False, True):
-            connection: Connection | None = None if fresh else getattr(self._local, "connection", None)
+            connection: Connection | None = None
             try:
+                if not fresh:
+                    with contextlib.suppress(IndexError):
+                        connection = self._spare.pop()
                 if connection is None:
-                    connection = self._local.connection = self._backend.connect(writing=False)
+                    connection = self._backend.connect(writing=False)
                     self._readers.append(connection)
                 connection.execute(self._backend.begin_reading)
                 return connection
             except Exception as error:
-                self._local.connection = None
+                if connection is not None:
+                    self._drop(connection)
                 if fresh or not self._backend.lost(error):
                     if self._backend.lost(error):
                         raise HubError("store_down") from error
@@ -342,10 +358,12 @@ class Database:
         raise AssertionError("never reached")
 
     def _forsake(self, connection: Connection, cause: Exception) -> None:
-        self._local.connection = None
+        self._drop(connection)
+        raise HubError("store_down") if self._backend.lost(cause) else cause
+
+    def _drop(self, connection: Connection) -> None:
         self._readers.remove(connection)
         connection.close()
-        raise HubError("store_down") if self._backend.lost(cause) else cause
 
     def close(self) -> None:
         """Let the writer finish what waits, then close."""

@@ -377,7 +377,10 @@ class Ledger:
         owner: str | None = None,
         next_at: int | None = None,
     ) -> None:
-        """Put an exchange into *state*; whoever had claimed it has not any more."""
+        """Put an exchange into *state*; whoever had claimed it has not any more.  What waits for a person names its
+        *owner*."""
+        if owner is None and state in ("held", "parked", "dead"):
+            raise ValueError(f"{state}: who must act?")
         self._move(tx, at, row, state, outcome, code, owner, row["attempts"], next_at, None, None)
 
     def claim(self, tx: Transaction, at: Moment, row: Row, state: str, claim: "Claim") -> int:
@@ -640,7 +643,8 @@ class Ledger:
     # -- people ------------------------------------------------------------------------------------------------------
 
     def raise_incident(self, tx: Transaction, at: Moment, kind: str, code: str, owner: str, **where: Any) -> None:
-        """Put something before a person; *kind* is suspense (belongs to nobody known), conflict, file or exchange."""
+        """Put something before a person; *kind* is suspense (belongs to nobody known), conflict, file, exchange
+        or overdue (not confirmed by its partner)."""
         values: dict[str, Any] = {
             "partner": None, "operation": None, "event": None, "group_id": None, "request_id": None,
             "exchange_id": None, "line": None,

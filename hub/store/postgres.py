@@ -119,7 +119,7 @@ class Postgres:
             if connection._raw.info.server_version < 150000:
                 raise HubError("store_old")
             for name in _DURABLE:
-                value = connection.execute(f"SHOW {name}").fetchone()[0]
+                value = connection.execute("SELECT current_setting(%(name)s)", {"name": name}).fetchone()[0]
                 if value in ("off", "local"):
                     raise HubError("store_durability")
 

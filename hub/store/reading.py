@@ -264,8 +264,7 @@ class Reading:
 
     def timeline(self, request_id: UUID) -> dict[str, Any] | None:
         """A pilgrim's whole way: every state with when it happened and when we learned it, what it waits on, when
-        (business time) the clock itself moves the pilgrim, the group or its bill, and the five-minute clock with its
-        stages."""
+        (business time) the clock itself moves it, its group or its bill, and the five-minute clock with its stages."""
         with self._database.reading() as tx:
             row = tx.one(_request, id=request_id)
             if row is None:
@@ -347,6 +346,7 @@ class Reading:
             rows = tx.all(_incident_rows, most=limit)
         return [
             {
+                "id": str(as_uuid(r["id"])),
                 "kind": r["kind"],
                 "code": r["code"],
                 "owner": r["owner"],

@@ -41,6 +41,10 @@ class within(ColumnElement[bool]):
     def __init__(self, column: ColumnElement[Any], name: str) -> None:
         self.column, self.name = column, name
 
+    def self_group(self, against: Any = None) -> "within":
+        """As it stands: SQLAlchemy would ask on SQLite whether it "= 1", and no index answers that."""
+        return self
+
 
 @compiles(within, "sqlite")
 def _within_sqlite(element: within, compiler: Any, **kwargs: Any) -> str:
@@ -82,12 +86,14 @@ class Statement:
     def __init__(self, statement: ClauseElement, *, exact: bool = False) -> None:
         self._statement = statement
         self.exact = exact
-        self.lists = frozenset(e.name for e in visitors.iterate(statement) if isinstance(e, within))
+        # A list is always a condition of its own, beside which all others must hold.
+        self.listed = {e.column.name: e.name for e in visitors.iterate(statement) if isinstance(e, within)}
+        self.lists = frozenset(self.listed.values())
         self.tables = frozenset(e.name for e in visitors.iterate(statement) if isinstance(e, Table))
         self.writes = isinstance(statement, Insert | Update | Delete)
         self.pins = _pins(statement)
         if not self.writes and len(self.tables) == 1:
-            READ_BY.setdefault(next(iter(self.tables)), set()).update(self.pins)
+            READ_BY.setdefault(next(iter(self.tables)), set()).update(self.pins, self.listed)
         self.key: tuple[str, ...] | None = None
         if isinstance(statement, Insert | Update | Delete):
             table: Any = statement.table
@@ -110,10 +116,18 @@ def _written(statement: Any, dialect: Dialect) -> str:
     text = str(compiled)
     for name, value in compiled.params.items():
         if value is not None:
-            constant = "'" + value.replace("'", "''") + "'" if isinstance(value, str) else str(int(value))
+            constant = _constant(value, dialect)
             bound = rf":{name}\b" if dialect == "sqlite" else rf"%\({name}\)s(::[A-Z]+)?"
             text = re.sub(bound, constant, text)
     return text
+
+
+def _constant(value: Any, dialect: Dialect) -> str:
+    if isinstance(value, str):
+        return "'" + value.replace("'", "''") + "'"
+    if isinstance(value, bool) and dialect == "postgresql":
+        return "true" if value else "false"
+    return str(int(value))
 
 
 def _pins(statement: Any) -> dict[str, str]:
@@ -121,11 +135,18 @@ def _pins(statement: Any) -> dict[str, str]:
     values: dict[Any, Any] = getattr(statement, "_values", None) or {}
     given = {str(getattr(column, "key", column)): value for column, value in values.items()}
     if isinstance(statement, Insert):
-        return {name: value.key for name, value in given.items() if isinstance(value, BindParameter) and value.required}
+        # What takes the place of a row also changes what is read by the values that the row had.
+        replaces = hasattr(getattr(statement, "_post_values_clause", None), "update_values_to_set")
+        kept = [c.name for c in statement.table.primary_key] if replaces else given
+        return {
+            name: value.key
+            for name, value in given.items()
+            if name in kept and isinstance(value, BindParameter) and value.required
+        }
     where = getattr(statement, "whereclause", None)
     if where is None:
         return {}
-    parts = where.clauses if isinstance(where, BooleanClauseList) and where.operator is operators.and_ else [where]
+    parts = where.clauses if isinstance(where, BooleanClauseList) and where.operator is operators.and_ else (where,)
     return {
         part.left.name: part.right.key
         for part in parts

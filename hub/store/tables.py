@@ -315,6 +315,44 @@ incident = Table(
     Column("business_at", BigInteger, nullable=False),
     Column("resolved_at", BigInteger),
     Index("incident_open", "resolved_at", "kind"),
+    Index("incident_exchange", "exchange_id"),
+)
+
+# What a person did about an exchange, a line that could not be sent, or an incident, and why; ``became`` is what bytes
+# that were read again became.
+intervention = Table(
+    "intervention",
+    metadata,
+    Column("id", Uuid, primary_key=True),
+    Column("recorded_at", BigInteger, nullable=False),
+    Column("business_at", BigInteger, nullable=False),
+    Column("person", String(40), nullable=False),
+    Column("action", String(10), nullable=False),
+    Column("reason", String(200), nullable=False),
+    Column("entity", Uuid, nullable=False),
+    Column("was", String(10)),
+    Column("became", Uuid),
+    Index("intervention_entity", "entity"),
+    Index("intervention_became", "became"),
+)
+
+# Subjects whose partner has yet to confirm, and until when (business time) it is given.
+awaited = Table(
+    "awaited",
+    metadata,
+    Column("subject", Uuid, primary_key=True),
+    Column("exchange_id", Uuid, nullable=False),
+    Column("partner", String(40), nullable=False),
+    Column("operation", String(40), nullable=False),
+    Column("expects", String(40), nullable=False),
+    Column("kind", String(8), nullable=False),
+    Column("subject_id", String(40), nullable=False),
+    Column("group_id", Uuid, nullable=False),
+    Column("due_at", BigInteger, nullable=False),
+    Column("raised", Boolean, nullable=False),
+    Index("awaited_group", "group_id", "partner", "expects"),
+    Index("awaited_due", "raised", "due_at"),
+    Index("awaited_exchange", "exchange_id"),
 )
 
 audit = Table(

@@ -125,9 +125,12 @@ class Later:
             return True
         (table,) = statement.tables
         index = self._index[table]
+        # It sees none of them if they all name another value of a column that it holds to one value, or to a list.
+        asked = [(column, (values.get(name),)) for column, name in statement.pins.items()]
+        asked += [(column, values[name]) for column, name in statement.listed.items()]
         return not any(
-            (table, column) not in self._unpinned and column in index and plain(values.get(name)) not in index[column]
-            for column, name in statement.pins.items()
+            (table, column) not in self._unpinned and column in index and index[column].isdisjoint(map(plain, wanted))
+            for column, wanted in asked
         )
 
     def take(self) -> list[_Batch]:

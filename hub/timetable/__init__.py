@@ -1,4 +1,5 @@
-"""The timetable: what is due, by the calendar or by a case's own clock, found out from rows and done once.
+"""The timetable: what is due, by the calendar, by a case's own clock or for a partner to confirm, found out from rows
+and done once.
 
 APScheduler only wakes :meth:`Timetable.tick`; what is due is worked out from the stored watermark, so that a late,
 lost or doubled waking loses and doubles nothing.  A firing is a row, unique by (schedule, due time).
@@ -111,6 +112,8 @@ class Timetable:
                     self._run(schedule, fires, now)
             while self._edges(now):
                 pass
+            while self._engine.tell_overdue(micros(now)):
+                pass
             self._remember(now, force=True)
 
     # -- what is due -------------------------------------------------------------------------------------------------
@@ -133,6 +136,8 @@ class Timetable:
     def _anything_due(self, now: datetime) -> bool:
         first = self.next_due()
         if first is not None and first <= now:
+            return True
+        if self._engine.confirmations_due(micros(now)):
             return True
         with self._engine.database.reading() as tx:
             return bool(self._due(tx, now, 1))

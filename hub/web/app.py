@@ -7,7 +7,7 @@ from werkzeug.middleware.proxy_fix import ProxyFix
 from hub.exchange.engine import Engine
 from hub.settings import ConfigError
 from hub.web import problems
-from hub.web.api import bodies, desk, exchanges, operations
+from hub.web.api import bodies, desk, ledger, operations, replays
 from hub.web.console import pages
 
 #: The longest body that any door takes, in bytes: a group of some 900 pilgrims.
@@ -50,7 +50,9 @@ def create_app(engine: Engine) -> Flask:
     app.before_request(_size)
     app.after_request(_harden)
     problems.install(app)
-    for blueprint in (desk.blueprint, bodies.blueprint, operations.blueprint, exchanges.blueprint, pages.blueprint):
+    for blueprint in (
+        desk.blueprint, bodies.blueprint, operations.blueprint, ledger.blueprint, replays.blueprint, pages.blueprint,
+    ):  # fmt: skip
         app.register_blueprint(blueprint)
     if settings.proxies:
         # Exactly as many as stand in front: with one more, a caller could write its own address.

@@ -17,11 +17,11 @@ from tests.strangers.ministry import Ministry
 
 
 @pytest.fixture
-def make(tmp_path: Path) -> Iterator[Callable[..., Hub]]:
+def make(tmp_path: Path, store_url: str) -> Iterator[Callable[..., Hub]]:
     """Makes a hub whose partners are at the addresses given; *store* is the URL of one that is not SQLite's."""
     made: list[Hub] = []
 
-    def of(store: str = "", **addresses: str) -> Hub:
+    def of(store: str = store_url, **addresses: str) -> Hub:
         var = tmp_path / "var"
         if not made:
             Keys.generate(var / "keys.json")

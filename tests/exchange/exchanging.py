@@ -9,8 +9,6 @@ from pathlib import Path
 from typing import Any
 from uuid import UUID
 
-import psycopg
-
 from hub.canonical.messages import Decision, GroupFiling
 from hub.canonical.mrz import td3
 from hub.canonical.schema import schema_for
@@ -59,14 +57,19 @@ class Hub:
         """Claim the next exchange of *partner*, as a process that then dies."""
         wanted = {partner: (self.engine.register.partners[partner], 1)}
         outbox = self.engine.dispatcher._outbox
-        found = self.engine.database.unit(lambda tx: outbox.claim(tx, wanted, self.engine.now(), Claim(0, 2**62)))
+        found = self.engine.database.unit(
+            lambda tx: outbox.claim(tx, wanted, self.engine.dispatcher._now(), Claim(0, 2**62))
+        )
         (work,) = found[partner].works
         return work
 
     def rows(self, sql: str, *values: Any) -> list[tuple[Any, ...]]:
         if self.settings.database_url:
+            import psycopg
+
             with closing(psycopg.connect(self.settings.database_url)) as server:
-                return server.execute(sql.replace("?", "%s"), values).fetchall()  # type: ignore[arg-type]
+                found = server.execute(sql.replace("?", "%s"), values).fetchall()  # type: ignore[arg-type]
+            return [tuple(v.hex if isinstance(v, UUID) else v for v in row) for row in found]  # as SQLite has them
         with sqlite3.connect(self.settings.var / "hub.db") as connection:
             return connection.execute(sql, values).fetchall()
 

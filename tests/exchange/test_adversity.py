@@ -12,13 +12,15 @@ import pytest
 from hub.canonical.entities import Companion
 from hub.canonical.mrz import td3
 from hub.channels import OutcomeUnknown
+from hub.chaos.faults import FaultyPartner
 from hub.exchange import delivery, dispatch
 from hub.exchange.engine import Engine
 from hub.partners import load
 from hub.partners.partner import Partner
 from hub.timetable import Timetable
 from tests.exchange.exchanging import AGENT, MINISTRY, START, filing
-from hub.chaos.faults import FaultyPartner
+
+pytestmark = pytest.mark.both_stores
 
 VISA = "http://mofa.example/visa-reference/v1"
 
@@ -46,6 +48,11 @@ def until(true, seconds: float = 10.0) -> None:
     while not true():
         assert time.monotonic() < end
         time.sleep(0.02)
+
+
+def rested(hub) -> None:
+    """The Ministry's rest is over."""
+    hub.engine.database.unit(lambda tx: hub.engine._ledger.set_flow(tx, MINISTRY, 3, 0, 0))
 
 
 def family(hub) -> tuple[str, str, str]:
@@ -135,7 +142,7 @@ def test_what_can_be_asked_of_nobody_any_more_is_a_persons_to_decide(make):
         hub.engine.dispatcher.drain(hub.engine.register.partners[MINISTRY])
         hub.engine.dispatcher.drain(hub.engine.register.partners[MINISTRY])
         hub.later(delivery.GIVE_UP + 60)
-        hub.engine.dispatcher._slots_of(MINISTRY).rests_until = 0.0
+        rested(hub)
         hub.drain()
     assert set(hub.exchanges("enquire_reference")) == {"dead"}
     assert hub.rows("SELECT state, owner FROM exchange WHERE operation = 'request_reference'") == [
@@ -143,11 +150,12 @@ def test_what_can_be_asked_of_nobody_any_more_is_a_persons_to_decide(make):
     ]
 
 
+@pytest.mark.sqlite_only
 def test_an_answer_that_comes_while_the_disk_is_full_is_written_when_there_is_space(make, ministry, monkeypatch):
     monkeypatch.setattr(dispatch, "STORE_WAIT", 0.05)
     hub = make(MOFA_URL=ministry.url)
     hub.paid()
-    dispatcher, connection = hub.engine.dispatcher, hub.engine.database._writer_connection
+    dispatcher, connection = hub.engine.dispatcher, hub.engine.database._writer
     sends, at_fault, failed = dispatcher._send, dispatch.store_at_fault, []
 
     def fills_up(work):
@@ -162,7 +170,7 @@ def test_an_answer_that_comes_while_the_disk_is_full_is_written_when_there_is_sp
 
     monkeypatch.setattr(dispatcher, "_send", fills_up)
     monkeypatch.setattr(dispatch, "store_at_fault", full)
-    dispatcher.start()
+    hub.engine._claims.start("test", "")
     until(lambda: len(failed) > 1)
     assert hub.exchanges("request_reference") == ["sending"]
     monkeypatch.setattr(dispatcher, "_send", sends)
@@ -194,7 +202,9 @@ def test_a_partner_that_lets_us_wait_in_vain_is_left_alone_like_one_that_is_away
     partner = hub.engine.register.partners[MINISTRY]
     for _ in range(dispatch.TRIPPED):
         hub.engine.dispatcher.drain(partner)
-    assert hub.engine.dispatcher._slots_of(MINISTRY).width == 1
+    ((failures, rests),) = hub.rows("SELECT failures, rests_until FROM flow WHERE partner = 'mofa_visa'")
+    assert failures == dispatch.TRIPPED
+    assert rests > hub.engine.now().wall
 
 
 def test_slow_partners_take_no_sender_from_the_others(hub):
@@ -205,11 +215,19 @@ def test_slow_partners_take_no_sender_from_the_others(hub):
 def test_waking_a_resting_partner_makes_no_more_than_one_timer(make):
     hub = make()
     dispatcher = hub.engine.dispatcher
-    dispatcher.start()
-    slots = dispatcher._slots_of(MINISTRY)
-    slots.rests_until = time.monotonic() + 60
-    for _ in range(1_000):
+    hub.paid()
+    resting = hub.engine.now().wall + 60_000_000
+
+    def rests(tx):
+        hub.engine._ledger.start_flow(tx, MINISTRY)
+        hub.engine._ledger.set_flow(tx, MINISTRY, 3, resting, 0)
+
+    hub.engine.database.unit(rests)
+    hub.engine._claims.start("test", "")
+    until(lambda: dispatcher.idle and dispatcher._timers)
+    for _ in range(100):
         dispatcher.wake(MINISTRY)
+        until(lambda: dispatcher.idle)
     assert len([name for _, name in dispatcher._timers if name == MINISTRY]) == 1
 
 
@@ -272,7 +290,7 @@ def test_a_hub_starts_without_a_partner_that_has_open_work_and_says_so(make, min
     for _ in range(2):
         with monkeypatch.context() as patch:
             without(hub, patch, MINISTRY)
-            hub.engine.dispatcher.start()
+            hub.engine._claims.start("test", "")
     assert hub.incidents() == [("exchange", "operation_gone")], "told once"
     hub.engine.stop()
     hub = make(MOFA_URL=ministry.url)

@@ -45,7 +45,7 @@ def test_a_partner_is_added_beside_a_hub_at_work(working):
     assert working.engine.register.partners["mission_lilliput"].added
     assert audit(working) == [("partner.add", "mission_lilliput")]
     ((who,),) = working.rows("SELECT changed_by FROM partner_overlay")
-    assert who == control._name(os.getuid())
+    assert who == control.name_of(os.getuid())
     control.change(
         working.settings, [Overlaid(id="mission_lilliput", mode="test"), Overlaid(id=MISSION, enabled=False)]
     )

@@ -6,8 +6,10 @@ Effects are counted in the stranger's own book: one application, one reference.
 import pytest
 
 from hub.canonical.errors import catalogue
-from tests.exchange.exchanging import MINISTRY
 from hub.chaos.faults import FaultyPartner
+from tests.exchange.exchanging import MINISTRY
+
+pytestmark = pytest.mark.both_stores
 
 
 def one_reference_each(ministry, hub):
@@ -63,14 +65,14 @@ def test_what_the_partner_never_knew_is_sent_again_under_the_same_key(make, mini
     with FaultyPartner(upstream=ministry.url) as line:
         hub = make(MOFA_URL=line.url)
         hub.paid()
-        before = hub.rows("SELECT id, key FROM exchange_subject WHERE operation = 'request_reference'")
+        before = hub.rows("SELECT id, key FROM exchange_subject WHERE operation = 'request_reference' ORDER BY id")
         line.fault, line.effect = "reset", False
         hub.engine.dispatcher.drain(hub.engine.register.partners[MINISTRY])
         line.fault, line.effect = None, True
         hub.drain()
     names = [name for name, _ in ministry.asked]
     assert names.count("EnquireApplication") == 2 and names.count("SubmitApplications") >= 1
-    assert hub.rows("SELECT id, key FROM exchange_subject WHERE operation = 'request_reference'") == before
+    assert hub.rows("SELECT id, key FROM exchange_subject WHERE operation = 'request_reference' ORDER BY id") == before
     assert hub.states() == ["REFERENCE_ISSUED"] * 2
     one_reference_each(ministry, hub)
 

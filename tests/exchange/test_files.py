@@ -9,6 +9,8 @@ import pytest
 from hub.exchange.receive import Said
 from tests.exchange.exchanging import MINISTRY, MISSION, POST
 
+pytestmark = pytest.mark.both_stores
+
 
 def movement_file(*lines: str, sequence: int = 1, count: int | None = None) -> bytes:
     rows = [f"HDRJED  {sequence:06}20261201", *lines, f"TRL{len(lines) if count is None else count:07}"]
@@ -198,7 +200,10 @@ def test_a_mission_cannot_speak_of_another_missions_reference(printed):
 def test_a_print_list_that_is_delivered_again_is_the_same_file(printed):
     """A crash between the rename and the commit: the stored bytes go again under the same name and number."""
     printed.engine.database.unit(
-        lambda tx: tx._connection.execute("UPDATE exchange SET state = 'leased' WHERE operation = 'send_print_list'")
+        lambda tx: tx._connection.execute(
+            "UPDATE exchange SET state = 'leased', open = true, worker = 0, settled_at = null "
+            "WHERE operation = 'send_print_list'"
+        )
     )
     printed.restart()
     printed.drain(MISSION)

@@ -6,10 +6,10 @@ from datetime import timedelta
 
 import pytest
 
+from hub.chaos.faults import FaultyPartner
 from hub.exchange.forecast import drained_in, rate
 from hub.store.ledger import Moment
 from tests.exchange.exchanging import MINISTRY, filing
-from hub.chaos.faults import FaultyPartner
 
 GROUPS = 15
 

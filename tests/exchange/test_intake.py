@@ -9,6 +9,8 @@ from hub.canonical.messages.desk import GroupFiling
 from hub.exchange.receive import Once
 from tests.exchange.exchanging import AGENT, START, filing
 
+pytestmark = pytest.mark.both_stores
+
 
 def codes(receipt):
     return {p["code"] for p in receipt.problems}

@@ -7,12 +7,12 @@ from uuid import UUID
 
 import pytest
 
+from hub.chaos.faults import FaultyPartner
 from hub.exchange import advance, collect
 from hub.timetable import Timetable
 from tests.exchange.exchanging import AGENT, MINISTRY, POST, START, filing
 from tests.exchange.test_files import drop, movement_file
 from tests.exchange.test_roster import GOOD, HEAD
-from hub.chaos.faults import FaultyPartner
 
 
 @pytest.fixture

@@ -20,6 +20,7 @@ from sqlalchemy import select
 
 from hub.canonical.errors import HubError
 from hub.canonical.mrz import td3
+from hub.chaos.faults import FaultyPartner
 from hub.cli import hub as command
 from hub.security.keys import Keys
 from hub.security.sealed_file import SealedReader
@@ -29,7 +30,6 @@ from hub.store.backup import MAGIC, Backup, write
 from hub.store.migrations import engine_of
 from hub.store.tables import exchange, exchange_subject, metadata, partner_overlay
 from tests.exchange.exchanging import BANK, MINISTRY, ROOT, filing
-from hub.chaos.faults import FaultyPartner
 
 
 def untold(table, rows):

@@ -6,9 +6,11 @@ from uuid import UUID
 
 import pytest
 
+from hub.chaos.faults import FaultyPartner
 from hub.exchange.receive import Said
 from tests.exchange.exchanging import BANK, MINISTRY, MISSION, filing
-from hub.chaos.faults import FaultyPartner
+
+pytestmark = pytest.mark.both_stores
 
 
 @pytest.fixture

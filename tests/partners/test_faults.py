@@ -59,6 +59,13 @@ MISTAKES = {
          "there is no operation 'receive_outcomes' to send; did you mean 'receive_outcome'?"),
         ("sends: receive_outcome", "sends: send_print_list", "send_print_list:",
          "must be an operation that we receive"),
+        ("expects: {operation: receive_outcome,", "expects: {operation: receive_outcomes,", "send_print_list:",
+         "there is no operation 'receive_outcomes' to expect; did you mean 'receive_outcome'?"),
+        ("expects: {operation: receive_outcome,", "expects: {operation: send_print_list,", "send_print_list:",
+         "'expects: send_print_list' must be an operation that we receive, with 'find:'"),
+        ("within: 24h", "within: a day", "expects:", "must be a time with its unit"),
+        ("    sequence: sequence\n", "    sequence: sequence\n    expects: {operation: receive_outcome, within: 1h}\n",
+         "receive_outcome:", "'expects' belongs to what we send"),
         ("visa_no: digits 10", "visa_no: letters 10", "visa_no:", "must look like digits"),
     ],
     VISA: [

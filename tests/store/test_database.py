@@ -144,4 +144,4 @@ def test_readers_cannot_write(database):
 
 
 def test_the_file_is_for_its_owner_only(database):
-    assert database.path.stat().st_mode & 0o077 == 0
+    assert database.store.stat().st_mode & 0o077 == 0

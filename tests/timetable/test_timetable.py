@@ -7,6 +7,8 @@ import pytest
 from hub.timetable import Timetable
 from tests.exchange.exchanging import START
 
+pytestmark = pytest.mark.both_stores
+
 
 @pytest.fixture
 def timetable(hub):

@@ -6,11 +6,11 @@ from hub.store import listing
 from hub.web.access import calling, hub, identity
 from hub.web.api.desk import limited
 
-blueprint = Blueprint("exchanges", __name__, url_prefix="/v1/operations")
+blueprint = Blueprint("ledger", __name__, url_prefix="/v1/operations")
 
 
-@blueprint.get("/exchanges")
-def exchanges() -> Response:
+@blueprint.get("/ledger")
+def ledger() -> Response:
     """A page of the ledger in the order in which exchanges were made; the first page also tells what waits for one.
 
     With ``audit`` in the query each exchange says under which names it stands in the audit.

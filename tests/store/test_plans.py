@@ -1,0 +1,33 @@
+"""How SQLite finds what the statements of the ledger and the cases ask for: by an index, however many are named."""
+
+import sqlite3
+from pathlib import Path
+
+import pytest
+
+from hub.store import cases, ledger
+from hub.store.database import Database, Statement
+
+LISTS = [
+    pytest.param(statement, id=name)
+    for module in (cases, ledger)
+    for name, statement in vars(module).items()
+    # Of the partners there are a few dozen, and a scan of them all is as good.
+    if isinstance(statement, Statement) and statement.lists and "flow" not in statement.tables
+]
+
+
+@pytest.fixture(scope="module")
+def store(tmp_path_factory) -> Path:
+    path = tmp_path_factory.mktemp("store") / "hub.db"
+    Database(path).close()
+    return path
+
+
+@pytest.mark.parametrize("statement", LISTS)
+def test_a_list_of_ids_is_looked_up_in_an_index(store, statement):
+    connection = sqlite3.connect(store)
+    named = dict.fromkeys(statement.pins.values()) | dict.fromkeys(statement.lists, '["0"]')
+    plan = [row[3] for row in connection.execute("EXPLAIN QUERY PLAN " + statement.sqlite, named)]
+    connection.close()
+    assert [step for step in plan if step.startswith("SCAN") and "json_each" not in step] == []
