@@ -31,20 +31,14 @@ class Settings:
     installation that talks to simulators only.  ``api_keys`` maps the SHA-256 of a key (hex) to the partner who holds
     it, or to ``operator``; a partner may hold several.  ``trusted_hosts`` are the names that the web server answers to
     besides its own, ``proxies`` how many proxies stand in front of it.  ``adapters`` are further folders that bring
-<<<<<<< HEAD
-    adapters, partners, maps and schedules, laid out as the home folder is.  Secrets are kept out of
-    ``repr``.  ``database_url`` is the URL of a PostgreSQL database (``postgresql://user@host/name``); without one the
-    ledger is a SQLite file in ``var``.  ``broker_url`` names the RabbitMQ of a Celery fleet (``amqp://user@host/vhost``,
-    several with ``;`` between them).
-=======
     adapters, partners, maps and schedules, laid out as the home folder is.  ``budgets`` is the file of the five-minute
     clock.  Secrets are kept out of ``repr``.  ``database_url`` is the URL of a PostgreSQL database
-    (``postgresql://user@host/name``); without one the ledger is a SQLite file in ``var``.
+    (``postgresql://user@host/name``); without one the ledger is a SQLite file in ``var``.  ``broker_url`` names the
+    RabbitMQ of a Celery fleet (``amqp://user@host/vhost``, several with ``;`` between them).
 
     When the door closes: ``intake_free`` and ``reserve_free`` are percent of a file system, below which nothing new,
     and nothing at all, is taken; ``disks`` are folders besides ``var`` whose file systems count (a database server's
     data on this machine, say); ``backlog`` is how many messages may be open before nothing new is taken.
->>>>>>> issue-4
     """
 
     home: Path

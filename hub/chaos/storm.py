@@ -170,7 +170,7 @@ def checked(installation: Installation, stuck: str | None = None, *more: str) ->
     var = installation.var
     books = [
         "--acks", str(var / ACKS), "--partners", str(var / "simulators.db"), "--folders", str(installation.files),
-        "--hub", installation.hub_url,
+        "--hub", installation.hub_url, "--keep", str(var / "hub.json"),
     ]  # fmt: skip
     script = Path(__file__).with_name("checker.py")
     with secret(var, installation.api_keys[OPERATOR]) as key_file:
