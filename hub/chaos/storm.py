@@ -157,7 +157,8 @@ def heal(cluster: Cluster, patience: float = PATIENCE) -> str | None:
     until = time.monotonic() + patience
     while not cluster.over:
         if time.monotonic() > until:
-            return f"the season did not end within {patience:.0f} s"
+            down = [name for name, role in cluster.roles.items() if not role.up and name != CLIENT]
+            return f"the season did not end within {patience:.0f} s" + (f"; down: {', '.join(down)}" if down else "")
         time.sleep(0.05)
     cluster.wait_up(HUB)
     result: dict[str, Any] = json.loads((cluster.installation.var / RESULT).read_text("utf-8"))
