@@ -32,13 +32,17 @@ class Settings:
     it, or to ``operator``; a partner may hold several.  ``trusted_hosts`` are the names that the web server answers to
     besides its own, ``proxies`` how many proxies stand in front of it.  ``adapters`` are further folders that bring
     adapters, partners, maps and schedules, laid out as the home folder is.  ``budgets`` is the file of the five-minute
-    clock.  Secrets are kept out of ``repr``.  ``database_url`` is the URL of a PostgreSQL database
-    (``postgresql://user@host/name``); without one the ledger is a SQLite file in ``var``.  ``broker_url`` names the
-    RabbitMQ of a Celery fleet (``amqp://user@host/vhost``, several with ``;`` between them).
+    clock.  Secrets are kept out of ``repr``.
+
+    ``database_url`` is the URL of a PostgreSQL database (``postgresql://user@host/name``); without one the ledger is a
+    SQLite file in ``var``.  ``broker_url`` names the RabbitMQ of a Celery fleet (``amqp://user@host/vhost``, several
+    with ``;`` between them).
 
     When the door closes: ``intake_free`` and ``reserve_free`` are percent of a file system, below which nothing new,
     and nothing at all, is taken; ``disks`` are folders besides ``var`` whose file systems count (a database server's
     data on this machine, say); ``backlog`` is how many messages may be open before nothing new is taken.
+
+    ``retention`` is how many whole months exchanges that are done are kept, with their bytes.
     """
 
     home: Path
@@ -60,6 +64,7 @@ class Settings:
     intake_free: int = 5
     reserve_free: int = 1
     backlog: int = 250_000
+    retention: int = 13
     database_url: str = field(default="", repr=False)
     broker_url: str = field(default="", repr=False)
 
@@ -137,6 +142,7 @@ def load(path: Path | None = None, env: Mapping[str, str] = os.environ) -> Setti
         intake_free=_number("intake_free", env.get("HUB_INTAKE_FREE") or given.pop("intake_free", 5), 99),
         reserve_free=_number("reserve_free", env.get("HUB_RESERVE_FREE") or given.pop("reserve_free", 1), 99),
         backlog=_number("backlog", env.get("HUB_BACKLOG") or given.pop("backlog", 250_000), 1_000_000_000),
+        retention=_number("retention", env.get("HUB_RETENTION") or given.pop("retention", 13), 1_200),
         database_url=_database(text("database_url", "")),
         broker_url=_broker(text("broker_url", "")),
     )

@@ -180,9 +180,7 @@ _MODULES = {"pyyaml": "yaml", "python-calamine": "python_calamine", "mt-940": "m
 def test_what_the_hub_imports_is_what_it_installs():
     """The core needs nothing of the test extra, and asks for nothing that it does not use."""
     asked = {_MODULES.get(name, name) for name in _requirements()}
-    extra = {
-        _MODULES.get(name, name) for extra in ("formats", "postgres", "celery") for name in _requirements(extra)
-    }
+    extra = {_MODULES.get(name, name) for extra in ("formats", "postgres", "celery") for name in _requirements(extra)}
     # The laws are for whoever writes maps: what needs them imports them when it is asked to.
     laws = ROOT / "hub" / "mapping" / "laws.py"
     asking = {str(p.relative_to(ROOT / "hub")) for p in HUB if "hub.mapping.laws" in _imports(p)}

@@ -17,8 +17,10 @@ from hub.exchange.dispatch import ROUND
 from hub.security.keys import Keys
 from hub.security.sealing import Sealer
 from hub.settings import load
+from hub.store import workers
 from hub.store.database import Database, Row, Transaction, as_uuid
-from hub.store.ledger import Claim, Ledger, Moment
+from hub.store.ledger import Ledger, Moment
+from hub.store.workers import Claim
 
 #: Seconds for which a claim holds: longer than any run.
 LEASE = 600
@@ -29,7 +31,7 @@ class Claimer:
 
     def __init__(self, database: Database, ledger: Ledger) -> None:
         self._database, self._ledger = database, ledger
-        self._worker = database.unit(lambda tx: ledger.enlist(tx, ledger.clock(tx), "worker", "", "bench", 0))
+        self._worker = database.unit(lambda tx: workers.enlist(tx, workers.clock(tx), "worker", "", "bench", 0))
         self._claimed: dict[object, int] = {}
 
     def run(self, seconds: float) -> dict[str, float]:
@@ -48,7 +50,7 @@ class Claimer:
         ours: list[Row] = [row for id, row in rows.items() if row["attempts"] == self._claimed[id]]
         for row in ours:
             self._ledger.move(tx, at, row, "settled", outcome="answered")
-        claim = Claim(self._worker, self._ledger.clock(tx) + LEASE * 1_000_000)
+        claim = Claim(self._worker, workers.clock(tx) + LEASE * 1_000_000)
         ready = self._ledger.ready(tx, at, MINISTRY, ROUND)
         return len(ours), {as_uuid(row["id"]): self._ledger.claim(tx, at, row, "leased", claim) for row in ready}
 

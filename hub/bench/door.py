@@ -7,10 +7,8 @@ meanwhile.
 """
 
 import contextlib
-import http.client
 import json
 import time
-import urllib.request
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any, Self
@@ -101,6 +99,7 @@ class Door:
             "a_call": round(asked / calls, 1) if calls else None,
             "cpu_us": round((self._cpu() - cpu) / max(1, good) * 1e6),
             # Nothing refused, and the ministry was asked about each of them, once.
+            "errors": sum(hub.log.read_text("utf-8").count('"level":"error"') for hub in self._hubs),
             "equal": not seen["non2xx"] and not seen["broken"] and asked == effects == good,
         }  # fmt: skip
 
@@ -110,12 +109,14 @@ class Door:
 
 _MORE = (
     "p50_ms", "p90_ms", "p99_ms", "max_ms", "measured", "answered", "non2xx", "broken", "asked", "calls", "a_call",
-    "cpu_us", "drained_s", "busy", "ran_out", "equal", "first_bad",
+    "cpu_us", "drained_s", "errors", "busy", "ran_out", "equal", "first_bad",
 )  # fmt: skip
 
 
 def _figure(what: str, store: str, seen: dict[str, Any]) -> Figure:
     note = f"p50 {seen['p50_ms']} ms, p99 {seen['p99_ms']} ms, {seen['a_call']} a call, {seen['cpu_us']} µs of CPU each"
+    if seen["errors"]:
+        note = f"{seen['errors']} ERRORS in the hub's log; {note}"
     if not seen["equal"]:
         note = f"COUNTS DIFFER ({seen['asked']} asked, {seen['good']} good, {seen['non2xx']} not 2xx); {note}"
     return Figure(
@@ -134,8 +135,7 @@ def _reached(sink: int, subjects: int) -> dict[str, int]:
 
 def ministry(port: int) -> dict[str, int]:
     """What the sink at *port* says it has done."""
-    with urllib.request.urlopen(f"http://127.0.0.1:{port}/count", timeout=10) as answer:
-        told: dict[str, int] = json.loads(answer.read())
+    told: dict[str, int] = json.loads(load.once(port, load.get("/count"))[1])
     return told
 
 
@@ -152,12 +152,8 @@ def _checked(place: Place, request: UUID, agent: str, number: int) -> None:
 
 
 def _posted(place: Place, request: UUID, agent: str, body: bytes) -> tuple[int, dict[str, Any]]:
-    connection = http.client.HTTPConnection("127.0.0.1", place.port, timeout=30)
-    connection.request("POST", f"/v1/requests/{request}/decisions", body, {
-        "Authorization": f"Bearer {place.keys[agent]}", "Content-Type": "application/json",
-        "Idempotency-Key": new_id().hex, "Prefer": "wait=10",
-    })  # fmt: skip
-    answer = connection.getresponse()
-    told = json.loads(answer.read())
-    connection.close()
-    return answer.status, told
+    status, told = load.once(place.port, load.post(f"/v1/requests/{request}/decisions", body, [
+        ("Authorization", f"Bearer {place.keys[agent]}"), ("Content-Type", "application/json"),
+        ("Idempotency-Key", new_id().hex), ("Prefer", "wait=10"),
+    ]))  # fmt: skip
+    return status, json.loads(told)

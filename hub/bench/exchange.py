@@ -9,13 +9,13 @@ from pathlib import Path
 from typing import Any
 
 from hub import settings
-from hub.bench import door, engine, isolation, limits, peers, postgres
+from hub.bench import door, engine, isolation, limits, peers, postgres, settlement
 from hub.bench.figure import Figure, missing
 from hub.bench.process import Died
 from hub.partners import RegisterFaults
 
 #: The parts there are, in the order in which they are measured.
-PARTS = ("limits", "door", "engine", "isolation", "peers")
+PARTS = ("limits", "door", "engine", "isolation", "files", "peers")
 STORES = ("sqlite", "postgres")
 
 
@@ -50,8 +50,20 @@ def _measured(folder: Path, stores: tuple[str, ...], seconds: float, parts: tupl
         for part, measure in (("door", door.all_of), ("engine", engine.all_of), ("isolation", isolation.all_of)):
             for store in there if part in parts else ():
                 yield from _told(part, store, measure(folder, store, server, seconds))
+        if "files" in parts:
+            yield from _files()
         if "peers" in parts:
             yield from _told("peers", None, peers.all_of(folder, there, server, seconds))
+
+
+def _files() -> Iterator[Figure]:
+    """Large files staged: read, checked, mapped and stored as typed, sealed rows, before a case is told."""
+    for told in settlement.measure():
+        waits = told["others_wait_ms"]
+        yield Figure(
+            part="files", what=f"{told['what']}, staged", value=told["per_second"], bar=settlement.RATE, more=told,
+            store="sqlite", note=f"{told['megabytes']} MB; others wait p50 {waits['p50']} ms, p99 {waits['p99']} ms",
+        )  # fmt: skip
 
 
 def _told(part: str, store: str | None, figures: Iterator[Figure]) -> Iterator[Figure]:

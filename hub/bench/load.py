@@ -4,6 +4,7 @@
 ready in a file, each whole HTTP request behind its length in four bytes; they are sent in their order, each once.
 """
 
+import http.client
 import json
 import re
 import select
@@ -62,6 +63,20 @@ def post(path: str, body: bytes, headers: Iterable[tuple[str, str]] = ()) -> byt
     more = "".join(f"{name}: {value}\r\n" for name, value in headers)
     head = f"POST {path} HTTP/1.1\r\nHost: 127.0.0.1\r\n{more}Content-Length: {len(body)}\r\n\r\n"
     return head.encode("ascii") + body
+
+
+def once(port: int, request: bytes) -> tuple[int, bytes]:
+    """The status and the body of the answer to one *request*, on a connection of its own."""
+    with socket.create_connection(("127.0.0.1", port), SILENT) as one:
+        one.sendall(request)
+        answer = http.client.HTTPResponse(one, method=request.split(b" ", 1)[0].decode("ascii"))
+        answer.begin()
+        return answer.status, answer.read()
+
+
+def get(path: str) -> bytes:
+    """One HTTP request for what lies at *path*."""
+    return f"GET {path} HTTP/1.1\r\nHost: 127.0.0.1\r\n\r\n".encode("ascii")
 
 
 def run(plan: Plan) -> dict[str, Any]:

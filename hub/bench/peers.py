@@ -7,7 +7,6 @@ how many calls the peers' own sink has had.
 """
 
 import contextlib
-import http.client
 import json
 import os
 import time
@@ -18,7 +17,6 @@ from pathlib import Path
 from statistics import median
 from typing import Any
 from urllib.parse import urlsplit
-from urllib.request import urlopen
 
 from hub.bench import load
 from hub.bench.door import Door
@@ -142,8 +140,8 @@ class Peer:
     def _counted(self) -> int | None:
         if not self.count:
             return None
-        with urlopen(self.count, timeout=10) as answer:  # noqa: S310 - named by whoever measures
-            return int(answer.read())
+        parts = urlsplit(self.count)
+        return int(load.once(parts.port or 80, load.get(parts.path))[1])
 
 
 def _fit(port: int, path: str, sample: dict[str, Any]) -> str | None:
@@ -156,13 +154,10 @@ def _fit(port: int, path: str, sample: dict[str, Any]) -> str | None:
 
 
 def _posted(port: int, path: str, body: Mapping[str, Any]) -> tuple[int, dict[str, Any]]:
-    connection = http.client.HTTPConnection("127.0.0.1", port, timeout=30)
-    connection.request("POST", path, json.dumps(body).encode(), {"Content-Type": "application/json"})
-    answer = connection.getresponse()
-    read = answer.read()
-    connection.close()
+    asked = load.post(path, json.dumps(body).encode(), [("Content-Type", "application/json")])
+    status, read = load.once(port, asked)
     try:
         told = json.loads(read)
     except ValueError:
         told = {}
-    return answer.status, told if isinstance(told, dict) else {}
+    return status, told if isinstance(told, dict) else {}

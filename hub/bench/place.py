@@ -176,8 +176,13 @@ class Place:
     def worker(self, role: str, *arguments: str, name: str = "worker") -> Child:
         """A process of :mod:`hub.bench.worker` on this installation; on PostgreSQL in a folder of its own, as on a
         machine of its own."""
-        env = {**self.env, "HUB_VAR": str(self.folder / name)} if self.store else self.env
+        env = self._own(name) if self.store else self.env
         return Child("hub.bench.worker", role, str(self.file), *arguments, log=self.folder / f"{name}.log", env=env)
+
+    def _own(self, name: str) -> Mapping[str, str]:
+        """The environment of a process that has a folder of its own, as it would on a machine of its own."""
+        (self.folder / name).mkdir()
+        return {**self.env, "HUB_VAR": str(self.folder / name)}
 
     @contextlib.contextmanager
     def hubs(self, count: int = 1) -> Iterator[list[Child]]:
@@ -185,11 +190,10 @@ class Place:
         with contextlib.ExitStack() as held:
             serving = []
             for number in range(count):
-                env = dict(self.env)
-                arguments = ["serve", "--settings", str(self.file)]
+                env, arguments = self.env, ["serve", "--settings", str(self.file)]
                 if count > 1:
                     arguments.append("--shared-port")
-                    env["HUB_VAR"] = str(self.folder / f"hub-{number}")
+                    env = self._own(f"hub-{number}")
                 log = self.folder / f"hub-{number}.log"
                 serving.append(held.enter_context(Child("hub.cli", *arguments, log=log, env=env)))
                 # One after the other: only the first may find the store as it was left.

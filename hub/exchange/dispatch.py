@@ -10,7 +10,6 @@ ledger and takes no slot from anybody.  Nothing here is the truth: all of it may
 
 import heapq
 import math
-import random
 import threading
 import time
 from collections.abc import Callable, Mapping, Sequence
@@ -27,27 +26,25 @@ from hub.channels import (
     Failure,
     OutcomeUnknown,
     Outgoing,
-    Throttled,
-    Unavailable,
     open_channel,
 )
 from hub.exchange.delivery import Delivery, Done, Reply
+from hub.exchange.mood import Mood, failed, mood_of
 from hub.exchange.outbox import Claimed, Outbox, Work
 from hub.partners import Operation, Register
-from hub.partners.partner import Limits, Partner
+from hub.partners.partner import Partner
 from hub.settings import ConfigError as SettingMissing
-from hub.store.database import Database, Row, Transaction, store_at_fault
-from hub.store.ledger import Claim, Ledger, Moment
+from hub.store import workers
+from hub.store.database import Database, Transaction, store_at_fault
+from hub.store.ledger import Ledger, Moment
+from hub.store.workers import Claim
 
 log = structlog.get_logger(__name__)
 
 SENDERS = 512  # threads of the send pool at most: as many as all partners together may hold, so that none waits
 ROUND = 200  # results settled, and exchanges claimed, in one round: others want the writer too
 STORE_WAIT = 0.5  # seconds between attempts to write a round while the store cannot take it
-TRIPPED = 3  # failures in a row after which a partner is left alone
-REST = (0.5, 30.0)  # seconds: the first and the longest rest
 GRACE = 15.0  # seconds beyond a call's own time limit after which a claim is not believed to be at work
-BURST = 0.1  # seconds of a partner's rate that may be sent at once
 _SECOND = 1_000_000
 
 
@@ -59,47 +56,6 @@ class _Slots:
     busy: int = 0
     wanted: bool = False
     timer: float = math.inf
-
-
-@dataclass(frozen=True, slots=True)
-class _Mood:
-    """How a partner is doing, as all workers know it; times in microseconds of the store's clock.
-
-    ``paced_to`` is when the next exchange would be due if they had been sent evenly.
-    Source of the pacing: the generic cell rate algorithm (ITU-T I.371).
-    """
-
-    failures: int
-    rests_until: int
-    paced_to: int
-
-    def after(self, failed: Sequence[bool], now: int) -> "_Mood":
-        """The mood after results that came in this order."""
-        failures, rests = self.failures, self.rests_until
-        for one in failed:
-            failures = failures + 1 if one else 0
-            if failures >= TRIPPED:
-                ceiling = min(REST[1], REST[0] * 2.0 ** min(failures - TRIPPED, 10))
-                rests = now + int(random.uniform(ceiling / 2, ceiling) * _SECOND)  # noqa: S311  spread, not secrecy
-        return _Mood(failures, rests, self.paced_to)
-
-    def width(self, limits: Limits) -> int:
-        return 1 if self.failures >= TRIPPED else limits.concurrency
-
-    def allows(self, limits: Limits, now: int) -> tuple[int, float]:
-        """How many exchanges may be sent now, and the seconds until one may where none."""
-        if self.rests_until > now:
-            return 0, (self.rests_until - now) / _SECOND
-        # A little slower than the rate, so that the burst does not take any second over it.
-        spacing = _SECOND * (1 + BURST) / limits.per_second
-        ahead = max(self.paced_to, now) - now - BURST * _SECOND
-        if ahead > 0:
-            return 0, ahead / _SECOND
-        return int(-ahead / spacing) + 1, 0.0
-
-    def paced(self, limits: Limits, now: int, sent: int) -> "_Mood":
-        spacing = _SECOND * (1 + BURST) / limits.per_second
-        return _Mood(self.failures, self.rests_until, max(self.paced_to, now) + int(sent * spacing))
 
 
 @dataclass(frozen=True, slots=True)
@@ -331,19 +287,19 @@ class Dispatcher:
 
     def _unit(self, tx: Transaction, done: Sequence[Done], wanted: Mapping[str, tuple[Partner, int]]) -> _Round:
         """The one unit of work of delivery: settle *done*, claim for *wanted* (each with what we are at already)."""
-        at, now = self._now(), self._ledger.clock(tx)
+        at, now = self._now(), workers.clock(tx)
         if done:
             self._delivery.settle(tx, done, at)
         for partner in wanted:
             if partner not in self._known:
-                self._ledger.start_flow(tx, partner)
-        failed: dict[str, list[bool]] = {}
+                workers.start_flow(tx, partner)
+        went: dict[str, list[bool]] = {}
         for one in done:
-            failed.setdefault(one.work.partner.id, []).append(_failed(one.result))
-        moods = {p: _mood(row) for p, row in self._ledger.flows(tx, {*failed, *wanted}).items()}
-        after = {p: mood.after(failed.get(p, ()), now) for p, mood in moods.items()}
-        for partner in failed.keys() - moods.keys():
-            self._ledger.count_failures(tx, partner, sum(failed[partner]))  # somebody else has it in hand
+            went.setdefault(one.work.partner.id, []).append(failed(one.result))
+        moods = {p: mood_of(row) for p, row in workers.flows(tx, {*went, *wanted}).items()}
+        after = {p: mood.after(went.get(p, ()), now) for p, mood in moods.items()}
+        for partner in went.keys() - moods.keys():
+            workers.count_failures(tx, partner, sum(went[partner]))  # somebody else has it in hand
         again: dict[str, float | None] = {}
         allowed = self._allowed(tx, wanted, after, now, again)
         lease = max((p.limits.timeout for p, _ in allowed.values()), default=0.0) + GRACE
@@ -358,20 +314,20 @@ class Dispatcher:
                 again[partner] = time.monotonic() + max(0.0, (found.again - at.wall) / _SECOND)
         for partner, mood in after.items():
             if mood != moods[partner]:
-                self._ledger.set_flow(tx, partner, mood.failures, mood.rests_until, mood.paced_to)
+                workers.set_flow(tx, partner, mood.failures, mood.rests_until, mood.paced_to)
         return _Round(works, again)
 
     def _allowed(
         self,
         tx: Transaction,
         wanted: Mapping[str, tuple[Partner, int]],
-        moods: Mapping[str, _Mood],
+        moods: Mapping[str, Mood],
         now: int,
         again: dict[str, float | None],
     ) -> dict[str, tuple[Partner, int]]:
         """For each of *wanted* how many exchanges may be claimed; when to look *again* at those that may have none."""
         shared = [p for p, (partner, _) in wanted.items() if self._database.shared and not partner.limits.per_worker]
-        others = self._ledger.in_hand(tx, shared) if shared else {}
+        others = workers.in_hand(tx, shared) if shared else {}
         allowed, left = {}, ROUND
         for name, (partner, busy) in wanted.items():
             mood = moods.get(name)
@@ -443,13 +399,3 @@ class Dispatcher:
             with self._changed:
                 channel = self._channels.setdefault(operation.channel, open_channel(operation.channel))
         return channel
-
-
-def _failed(result: Answered | Failure) -> bool:
-    # A partner that lets us wait in vain holds its senders as long as one that cannot be reached.
-    late = isinstance(result, OutcomeUnknown) and result.code == "reply_late"
-    return late or isinstance(result, Unavailable | Throttled)
-
-
-def _mood(row: Row) -> _Mood:
-    return _Mood(row["failures"], row["rests_until"], row["paced_to"])

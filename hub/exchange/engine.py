@@ -30,7 +30,7 @@ from hub.partners.partner import Partner
 from hub.security.keys import Keys
 from hub.security.sealing import Sealer
 from hub.settings import Settings
-from hub.store import overlay
+from hub.store import overlay, retention
 from hub.store.awaiting import Awaiting
 from hub.store.cases import Cases
 from hub.store.database import Database, Transaction
@@ -152,7 +152,10 @@ class Engine:
         )
         self._awaiting = Awaiting(self._ledger)
         self._control = Control(settings, self.change_partners, self._follow, {"replay": self.replay.asked})
-        self._claims = Claims(self.database, self._ledger, self._delivery, self.dispatcher, self.now)
+        self._claims = Claims(
+            self.database, self._ledger, self._delivery, self.dispatcher, self.now,
+            lambda today: retention.keep(self.database, today, settings.retention),
+        )  # fmt: skip
         self.reading = Reading(self.database, sealer, self.clock.now, self._busy, turns)
         self.promise = Promise(self.database, self._ledger, self.register, turns, self.now)
         self._follow()

@@ -9,7 +9,7 @@ from typing import Any
 
 from sqlalchemy import bindparam, case, func, select
 
-from hub.exchange.dispatch import TRIPPED
+from hub.exchange.mood import TRIPPED
 from hub.partners import Register
 from hub.partners.partner import Partner
 from hub.store import tally

@@ -21,7 +21,8 @@ from hub.store.awaiting import Awaiting
 from hub.store.cases import Cases
 from hub.store.database import Row, Transaction, as_uuid
 from hub.store.encoding import moment
-from hub.store.ledger import ABSURD, Claim, Ledger, Moment
+from hub.store.ledger import ABSURD, Ledger, Moment
+from hub.store.workers import Claim
 
 log = structlog.get_logger(__name__)
 

@@ -76,7 +76,12 @@ class _Seat:
 
     def drain(self, partner: str) -> None:
         """Serve *partner* for a turn, unless another process is at it."""
-        engine = self._engine or self._sit_down()
+        if self._engine is None:
+            # It serves nobody of its own accord: whoever issues the tickets is told what its commits wake.
+            engine = Engine(self._settings, delivers=False)
+            engine.join()
+            self._engine = engine
+        engine = self._engine
         known = engine.register.partners.get(partner)
         if known is None:
             return
@@ -87,13 +92,6 @@ class _Seat:
         # What came in just before the lock was given back has had its ticket in vain: so one look more.
         if more or (mine and engine.dispatcher.drain(known) == 0):
             issue(self._app, known)
-
-    def _sit_down(self) -> Engine:
-        # It serves nobody of its own accord: whoever issues the tickets is told what its commits wake.
-        engine = Engine(self._settings, delivers=False)
-        engine.join()
-        self._engine = engine
-        return engine
 
     def leave(self, **_: Any) -> None:
         if self._engine is not None:

@@ -213,7 +213,9 @@ class _Sample:
     def __init__(self, table: Table, sealer: Sealer) -> None:
         names = [column.name for column in table.columns]
         self._rows, self._sealer, self._seen = SqliteRows(table), sealer, 0
-        self._at = [names.index(name) for name in ("id", "wrapped", "sealed")] if "sealed" in names else None
+        wanted = ("id", "wrapped", "sealed")
+        # A staged line has no key of its own; that of its file is sealed once, beside the lines.
+        self._at = [names.index(name) for name in wanted] if set(wanted) <= set(names) else None
 
     def look(self, batch: list[bytes]) -> int:
         if self._at is None:

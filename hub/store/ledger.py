@@ -11,14 +11,15 @@ from datetime import datetime
 from typing import Any, Literal
 from uuid import UUID
 
-from sqlalchemy import ColumnElement, Select, and_, bindparam, delete, func, null, or_, select, true, update
+from sqlalchemy import ColumnElement, Select, and_, bindparam, func, null, or_, select, true, update
 
 from hub.canonical.ids import new_id
 from hub.security.sealing import Sealer
 from hub.store.database import Row, Statement, Transaction, among, as_uuid, inserting, maybe_uuid, within
 from hub.store.encoding import micros
-from hub.store.statement import Upsert, now_us
-from hub.store.tables import audit, exchange, exchange_subject, flow, incident, once, payload, seen, sequence, worker
+from hub.store.statement import Upsert
+from hub.store.tables import audit, exchange, exchange_subject, incident, once, payload, seen, sequence
+from hub.store.workers import Claim
 
 #: Microseconds that nothing is ever put off for: what is due later was written while the clock was ahead, and is due.
 ABSURD = 3 * 3600 * 1_000_000
@@ -61,59 +62,6 @@ _exchanges_ready = Statement(
     .with_for_update(skip_locked=True)
 )
 _claimed = ("leased", "sending")
-_claimants = Statement(
-    select(exchange.c.worker)
-    .where(exchange.c.open == true(), exchange.c.direction == "out", among(exchange.c.state, _claimed))
-    .distinct()
-)
-_claimed_by = Statement(
-    select(exchange)
-    .where(
-        exchange.c.open == true(),
-        exchange.c.direction == "out",
-        among(exchange.c.state, _claimed),
-        exchange.c.worker.is_not_distinct_from(bindparam("worker")),
-    )
-    .order_by(exchange.c.id)
-    .with_for_update(skip_locked=True)
-)
-_overdue = Statement(
-    select(exchange)
-    .where(
-        exchange.c.open == true(),
-        exchange.c.direction == "out",
-        among(exchange.c.state, _claimed),
-        exchange.c.lease_until < bindparam("now_at"),
-    )
-    .order_by(exchange.c.id)
-    .with_for_update(skip_locked=True)
-)
-_in_hand = Statement(
-    select(exchange.c.partner, func.count())
-    .where(
-        exchange.c.open == true(),
-        exchange.c.direction == "out",
-        within(exchange.c.partner, "partners"),
-        among(exchange.c.state, _claimed),
-    )
-    .group_by(exchange.c.partner)
-)
-_now = Statement(select(now_us()))
-_flow_new = inserting(flow, ignore=True)
-_flow_put = inserting(flow, replace=True)
-_flow_failed = Statement(
-    update(flow).where(flow.c.partner == bindparam("of_partner")).values(failures=flow.c.failures + bindparam("more"))
-)
-_flows = Statement(select(flow).where(within(flow.c.partner, "partners")).with_for_update(skip_locked=True))
-_worker_new = Upsert(
-    lambda insert: (
-        insert(worker)
-        .values({c.name: bindparam(c.name) for c in worker.columns if c.name != "id"})
-        .returning(worker.c.id)
-    )
-)
-_worker_beat = Statement(update(worker).where(worker.c.id == bindparam("worker_id")).values(beat_at=bindparam("beat")))
-_worker_gone = Statement(delete(worker).where(worker.c.id == bindparam("worker_id")))
 _busy_lane = exchange_subject.alias("busy")
 _subjects_ready = Statement(
     select(exchange_subject)
@@ -312,14 +260,6 @@ class Moment:
         return cls(micros(wall), micros(business))
 
 
-@dataclass(frozen=True, slots=True)
-class Claim:
-    """Who claims, and until when (µs, the store's clock) it may be thought to be at it."""
-
-    worker: int
-    lease_until: int
-
-
 class Ledger:
     """Reads and writes of the ledger inside a unit of work."""
 
@@ -383,7 +323,7 @@ class Ledger:
             raise ValueError(f"{state}: who must act?")
         self._move(tx, at, row, state, outcome, code, owner, row["attempts"], next_at, None, None)
 
-    def claim(self, tx: Transaction, at: Moment, row: Row, state: str, claim: "Claim") -> int:
+    def claim(self, tx: Transaction, at: Moment, row: Row, state: str, claim: Claim) -> int:
         """Claim an exchange that was frozen before; answers the fencing number of the claim."""
         attempt: int = row["attempts"] + 1
         self._move(tx, at, row, state, None, None, None, attempt, None, claim.worker, claim.lease_until)
@@ -427,55 +367,6 @@ class Ledger:
 
     def file_known(self, tx: Transaction, partner: str, operation: str, sha256: str) -> Row | None:
         return tx.one(_file_by_hash, partner=partner, operation=operation, sha256=sha256)
-
-    # -- who sends ---------------------------------------------------------------------------------------------------
-
-    def clock(self, tx: Transaction) -> int:
-        """The store's own clock, in microseconds: workers' clocks differ."""
-        row = tx.one(_now)
-        assert row is not None
-        return int(row[0])
-
-    def enlist(self, tx: Transaction, at: int, role: str, zone: str, host: str, pid: int) -> int:
-        """Note a process that delivers; answers its number."""
-        given = {"role": role, "zone": zone[:80], "host": host[:80], "pid": pid, "started_at": at, "beat_at": at}
-        return int(tx.run(_worker_new, **given).fetchone()[0])
-
-    def beat(self, tx: Transaction, worker_id: int, at: int) -> None:
-        tx.put(_worker_beat, worker_id=worker_id, beat=at)
-
-    def dismiss(self, tx: Transaction, worker_id: int) -> None:
-        tx.put(_worker_gone, worker_id=worker_id)
-
-    def claimants(self, tx: Transaction) -> list[int | None]:
-        """The processes that have claims."""
-        return [row[0] for row in tx.all(_claimants)]
-
-    def claimed_by(self, tx: Transaction, worker_id: int | None) -> list[Row]:
-        return tx.all(_claimed_by, worker=worker_id)
-
-    def expired(self, tx: Transaction, now: int) -> list[Row]:
-        """Claims whose lease has run out: their process hangs, or does not know that it has them."""
-        return tx.all(_overdue, now_at=now)
-
-    def in_hand(self, tx: Transaction, partners: Iterable[str]) -> dict[str, int]:
-        """How many exchanges of each partner are claimed, by whomever."""
-        return {row[0]: row[1] for row in tx.all(_in_hand, partners=list(partners))}
-
-    def flows(self, tx: Transaction, partners: Iterable[str]) -> dict[str, Row]:
-        """How partners are doing, kept for this unit; one that another process is looking at is left out."""
-        return {row["partner"]: row for row in tx.all(_flows, partners=list(partners))}
-
-    def start_flow(self, tx: Transaction, partner: str) -> None:
-        tx.put(_flow_new, partner=partner, failures=0, rests_until=0, paced_to=0)
-
-    def set_flow(self, tx: Transaction, partner: str, failures: int, rests_until: int, paced_to: int) -> None:
-        tx.put(_flow_put, partner=partner, failures=failures, rests_until=rests_until, paced_to=paced_to)
-
-    def count_failures(self, tx: Transaction, partner: str, failures: int) -> None:
-        """Failures of a partner at whose row another process is looking."""
-        if failures:
-            tx.put(_flow_failed, of_partner=partner, more=failures)
 
     # -- subjects ----------------------------------------------------------------------------------------------------
 

@@ -158,6 +158,11 @@ class Transaction:
         self.touched: set[UUID] = set()
         self.woken: set[str] = set()
 
+    @property
+    def connection(self) -> Connection:
+        """The connection itself, for what is no statement of the tables; nothing that is put off is seen by it."""
+        return self._connection
+
     # -- reading -----------------------------------------------------------------------------------------------------
 
     def one(self, statement: Statement, **values: Any) -> Row | None:

@@ -194,9 +194,9 @@ def test_two_hubs_answer_at_one_port_of_one_store(tmp_path, postgres):
     assert seen["equal"] and seen["lacking"] == 0 and seen["good"] > 0, seen["first_bad"]
 
 
-def test_two_workers_drain_one_backlog(tmp_path, monkeypatch, _postgres_server):
+def test_two_workers_drain_one_backlog(tmp_path, monkeypatch, postgres):
     monkeypatch.setattr(engine, "WARM", 0.1)
-    seen = engine._run(tmp_path, "postgres", Server(_postgres_server), "call", 2, 0.5, one_a_call, expected=100)
+    seen = engine._run(tmp_path, "postgres", Server(postgres), "call", 2, 0.5, one_a_call, expected=100)
     assert seen["equal"] and 0 < seen["settled"] <= seen["backlog"] == 320
 
 

@@ -17,7 +17,8 @@ from hub.exchange.engine import Engine
 from hub.exchange.outbox import Work
 from hub.exchange.receive import Receipt
 from hub.settings import Settings
-from hub.store.ledger import Claim, Moment
+from hub.store.ledger import Moment
+from hub.store.workers import Claim
 
 ROOT = Path(__file__).resolve().parents[2]
 START = datetime(2026, 12, 1, 9, tzinfo=UTC)

@@ -13,10 +13,11 @@ from hub.canonical.entities import Companion
 from hub.canonical.mrz import td3
 from hub.channels import OutcomeUnknown
 from hub.chaos.faults import FaultyPartner
-from hub.exchange import delivery, dispatch
+from hub.exchange import delivery, dispatch, mood
 from hub.exchange.engine import Engine
 from hub.partners import load
 from hub.partners.partner import Partner
+from hub.store import workers
 from hub.timetable import Timetable
 from tests.exchange.exchanging import AGENT, MINISTRY, START, filing
 
@@ -52,7 +53,7 @@ def until(true, seconds: float = 10.0) -> None:
 
 def rested(hub) -> None:
     """The Ministry's rest is over."""
-    hub.engine.database.unit(lambda tx: hub.engine._ledger.set_flow(tx, MINISTRY, 3, 0, 0))
+    hub.engine.database.unit(lambda tx: workers.set_flow(tx, MINISTRY, 3, 0, 0))
 
 
 def family(hub) -> tuple[str, str, str]:
@@ -200,10 +201,10 @@ def test_a_partner_that_lets_us_wait_in_vain_is_left_alone_like_one_that_is_away
     monkeypatch.setattr(hub.engine.dispatcher, "_send", lambda work: late)
     monkeypatch.setattr(delivery, "backoff", lambda attempts: 0.0)
     partner = hub.engine.register.partners[MINISTRY]
-    for _ in range(dispatch.TRIPPED):
+    for _ in range(mood.TRIPPED):
         hub.engine.dispatcher.drain(partner)
     ((failures, rests),) = hub.rows("SELECT failures, rests_until FROM flow WHERE partner = 'mofa_visa'")
-    assert failures == dispatch.TRIPPED
+    assert failures == mood.TRIPPED
     assert rests > hub.engine.now().wall
 
 
@@ -219,8 +220,8 @@ def test_waking_a_resting_partner_makes_no_more_than_one_timer(make):
     resting = hub.engine.now().wall + 60_000_000
 
     def rests(tx):
-        hub.engine._ledger.start_flow(tx, MINISTRY)
-        hub.engine._ledger.set_flow(tx, MINISTRY, 3, resting, 0)
+        workers.start_flow(tx, MINISTRY)
+        workers.set_flow(tx, MINISTRY, 3, resting, 0)
 
     hub.engine.database.unit(rests)
     hub.engine._claims.start("test", "")

@@ -38,7 +38,7 @@ def _free_ports(count: int) -> list[int]:
 
 
 @pytest.fixture(scope="session")
-def _rabbitmq_server() -> Iterator[str]:
+def rabbitmq() -> Iterator[tuple[str, subprocess.Popen[bytes]]]:
     """A broker with ports, folders and a name server of its own: whatever else runs here is not touched."""
     port, distribution, names = _free_ports(3)
     with tempfile.TemporaryDirectory(prefix="hub-rabbitmq-") as folder:
@@ -60,7 +60,7 @@ def _rabbitmq_server() -> Iterator[str]:
         try:
             wait_for(lambda: _answers(url) or server.poll() is not None, 90)
             assert server.poll() is None, (place / "server.log").read_text("utf-8", "replace")[-2000:]
-            yield url
+            yield url, server
         finally:
             with suppress(ProcessLookupError):
                 os.killpg(server.pid, signal.SIGTERM)
@@ -87,10 +87,10 @@ def wait_for(found: Callable[[], Any], seconds: float = 60.0) -> Any:
 
 
 @pytest.fixture
-def broker(_rabbitmq_server: str) -> Iterator[str]:
+def broker(rabbitmq: tuple[str, Any]) -> Iterator[str]:
     """The URL of a broker without queues of ours."""
-    yield _rabbitmq_server
-    with Connection(_rabbitmq_server) as connection, connection.channel() as channel:
+    yield rabbitmq[0]
+    with Connection(rabbitmq[0]) as connection, connection.channel() as channel:
         for zone in ("abroad", "border", "jeddah", "madinah", "makkah", "riyadh"):
             channel.queue_delete(f"hub.{zone}")
 

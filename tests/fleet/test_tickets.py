@@ -93,6 +93,22 @@ def test_a_machine_that_is_gone_is_replaced_by_another(door: Door, fleet: Fleet,
     accounted(door, ministry, requests + door.paid_group(2))
 
 
+def test_a_broker_that_hangs_holds_no_door_up(
+    door: Door, fleet: Fleet, ministry: GatedMinistry, rabbitmq: tuple[str, subprocess.Popen[bytes]]
+) -> None:
+    fleet.tickets()
+    fleet.worker()
+    first = door.paid_group(1)
+    accounted(door, ministry, first)
+    os.killpg(rabbitmq[1].pid, signal.SIGSTOP)
+    try:
+        second = door.paid_group(2)
+        assert len(ministry.submitted) == len(first)
+    finally:
+        os.killpg(rabbitmq[1].pid, signal.SIGCONT)
+    accounted(door, ministry, first + second)
+
+
 def test_each_zone_has_tickets_of_its_own(door: Door, fleet: Fleet, ministry: GatedMinistry) -> None:
     fleet.tickets("--zone", "abroad")
     fleet.worker("hub.abroad")

@@ -1,0 +1,61 @@
+"""A caller that waits for the partner hears what it said, in time or not at all, whichever process heard it."""
+
+import threading
+from uuid import UUID
+
+import pytest
+
+from hub.exchange import moves
+from hub.exchange.moves import State
+
+
+def look(hub, request):
+    return lambda: State(*hub.engine.reading.state(request))
+
+
+def waits(hub, request, seconds):
+    """Wait in a thread of its own; answers how to have the result."""
+    ready, found = threading.Event(), []
+
+    def run():
+        with hub.engine.moves.expecting(request) as waiting:
+            ready.set()
+            found.append(waiting.until(seconds, look(hub, request), hub.engine.database.shared))
+
+    thread = threading.Thread(target=run)
+    thread.start()
+    ready.wait(5)
+    return lambda: (thread.join(20), found[0])[1]
+
+
+@pytest.mark.both_stores
+def test_who_waits_hears_the_reference_when_it_comes(make, ministry):
+    hub = make(MOFA_URL=ministry.url)
+    request = UUID(hex=hub.paid()[0])
+    answer = waits(hub, request, 20)
+    hub.drain()
+    found = answer()
+    assert found.state == "REFERENCE_ISSUED" and found.reference_no
+
+
+def test_another_process_may_hear_the_answer(make, migrated, ministry):
+    door = make(store=migrated)
+    request = UUID(hex=door.paid()[0])
+    answer = waits(door, request, 20)
+    make(store=migrated, MOFA_URL=ministry.url).drain()
+    assert answer().state == "REFERENCE_ISSUED"
+
+
+def test_who_waits_in_vain_hears_where_the_request_is(make):
+    hub = make()
+    request = UUID(hex=hub.paid()[0])
+    assert waits(hub, request, 0.05)() == State("SENT_FOR_REFERENCE", None)
+
+
+def test_no_more_wait_than_the_door_can_spare(hub, monkeypatch):
+    monkeypatch.setattr(moves, "MOST", 1)
+    request = UUID(int=1)
+    with hub.engine.moves.expecting(request) as first, hub.engine.moves.expecting(request) as second:
+        assert first is not None and second is None
+    with hub.engine.moves.expecting(request) as again:
+        assert again is not None
