@@ -319,7 +319,9 @@ def _spoil_names(folder: Path, name: str, share: float) -> None:
             raise socket.gaierror(socket.EAI_NONAME, "Name or service not known")
         if drawn < 1:
             os.write(log, b"tls\n")
-            raise ssl.SSLCertVerificationError("certificate verify failed")
+            strange = ssl.SSLCertVerificationError("certificate verify failed")
+            strange.verify_message = "self-signed certificate"
+            raise strange
         return real(*args, **kwargs)
 
     socket.getaddrinfo = getaddrinfo

@@ -522,9 +522,13 @@ def main() -> None:
     parser.add_argument("--hub", required=True)
     parser.add_argument("--key-file", type=Path, required=True)
     parser.add_argument("--never", action="append", default=[])
+    parser.add_argument("--keep", type=Path, help="where to keep what the hub said")
     asked = parser.parse_args()
     hub = Hub(asked.hub, asked.key_file.read_text("ascii").strip())
     told = report(Acks.of(asked.acks), partners(asked.partners), hub, asked.folders, frozenset(asked.never))
+    if asked.keep is not None:
+        said = {"now": hub.now, "exchanges": hub.exchanges, "waiting": hub.waiting, "groups": hub.groups}
+        asked.keep.write_text(json.dumps(said, indent=1), "utf-8")
     json.dump(told, sys.stdout)
 
 

@@ -28,7 +28,7 @@ WORKERS, SCHEDULER = ("worker-1", "worker-2"), "scheduler"
 #: Wall seconds between two looks at who is coming up.
 _LOOK = 0.01
 #: Every so manieth start is that of a new interpreter, so that the figures know what one costs.
-_COLD = 10
+_COLD = 8
 
 
 @dataclass(slots=True)
@@ -164,9 +164,15 @@ class Cluster:
             power=self.setting.power,
             unreachable=0.0 if name == PARTNERS else self.setting.unreachable,
         )
-        env = {"HUB_HOME": str(var / "home")}
-        start = Start(name=name, run=run, arguments=arguments, env=env, log=str(var / f"{name}.log"),
-                      plan=plan if watched else None)  # fmt: skip
+        start = Start(
+            name=name,
+            run=run,
+            arguments=arguments,
+            env={"HUB_HOME": str(var / "home")},
+            log=str(var / f"{name}.log"),
+            settings=str(self.installation.settings_file) if watched else None,
+            plan=plan if watched else None,
+        )
         # A door that nobody knocks at has nothing to write.
         commits = watched and name != PARTNERS and "--door" not in arguments
         self.roles[name] = Role(start, port, "/_status" if name == PARTNERS else "/health", commits)
@@ -262,7 +268,7 @@ class Cluster:
                     continue
                 with self._lock:
                     role.up = True
-                    if role.died is not None:
+                    if role.died is not None and (role.commits or role.port is not None):
                         self.recoveries.append(Recovery(name, time.monotonic() - role.died, role.start.cold))
                         role.died = None
 

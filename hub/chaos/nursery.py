@@ -1,8 +1,8 @@
 """The nursery: a process that has the hub's modules loaded and forks one child after another, and reaps them.
 
-A hub that is killed every second would spend most of it importing.  A forked child begins where a started one is after
-its imports; a *cold* one is executed anew and shows what a real start costs.  Children are direct children: they are
-waited for, and they die with the nursery, however that dies.
+A hub that is killed every second would spend most of it importing, and reading partners' files.  A forked child begins
+where a started one is after both; a *cold* one is executed anew and shows what a real start costs.  Children are direct
+children: they are waited for, and they die with the nursery, however that dies.
 
 Lines of JSON, in: a :class:`Start`, or ``{"signal": n, "to": name}``; out: ``{"started": name, "pid": n}`` and
 ``{"ended": name, "pid": n, "status": n, "at": s}``, the moment in monotonic seconds, which all processes of a machine
@@ -46,13 +46,15 @@ class Plan:
 
 @dataclass(slots=True, kw_only=True)
 class Start:
-    """A child to be: *run* is ``module:function`` and takes *arguments* as the command line."""
+    """A child to be: *run* is ``module:function`` and takes *arguments* as the command line; *settings* is the file of
+    the installation whose partners it finds read already, unless it is *cold*."""
 
     name: str
     run: str
     arguments: Sequence[str]
     env: Mapping[str, str] = field(default_factory=dict)
     log: str = os.devnull
+    settings: str | None = None
     cold: bool = False
     plan: Plan | None = None
 
@@ -166,9 +168,12 @@ def main() -> None:
                     for child in (pid for pid, name in children.items() if name == asked["to"]):
                         os.kill(child, asked["signal"])
                     continue
+                start = _start(asked)
+                if start.settings is not None and not start.cold:
+                    _read(start.settings, start.env)
                 pid = os.fork()
                 if not pid:
-                    _child(_start(asked))
+                    _child(start)
                 children[pid] = asked["name"]
                 _say(started=asked["name"], pid=pid)
     for pid in children:
@@ -179,6 +184,25 @@ def main() -> None:
 
 def _start(asked: Mapping[str, Any]) -> Start:
     return Start(**{**asked, "plan": Plan(**asked["plan"]) if asked["plan"] else None})
+
+
+_registers: dict[str, Any] = {}
+
+
+def _read(file: str, env: Mapping[str, str]) -> None:
+    """Read the partners of an installation, once, for all children to come."""
+    if file in _registers:
+        return
+    engine: Any = importlib.import_module("hub.exchange.engine")
+    partners: Any = importlib.import_module("hub.partners")
+    load, real = importlib.import_module("hub.settings").load, partners.load
+    found = load(Path(file), env)
+    register = _registers[file] = real(found)
+
+    def loaded(settings: Any, *over: Any) -> Any:
+        return register if settings == found and not over else real(settings, *over)
+
+    engine.load = partners.load = loaded
 
 
 def _say(**what: Any) -> None:

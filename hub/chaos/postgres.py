@@ -70,14 +70,19 @@ class Postgres:
     def url(self, database: str) -> str:
         return f"postgresql://postgres@127.0.0.1:{self.port}/{database}"
 
+    @property
+    def log(self) -> Path:
+        """What the server says."""
+        return self._folder / "log"
+
     def start(self) -> None:
         """Start the server and wait until it answers; again while one that was killed is not quite gone."""
         until = time.monotonic() + _PATIENCE
         while not self.up():
             if time.monotonic() > until:
-                raise NoPostgres(f"the server does not come up: {self._folder / 'log'}")
+                raise NoPostgres(f"the server does not come up: {self.log}")
             if self._process is None or self._process.poll() is not None:
-                with (self._folder / "log").open("ab") as log:
+                with self.log.open("ab") as log:
                     self._process = subprocess.Popen(  # noqa: S603 - a program of PostgreSQL
                         [self._bin / "postgres", "-D", self._folder / "data", "-p", str(self.port),
                          "-c", "listen_addresses=127.0.0.1", "-c", "unix_socket_directories=",

@@ -36,6 +36,8 @@ def run(
                 found = trials(top, progress, server)
             with show.stage("full disk", disk.ROUNDS) as progress:
                 full = disk.starved(top, seed, progress, server=server is not None)
+        if server is not None:
+            shutil.copy(server.log, top / "postgres.log")
     told = account.report()
     told["plants"], told["planted"], told["planted_found"] = found, len(found), sum(found.values())
     told["disk_full"] = full

@@ -50,8 +50,8 @@ class Account:
     storm_s: float = 0.0
 
     def report(self) -> dict[str, Any]:
-        seconds = sorted(one.seconds for one in self.recoveries)
-        cold = [one.seconds for one in self.recoveries if one.cold and one.name == HUB]
+        seconds = [one.seconds for one in self.recoveries]
+        cold = [one.seconds for one in self.recoveries if one.cold]
         sums = {
             name: sum(check[name] for check in self.checks)
             for name in ("accepted", "requests", "effects", "repeats", "lost", "doubled", "unexpected", "in_doubt")
@@ -61,9 +61,10 @@ class Account:
             "kills": sum(self.kills.values()),
             **sums,
             "recovery_s": {
-                "p50": round(statistics.median(seconds), 3) if seconds else None,
-                "max": round(seconds[-1], 3) if seconds else None,
-                "cold_p50": round(statistics.median(cold), 3) if cold else None,
+                # Of whole new processes; forked ones are faster than any that an operator has.
+                "p50": round(statistics.median(cold or seconds), 3) if seconds else None,
+                "max": round(max(seconds), 3) if seconds else None,
+                "forked_p50": round(statistics.median(seconds), 3) if seconds else None,
                 "by": _by_name(self.recoveries),
             },
             "seasons": len(self.checks),
@@ -156,7 +157,8 @@ def heal(cluster: Cluster, patience: float = PATIENCE) -> str | None:
     until = time.monotonic() + patience
     while not cluster.over:
         if time.monotonic() > until:
-            return f"the season did not end within {patience:.0f} s"
+            down = [name for name, role in cluster.roles.items() if not role.up and name != CLIENT]
+            return f"the season did not end within {patience:.0f} s" + (f"; down: {', '.join(down)}" if down else "")
         time.sleep(0.05)
     cluster.wait_up(HUB)
     result: dict[str, Any] = json.loads((cluster.installation.var / RESULT).read_text("utf-8"))
@@ -169,7 +171,7 @@ def checked(installation: Installation, stuck: str | None = None, *more: str) ->
     var = installation.var
     books = [
         "--acks", str(var / ACKS), "--partners", str(var / "simulators.db"), "--folders", str(installation.files),
-        "--hub", installation.hub_url,
+        "--hub", installation.hub_url, "--keep", str(var / "hub.json"),
     ]  # fmt: skip
     script = Path(__file__).with_name("checker.py")
     with secret(var, installation.api_keys[OPERATOR]) as key_file:

@@ -10,6 +10,7 @@ from typing import Any
 from uuid import UUID
 
 AHEAD = 3  # months made before they begin
+_MAKING = 7226338  # the advisory lock of whoever makes partitions
 TABLES = ("exchange_done", "payload")
 
 
@@ -33,15 +34,20 @@ def months(today: date, count: int) -> Iterator[date]:
 def ahead(connection: Any, today: date | None = None) -> None:
     """Make the partitions of this month and the next ones, where they are not there yet."""
     today = today or datetime.now(UTC).date()
-    there = _there(connection)
-    for month in months(today, AHEAD + 1):
-        for table in TABLES:
-            name = f"{table}_{month:%Y%m}"
-            if name not in there:
-                connection.execute(
-                    f"CREATE TABLE IF NOT EXISTS {name} PARTITION OF {table} "
-                    f"FOR VALUES FROM ('{first_id(month)}') TO ('{first_id(following(month))}')"
-                )
+    wanted = {f"{table}_{month:%Y%m}": (table, month) for month in months(today, AHEAD + 1) for table in TABLES}
+    if wanted.keys() <= _there(connection):
+        return
+    # Processes that start together: IF NOT EXISTS looks before it makes, and two may look at once.
+    connection.execute(f"SELECT pg_advisory_lock({_MAKING})")
+    try:
+        for name in wanted.keys() - _there(connection):
+            table, month = wanted[name]
+            connection.execute(
+                f"CREATE TABLE IF NOT EXISTS {name} PARTITION OF {table} "
+                f"FOR VALUES FROM ('{first_id(month)}') TO ('{first_id(following(month))}')"
+            )
+    finally:
+        connection.execute(f"SELECT pg_advisory_unlock({_MAKING})")
 
 
 def drop(connection: Any, before: date) -> list[str]:
