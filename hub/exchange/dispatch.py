@@ -12,9 +12,9 @@ import heapq
 import math
 import threading
 import time
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from uuid import UUID
 
 import structlog
@@ -60,10 +60,12 @@ class _Slots:
 
 @dataclass(frozen=True, slots=True)
 class _Round:
-    """What one round came to: claims by partner, and when to look again (monotonic seconds) at each of the others."""
+    """What one round came to: claims, when to look again (monotonic seconds) at each of the other partners, and the
+    pace of those that are counted by this process alone."""
 
     works: Sequence[Work]
     again: Mapping[str, float | None]
+    paced: Mapping[str, int]
 
 
 class Dispatcher:
@@ -86,6 +88,7 @@ class Dispatcher:
         self._worker = 0
         self._slots: dict[str, _Slots] = {}
         self._known: set[str] = set()
+        self._paced: dict[str, int] = {}
         self._channels: dict[str, Channel] = {}
         self._timers: list[tuple[float, str]] = []
         self._results: list[Done] = []
@@ -209,6 +212,7 @@ class Dispatcher:
         self._known.update(asked)
         with self._changed:
             self._hands.difference_update(one.work.exchange for one in done)
+            self._paced.update(found.paced)
             for work in found.works:
                 self._slots[work.partner.id].busy += 1
                 self._hands.add(work.exchange)
@@ -269,6 +273,7 @@ class Dispatcher:
         if not partner.enabled:
             return None
         claimed = self._database.unit(lambda tx: self._unit(tx, [], {partner.id: (partner, slots.busy)}))
+        self._paced.update(claimed.paced)
         if not claimed.works:
             again = claimed.again.get(partner.id)
             return None if again is None else max(0.001, again - time.monotonic())
@@ -296,7 +301,7 @@ class Dispatcher:
         went: dict[str, list[bool]] = {}
         for one in done:
             went.setdefault(one.work.partner.id, []).append(failed(one.result))
-        moods = {p: mood_of(row) for p, row in workers.flows(tx, {*went, *wanted}).items()}
+        moods = self._moods(tx, {*went, *wanted})
         after = {p: mood.after(went.get(p, ()), now) for p, mood in moods.items()}
         for partner in went.keys() - moods.keys():
             workers.count_failures(tx, partner, sum(went[partner]))  # somebody else has it in hand
@@ -313,9 +318,23 @@ class Dispatcher:
             if found.again is not None:
                 again[partner] = time.monotonic() + max(0.0, (found.again - at.wall) / _SECOND)
         for partner, mood in after.items():
-            if mood != moods[partner]:
+            if mood != moods[partner] and not (self._own_pace(partner) and mood.like(moods[partner])):
                 workers.set_flow(tx, partner, mood.failures, mood.rests_until, mood.paced_to)
-        return _Round(works, again)
+        return _Round(works, again, {p: mood.paced_to for p, mood in after.items() if self._own_pace(p)})
+
+    def _own_pace(self, partner: str) -> bool:
+        """Whether what may be sent to *partner* is counted by each process for itself."""
+        return self._register.partners[partner].limits.per_worker
+
+    def _moods(self, tx: Transaction, partners: Iterable[str]) -> dict[str, Mood]:
+        """How partners are doing.  Whose limits are shared is kept from other processes until the commit; one that
+        another process has in hand is left out."""
+        own = [partner for partner in partners if self._own_pace(partner)]
+        shared = [partner for partner in partners if not self._own_pace(partner)]
+        moods = {p: mood_of(row) for p, row in workers.flows(tx, shared).items()} if shared else {}
+        for partner, row in workers.flows_seen(tx, own).items() if own else ():
+            moods[partner] = replace(mood_of(row), paced_to=self._paced.get(partner, 0))
+        return moods
 
     def _allowed(
         self,

@@ -29,6 +29,10 @@ class Mood:
     rests_until: int
     paced_to: int
 
+    def like(self, other: "Mood") -> bool:
+        """Whether both are the same but for the pace."""
+        return (self.failures, self.rests_until) == (other.failures, other.rests_until)
+
     def after(self, failed: Sequence[bool], now: int) -> "Mood":
         """The mood after results that came in this order."""
         failures, rests = self.failures, self.rests_until

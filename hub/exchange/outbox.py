@@ -22,10 +22,12 @@ from hub.store.cases import Cases
 from hub.store.database import Row, Transaction, as_uuid
 from hub.store.encoding import moment
 from hub.store.ledger import ABSURD, Ledger, Moment
+from hub.store.statement import plain
 from hub.store.workers import Claim
 
 log = structlog.get_logger(__name__)
 
+BLOCK = 1000  # numbers that a process takes at a time, for what may have gaps between them
 MOST = 500  # subjects looked at for one exchange
 
 
@@ -67,11 +69,63 @@ class _Ready:
     again: int | None = None
 
 
+@dataclass(slots=True)
+class _Block:
+    """Numbers of a stream that this process has for itself."""
+
+    next: int
+    end: int
+
+
+class _Numbers:
+    """The numbers of what is written in one unit.
+
+    A partner expects its files without a gap: their number is the unit's, and given back with it.  What is not a file
+    only needs a number that nobody else has: it comes from a block of this process, so that those who send to one
+    partner side by side do not wait for each other.
+    """
+
+    def __init__(self, tx: Transaction, ledger: Ledger, blocks: dict[str, _Block]) -> None:
+        self._tx, self._ledger, self._blocks = tx, ledger, blocks
+        self._files: dict[str, int] = {}
+
+    def next(self, partner: str, operation: Operation) -> int:
+        """The number that the next exchange of *operation* would have."""
+        stream = _stream(partner, operation)
+        if operation.channel == "files":
+            if stream not in self._files:
+                self._files[stream] = self._ledger.last_number(self._tx, stream) or 0
+            return self._files[stream] + 1
+        block = self._blocks.get(stream)
+        if block is None or block.next >= block.end:
+            end = self._ledger.next_number(self._tx, stream, BLOCK, BLOCK)
+            block = self._blocks[stream] = _Block(end - BLOCK + 1, end + 1)
+            self._tx.on_rollback(self._blocks.clear)
+        return block.next
+
+    def take(self, partner: str, operation: Operation) -> None:
+        """That number is used: of a file, only by one that is really sent."""
+        stream = _stream(partner, operation)
+        if operation.channel == "files":
+            self._files[stream] += 1
+        else:
+            self._blocks[stream].next += 1
+
+    def write(self) -> None:
+        for stream, number in self._files.items():
+            self._ledger.set_number(self._tx, stream, number)
+
+
+def _stream(partner: str, operation: Operation) -> str:
+    return f"out/{partner}/{operation.name}"
+
+
 class Outbox:
     """Claims what may be sent to partners now."""
 
     def __init__(self, cases: Cases, ledger: Ledger, register: Register) -> None:
         self._cases, self._ledger, self._register = cases, ledger, register
+        self._blocks: dict[str, _Block] = {}
         self._awaiting = Awaiting(ledger)
 
     def claim(
@@ -87,6 +141,7 @@ class Outbox:
         bodies = {exchange: self._ledger.bytes_of(tx, exchange) for exchange in again}
         chosen = [row for ready in waiting for batch in ready.batches for row in batch]
         self._cases.prefetch(tx, {as_uuid(row["group_id"]) for row in chosen})
+        numbers = _Numbers(tx, self._ledger, self._blocks)
         found = {}
         for ready in waiting:
             works = []
@@ -96,12 +151,13 @@ class Outbox:
                     self._again(tx, ready.partner, row, subjects.get(exchange, []), bodies[exchange], at, claim)
                 )
             for batch in ready.batches:
-                work = self._freeze(tx, ready.partner, batch, at, claim)
+                work = self._freeze(tx, ready.partner, batch, at, claim, numbers)
                 if work is None:
                     ready.again = at.wall  # all of them were withdrawn: look at those behind them
                 else:
                     works.append(work)
             found[ready.partner.id] = Claimed(works, ready.again)
+        numbers.write()
         return found
 
     def _ready(self, tx: Transaction, partner: Partner, free: int, at: Moment) -> _Ready:
@@ -119,25 +175,22 @@ class Outbox:
             partner, free, [], [row for row in rows if row["operation"] in partner.operations],
             self._ledger.next_at(tx, partner.id) if not frozen else at.wall,
         )  # fmt: skip
-        batch = _batch(ready.subjects, partner, at.wall)
+        fresh, waits = _batches(ready.subjects, partner, at.wall)
+        fresh.reverse()
         while len(ready.frozen) + len(ready.batches) < free:
-            fresh = batch if isinstance(batch, list) else None
             # After an outage most are frozen: whoever has come since and travels sooner does not wait for them, unless
             # they are files, whose numbers the partner expects in turn.
             first = frozen[0] if frozen else None
             if first is not None and (
-                fresh is None or first["urgency"] <= fresh[0]["urgency"] or _numbered(partner, first)
+                not fresh or first["urgency"] <= fresh[-1][0]["urgency"] or _numbered(partner, first)
             ):
                 ready.frozen.append(frozen.pop(0))
-                continue
-            if fresh is None:
-                later = [t for t in (batch, ready.next_at) if isinstance(t, int)]
+            elif fresh:
+                ready.batches.append(fresh.pop())
+            else:
+                later = [t for t in (waits, ready.next_at) if t is not None]
                 ready.again = min(later) if later else None
                 return ready
-            taken = {row["id"] for row in fresh}
-            ready.subjects = [row for row in ready.subjects if row["id"] not in taken]
-            ready.batches.append(fresh)
-            batch = _batch(ready.subjects, partner, at.wall)
         ready.again = at.wall  # its slots are full; there may be more
         return ready
 
@@ -188,22 +241,22 @@ class Outbox:
             control=row["control"],
         )
 
-    def _freeze(self, tx: Transaction, partner: Partner, rows: Sequence[Row], at: Moment, claim: Claim) -> Work | None:
+    def _freeze(
+        self, tx: Transaction, partner: Partner, rows: Sequence[Row], at: Moment, claim: Claim, numbers: _Numbers
+    ) -> Work | None:
         """Project, write and commit the bytes of one exchange.  A line whose case no longer wants it is withdrawn; one
         that cannot be told or written goes to a person, and the others go on without it."""
         operation = partner.operations[rows[0]["operation"]]
         map_ = self._register.map(operation.adapter, operation.name, "request")
         wanted = self._project(tx, rows, map_, at)
-        stream = f"out/{partner.id}/{operation.name}"
-        numbered = hasattr(map_.message, "of") and wanted
-        sequence = (self._ledger.last_number(tx, stream) or 0) + 1 if numbered else None
+        numbered = hasattr(map_.message, "of") and bool(wanted)
+        sequence = numbers.next(partner.id, operation) if numbered else None
         envelope = Envelope(partner=partner.id, sequence=sequence or 0, at=moment(at.business))
         written = self._write(tx, map_, wanted, envelope, at)
         if written is None:
             return None
         if sequence is not None:
-            # Taken only for an exchange that is really sent, or the partner would see a gap.
-            self._ledger.set_number(tx, stream, sequence)
+            numbers.take(partner.id, operation)
         message, body = written
         name, records, control = None, None, None
         if operation.channel == "files":
@@ -284,23 +337,30 @@ def _key(operation: Operation, subjects: Sequence[Row]) -> str | None:
     return subjects[0]["key"] if operation.repeat == "keyed" and len(subjects) == 1 else None
 
 
-def _batch(rows: list[Row], partner: Partner, now: int) -> list[Row] | int | None:
-    """Which of *rows* go into one exchange now; or when the first of them may; or None."""
+def _batches(rows: Sequence[Row], partner: Partner, now: int) -> tuple[list[list[Row]], int | None]:
+    """What of *rows* may go now, an exchange each, the most urgent first; and when the first of the others may."""
     by_operation: dict[str, list[Row]] = {}
     for row in rows:
         by_operation.setdefault(row["operation"], []).append(row)
+    found: list[list[Row]] = []
     later: list[int] = []
     for name, waiting in by_operation.items():
         batch = partner.operations[name].batch
         due = [r for r in waiting if r["not_before"] <= now or r["not_before"] > now + ABSURD]
         if batch is None:
-            if due:
-                return due[:1]
-        elif due or len(waiting) >= batch.max:
-            # Who waits only for company may ride along; who was put off after a failure may not.
-            return [r for r in waiting if not r["attempts"] or r["not_before"] <= now][: batch.max]
-        later.append(min(r["not_before"] for r in waiting))
-    return min(later) if later else None
+            found += [[row] for row in due]
+            later += [r["not_before"] for r in waiting if now < r["not_before"] <= now + ABSURD]
+            continue
+        # Who waits only for company may ride along; who was put off after a failure may not.
+        riding = [r for r in waiting if not r["attempts"] or r["not_before"] <= now]
+        at_hand = {r["id"] for r in due}
+        while riding and (len(riding) >= batch.max or any(r["id"] in at_hand for r in riding)):
+            found.append(riding[: batch.max])
+            riding = riding[batch.max :]
+        gone = {r["id"] for some in found for r in some}
+        later += [r["not_before"] for r in waiting if r["id"] not in gone]
+    found.sort(key=lambda some: (some[0]["urgency"], plain(some[0]["id"])))
+    return found, min(later) if later else None
 
 
 def _line(map_: Map, case: Case, row: Row) -> Any:

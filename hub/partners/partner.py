@@ -29,8 +29,7 @@ SIMULATED_URL, SIMULATED_ROOT = "${SIMULATED_URL}", "${SIMULATED_ROOT}"
 class Limits:
     """What the partner can take: calls at once, calls a second, seconds for one whole call.
 
-    ``concurrency`` is that of all workers together, unless the partner counts by the machine that calls
-    (``per_worker``).
+    Both are those of all workers together, unless the partner counts by the machine that calls (``per_worker``).
     """
 
     concurrency: int = 4

@@ -89,6 +89,7 @@ class Database:
         self._busy = 0
         self._down_until = 0.0
         self._held: set[UUID] = set()
+        self._undone: list[Callable[[], None]] = []
         self._number: int | None = None
         self._writer: Connection | None = self._backend.connect(writing=True)
         self._closed = False
@@ -206,7 +207,7 @@ class Database:
         return stop
 
     def _begin(self) -> tuple[Connection, Later, set[str]]:
-        self._held = set()
+        self._held, self._undone = set(), []
         connection = self._connection()
         connection.execute(self._backend.begin_writing)
         return connection, Later(), set()
@@ -219,14 +220,17 @@ class Database:
             transaction.keep()
         except Interrupted:
             self._forget(transaction.touched)
+            _run(transaction.undone)
             raise
         except BaseException as error:
             self._forget(transaction.touched)
             transaction.undo()
+            _run(transaction.undone)
             job.hooks = ()
             job.future.set_exception(error)
             return
         job.hooks = transaction.hooks
+        self._undone += transaction.undone
         woken |= transaction.woken
 
     def _commit(self, connection: Connection, later: Later, woken: set[str]) -> None:
@@ -290,6 +294,8 @@ class Database:
 
     def _roll_back(self, error: BaseException) -> None:
         self._forget(self._held)
+        _run(self._undone)
+        self._undone = []
         if self._writer is None:
             return
         try:
@@ -376,6 +382,11 @@ class Database:
         for connection in (*self._readers, self._writer):
             if connection is not None:
                 connection.close()
+
+
+def _run(hooks: Sequence[Callable[[], None]]) -> None:
+    for hook in hooks:
+        hook()
 
 
 def _cause(error: BaseException) -> BaseException:

@@ -229,7 +229,7 @@ _sequence_next = Upsert(
     lambda insert: (
         insert(sequence)
         .values(name=bindparam("name"), value=bindparam("first"))
-        .on_conflict_do_update(index_elements=["name"], set_={"value": sequence.c.value + 1})
+        .on_conflict_do_update(index_elements=["name"], set_={"value": sequence.c.value + bindparam("step")})
         .returning(sequence.c.value)
     )
 )
@@ -520,9 +520,10 @@ class Ledger:
     ) -> None:
         tx.put(_once_insert, caller=caller, key=key, digest=digest, http=http, body=body, recorded_at=at.wall)
 
-    def next_number(self, tx: Transaction, name: str, first: int = 1) -> int:
-        """The next number of a gapless sequence, which belongs to this unit and is given back if it fails."""
-        return int(tx.run(_sequence_next, name=name, first=first).fetchone()[0])
+    def next_number(self, tx: Transaction, name: str, first: int = 1, step: int = 1) -> int:
+        """The next number of a gapless sequence, which belongs to this unit and is given back if it fails; with *step*
+        the last of so many."""
+        return int(tx.run(_sequence_next, name=name, first=first, step=step).fetchone()[0])
 
     def last_number(self, tx: Transaction, name: str) -> int | None:
         row = tx.one(_sequence_get, name=name)

@@ -146,13 +146,14 @@ class Transaction:
     ``held`` are the cases that are known to be as the store has them, and locked where others write too.
     """
 
-    __slots__ = ("_connection", "_hooks", "_later", "_mine", "_savepoint", "held", "touched", "woken")
+    __slots__ = ("_connection", "_hooks", "_later", "_mine", "_savepoint", "_undone", "held", "touched", "woken")
 
     def __init__(self, connection: Connection, later: Later | None = None, held: set[UUID] | None = None) -> None:
         self._connection = connection
         self._later = later
         self._mine: list[tuple[Statement, _Batch]] = []
         self._hooks: list[Callable[[], None]] = []
+        self._undone: list[Callable[[], None]] = []
         self._savepoint = False
         self.held: set[UUID] = set() if held is None else held
         self.touched: set[UUID] = set()
@@ -191,6 +192,10 @@ class Transaction:
 
     def after_commit(self, hook: Callable[[], None]) -> None:
         self._hooks.append(hook)
+
+    def on_rollback(self, hook: Callable[[], None]) -> None:
+        """*hook* runs when, and only when, the unit is taken back."""
+        self._undone.append(hook)
 
     def wake(self, partner: str) -> None:
         """*partner* has work, once this is committed."""
@@ -243,6 +248,10 @@ class Transaction:
         """This unit is done; what it has put off stays until the commit."""
         if self._savepoint:
             self._connection.execute("RELEASE SAVEPOINT unit")
+
+    @property
+    def undone(self) -> Sequence[Callable[[], None]]:
+        return self._undone
 
     @property
     def hooks(self) -> Sequence[Callable[[], None]]:

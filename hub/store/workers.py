@@ -56,6 +56,7 @@ _flow_put = inserting(flow, replace=True)
 _flow_failed = Statement(
     update(flow).where(flow.c.partner == bindparam("of_partner")).values(failures=flow.c.failures + bindparam("more"))
 )
+_flows_seen = Statement(select(flow).where(within(flow.c.partner, "partners")))
 _flows = Statement(select(flow).where(within(flow.c.partner, "partners")).with_for_update(skip_locked=True))
 _worker_new = Upsert(
     lambda insert: (
@@ -119,6 +120,11 @@ def in_hand(tx: Transaction, partners: Iterable[str]) -> dict[str, int]:
 def flows(tx: Transaction, partners: Iterable[str]) -> dict[str, Row]:
     """How partners are doing, kept for this unit; one that another process is looking at is left out."""
     return {row["partner"]: row for row in tx.all(_flows, partners=list(partners))}
+
+
+def flows_seen(tx: Transaction, partners: Iterable[str]) -> dict[str, Row]:
+    """How partners are doing, whoever has them in hand."""
+    return {row["partner"]: row for row in tx.all(_flows_seen, partners=list(partners))}
 
 
 def start_flow(tx: Transaction, partner: str) -> None:

@@ -12,9 +12,10 @@ from collections import Counter
 import pytest
 
 from hub.channels import Answered, Unavailable
-from hub.exchange import dispatch
+from hub.exchange import dispatch, mood
 from hub.partners.partner import Limits
-from hub.store.ledger import Claim
+from hub.store import workers
+from hub.store.workers import Claim
 from tests.exchange.exchanging import MINISTRY, MISSION
 
 OTHER = "mission_cairo"
@@ -125,7 +126,7 @@ def test_in_no_second_more_are_sent_than_the_partner_takes(two):
 
 
 def test_a_partner_that_one_process_finds_away_is_left_alone_by_the_others(two, monkeypatch):
-    monkeypatch.setattr(dispatch, "REST", (60.0, 60.0))
+    monkeypatch.setattr(mood, "REST", (60.0, 60.0))
     for hub in two:
         limited(hub, concurrency=1, per_second=10_000)
     put(two[0], 50)
@@ -138,12 +139,12 @@ def test_a_partner_that_one_process_finds_away_is_left_alone_by_the_others(two, 
     for hub in two:
         hub.engine.dispatcher._send = away
         hub.engine._claims.start("test", "")
-    until(lambda: len(calls) >= dispatch.TRIPPED and all(hub.engine.dispatcher.idle for hub in two))
+    until(lambda: len(calls) >= mood.TRIPPED and all(hub.engine.dispatcher.idle for hub in two))
     for hub in two:
         hub.engine.dispatcher.wake(MISSION)
     until(lambda: all(hub.engine.dispatcher.idle for hub in two))
     # A failure that is noted while the other process has the partner's mood in hand is counted, and brings no rest.
-    assert dispatch.TRIPPED <= len(calls) <= dispatch.TRIPPED + 1
+    assert mood.TRIPPED <= len(calls) <= mood.TRIPPED + 1
     assert two[0].rows("SELECT failures FROM flow WHERE partner = ?", MISSION) == [(len(calls),)]
 
 
@@ -191,7 +192,7 @@ def claimed(hub, partner, lease=2**62):
     known = hub.engine.register.partners[partner]
     found = hub.engine.database.unit(
         lambda tx: hub.engine.dispatcher._outbox.claim(
-            tx, {partner: (known, 10)}, hub.engine.now(), Claim(number, hub.engine._ledger.clock(tx) + lease)
+            tx, {partner: (known, 10)}, hub.engine.now(), Claim(number, workers.clock(tx) + lease)
         )
     )
     return number, found[partner].works

@@ -207,7 +207,7 @@ def test_only_months_that_are_past_and_closed_are_dropped(migrated, ledger):
     assert drop(today) == [], "this month is not over"
     assert drop(after) == [], "something of this month is open"
     now = Moment.of(datetime.now(UTC), datetime.now(UTC))
-    database.unit(lambda tx: ledger.move(tx, now, ledger.get(tx, still), "dead"))
+    database.unit(lambda tx: ledger.move(tx, now, ledger.get(tx, still), "dead", code="internal", owner="operator"))
     assert drop(after) == [f"exchange_done_{today:%Y%m}", f"payload_{today:%Y%m}"]
     with pytest.raises(LookupError):
         database.unit(lambda tx: ledger.get(tx, done))
