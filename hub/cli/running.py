@@ -47,16 +47,15 @@ def serve(settings_file: Path | None, port: int | None, shared_port: bool, door:
         raise HubError("store_not_shared")
     with _engine(found, delivers=not door, zones=zones) as engine:
         server = open_server(engine, shared=shared_port)
-        timetable = None if door else Timetable(engine)
+        timetable = Timetable(engine)
         with _ended_by_sigterm():
             engine.start()
-            if timetable is not None:
+            if not door:
                 timetable.start()
             click.echo(server.address, err=True)
             server.run()
         server.close()
-        if timetable is not None:
-            timetable.stop()
+        timetable.stop()
 
 
 @click.command(short_help="Deliver, beside other processes.")

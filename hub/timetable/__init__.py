@@ -7,7 +7,7 @@ lost or doubled waking loses and doubles nothing.  A firing is a row, unique by 
 
 import logging
 import threading
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from datetime import UTC, datetime, timedelta
 
 import structlog
@@ -77,8 +77,16 @@ class Timetable:
             self._scheduler.shutdown(wait=True)
 
     def next_due(self) -> datetime | None:
-        """When the next schedule fires."""
-        return min((at for at in self._next.values() if at is not None), default=None)
+        """When the next schedule fires, whichever process keeps the timetable."""
+        if not self._engine.database.shared:
+            return self._first(self._next)
+        with self._engine.database.reading() as tx:
+            ticked = self._runs.ticked(tx, self._name)
+        return self._first(self._following(ticked or self._clock.now()))
+
+    @staticmethod
+    def _first(due: Mapping[str, datetime | None]) -> datetime | None:
+        return min((at for at in due.values() if at is not None), default=None)
 
     def _wake(self) -> None:
         try:
@@ -130,11 +138,14 @@ class Timetable:
         return self._ticked
 
     def _look_ahead(self, after: datetime) -> None:
+        self._next = self._following(after)
+
+    def _following(self, after: datetime) -> dict[str, datetime | None]:
         just_after = after + timedelta(microseconds=1)
-        self._next = {s.name: self._triggers[s.name].get_next_fire_time(None, just_after) for s in self._schedules}
+        return {s.name: self._triggers[s.name].get_next_fire_time(None, just_after) for s in self._schedules}
 
     def _anything_due(self, now: datetime) -> bool:
-        first = self.next_due()
+        first = self._first(self._next)
         if first is not None and first <= now:
             return True
         if self._engine.confirmations_due(micros(now)):

@@ -75,3 +75,11 @@ def test_apscheduler_wakes_it(hub, timetable):
         __import__("time").sleep(0.02)
     timetable.stop()
     assert any(state == "done" for state, _ in runs(hub))
+
+
+def test_a_door_knows_what_is_next_where_another_process_keeps_the_timetable(hub, timetable):
+    timetable.tick(START)
+    beside = Timetable(hub.engine)
+    assert timetable.next_due() is not None
+    # On SQLite one process does everything, and nobody is beside it.
+    assert (beside.next_due() == timetable.next_due()) is hub.engine.database.shared
