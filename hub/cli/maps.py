@@ -173,6 +173,7 @@ def map_replay(
     Nothing is changed and nothing is sent; values that may be somebody's are masked. Ends with 1 where anything would
     be otherwise.
     """
+    from hub.canonical.errors import HubError
     from hub.security.keys import Keys
     from hub.security.sealing import Sealer
     from hub.store.recorded import recorded
