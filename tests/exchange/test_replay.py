@@ -325,17 +325,17 @@ def test_a_file_that_our_map_refused_is_read_again_from_its_kept_bytes(refused):
 
 def test_a_file_that_a_dying_process_had_half_read_again_is_gone_on_with(refused, monkeypatch):
     refused.mend()
-    monkeypatch.setattr("hub.exchange.receive.CHUNK", 2)
-    receiver, calls = refused.engine.exchange._receiver, []
-    taken = receiver._take
+    monkeypatch.setattr("hub.exchange.files.CHUNK", 2)
+    lines, calls = refused.engine.exchange._receiver.lines, []
+    tell = lines.tell
 
     def dies(*args):
         calls.append(1)
         if len(calls) == 2:
             raise MemoryError
-        return taken(*args)
+        return tell(*args)
 
-    monkeypatch.setattr(receiver, "_take", dies)
+    monkeypatch.setattr(lines, "tell", dies)
     with pytest.raises(MemoryError):
         replayed(refused, found(refused, "receive_movements"))
     refused.restart()
