@@ -70,7 +70,7 @@ def test_every_command_says_what_it_is_for():
         for p, c in commands()
         if any(o.name == "json_file" for o in c.params)
         and (p[0] != "map" or p[1] == "check")
-        and p not in (("demo",), ("bench", "mapping"), ("backup",), ("restore",))
+        and p not in (("demo",), ("chaos",), ("bench", "mapping"), ("bench", "exchange"), ("backup",), ("restore",))
         # These want a store, or something that waits for a person: tests of their own look at them.
         and p[0] != "store"
         and (p[0] not in ("exchange", "incident") or p[1] == "list")

@@ -173,6 +173,7 @@ def map_replay(
     Nothing is changed and nothing is sent; values that may be somebody's are masked. Ends with 1 where anything would
     be otherwise.
     """
+    from hub.canonical.errors import HubError
     from hub.security.keys import Keys
     from hub.security.sealing import Sealer
     from hub.store.recorded import recorded
@@ -192,16 +193,21 @@ def map_replay(
         since=since.replace(tzinfo=UTC),
     )  # fmt: skip
     told = _Radius()
-    for message in messages:
-        row = register.partners.get(message.partner)
-        if (
-            row is None
-            or all(each.id != key for each in row.adapters)
-            or (partner is not None and message.partner != partner)
-        ):
-            continue
-        order = row.agent.date_order if row.agent is not None else None
-        told.take(before, new, message.partner, message.body, message.written, order)
+    try:
+        for message in messages:
+            row = register.partners.get(message.partner)
+            if (
+                row is None
+                or all(each.id != key for each in row.adapters)
+                or (partner is not None and message.partner != partner)
+            ):
+                continue
+            order = row.agent.date_order if row.agent is not None else None
+            told.take(before, new, message.partner, message.body, message.written, order)
+    except HubError as wrong:
+        if wrong.code != "store_missing":
+            raise
+        raise click.ClickException(f"{wrong.en} So nothing has been recorded.") from None
     report(told.data(before, new), json_file, ("partner", "", "messages", "what"), told.rows())
     if told.otherwise:
         sys.exit(1)

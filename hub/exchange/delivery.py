@@ -313,6 +313,8 @@ class Delivery:
     def park(self, tx: Transaction, work: Work, code: str, at: Moment) -> None:
         """Put an exchange before an engineer as it is; its lane waits, everything else goes on."""
         row = self._ledger.get(tx, work.exchange)
+        if not self._still_ours(row, work):
+            return
         self._ledger.move(tx, at, row, "parked", code=code, owner="engineer")
         self._ledger.raise_incident(
             tx, at, "exchange", code, "engineer",

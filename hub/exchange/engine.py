@@ -120,6 +120,7 @@ class Engine:
         self.register: Register = load(settings)
         rules, turns = Rules.load(settings.rules), Turns.load(settings.budgets)
         sealer = Sealer(Keys.load(settings.keys))
+        settings.var.mkdir(parents=True, exist_ok=True, mode=0o700)
         self._lock = None if settings.database_url else take(settings)
         self.database = Database(settings.store)
         self._followed = 0

@@ -77,8 +77,14 @@ class Database:
     def __init__(self, store: Path | str) -> None:
         self.store = store
         self._backend = backend_of(store)
-        self._backend.prepare()
-        migrations.ready(store)
+        try:
+            self._backend.prepare()
+            migrations.ready(store)
+        except Exception as error:
+            # What the driver says of it may quote the address and who we are.
+            if self._backend.lost(error):
+                raise HubError("store_down") from None
+            raise
         self._jobs: queue.SimpleQueue[_Job[Any] | None] = queue.SimpleQueue()
         self._readers: list[Connection] = []
         self._spare: list[Connection] = []

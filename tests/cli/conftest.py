@@ -52,6 +52,7 @@ def night(make: Callable[..., Hub], ministry, tmp_path: Path, monkeypatch) -> It
             def unreadable(*_args, **_more):
                 raise HubError("map_unknown")
 
+            patched.setattr(map_, "open_rows", unreadable)
             patched.setattr(map_, "read", unreadable)
             folder = tmp_path / "files" / POST / "from_partner"
             drop(folder, f"MOVE-{POST}-000001.txt", movement_file(movement("IN", "6000000001", "20270201013000")), 1)

@@ -7,7 +7,7 @@ import pytest
 
 from hub.canonical.errors import WHO
 from hub.chaos.faults import FaultyPartner
-from hub.exchange import delivery, dispatch
+from hub.exchange import delivery, mood
 from tests.exchange.exchanging import MINISTRY, POST
 from tests.exchange.test_adversity import says
 from tests.exchange.test_files import movement_file
@@ -83,7 +83,7 @@ def for_ever_at_it(make, ministry, monkeypatch):
 
 
 def nobody_answers_the_question(make, ministry, monkeypatch):
-    monkeypatch.setattr(dispatch, "REST", (0.0, 0.0))
+    monkeypatch.setattr(mood, "REST", (0.0, 0.0))
     with FaultyPartner(says("PENDING")) as partner:
         hub = make(MOFA_URL=partner.url)
         hub.paid()

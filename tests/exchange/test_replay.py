@@ -8,7 +8,7 @@ import pytest
 
 from hub.canonical.errors import HubError
 from hub.chaos.faults import FaultyPartner
-from hub.exchange import control, delivery, dispatch
+from hub.exchange import control, delivery, mood
 from hub.exchange.replay import UNSAFE
 from hub.mapping import MapError
 from hub.store.interventions import Filter
@@ -95,7 +95,7 @@ def test_a_preview_changes_nothing_and_a_replay_sends_the_frozen_bytes_under_the
 
 
 def test_what_is_tried_again_has_its_whole_time_again(make, monkeypatch):
-    monkeypatch.setattr(dispatch, "REST", (0.0, 0.0))
+    monkeypatch.setattr(mood, "REST", (0.0, 0.0))
     with FaultyPartner(upstream="http://127.0.0.1:1") as line:
         hub = make(MOFA_URL=line.url)
         hub.paid()
@@ -302,7 +302,7 @@ def refused(hub, tmp_path, monkeypatch):
     def unreadable(*_args, **_more):
         raise HubError("map_unknown")
 
-    monkeypatch.setattr(map_, "read", unreadable)
+    monkeypatch.setattr(map_, "open_rows", unreadable)
     drop(tmp_path / "files" / POST / "from_partner", f"MOVE-{POST}-000001.txt", movement_file(*lines), 1)
     hub.engine.collect(hub.engine.register.partners[POST])
     assert hub.incidents() == [("file", "map_unknown")]

@@ -223,7 +223,8 @@ def test_nobody_else_parses_xml() -> None:
     sinners = [
         path.relative_to(home).as_posix()
         for path in [*home.rglob("*.py"), *(home.parent / "adapters").rglob("*.py")]
-        if path != Path(xml.__file__)
+        # The checker of chaos shares nothing with the hub that it judges, and reads what our own simulators wrote down.
+        if path not in (Path(xml.__file__), home / "chaos" / "checker.py")
         for text in [path.read_text("utf-8")]
         if any(word in text for word in parsing)
     ]

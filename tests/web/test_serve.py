@@ -73,9 +73,9 @@ def test_it_says_where_it_is_and_ends_gently(serve):
     url = address(process)
     assert json.loads(get(url + "health")) == {"status": "ok"}
     until = time.monotonic() + 20
-    while "All quiet" not in get(url) and time.monotonic() < until:
+    while "All quiet" not in (page := get(url)) and time.monotonic() < until:
         time.sleep(0.05)  # the schedules of the day before are looked at first
-    assert "All quiet" in get(url)
+    assert "All quiet" in page
     process.send_signal(signal.SIGTERM)
     _, said = process.communicate(timeout=20)
     assert process.returncode == 0, said
