@@ -257,7 +257,12 @@ class Cluster:
                 continue
             if not ended.killed:
                 time.sleep(0.2)  # it ended by itself: its log says why, and it must not keep the machine busy
-            self.begin(ended.name)
+            while not self._stop.is_set():
+                try:
+                    self.begin(ended.name)
+                    break
+                except (TimeoutError, KeyError):
+                    time.sleep(1)  # a machine that is too busy to fork in half a minute; nobody may stay dead for it
 
     # -- coming up -----------------------------------------------------------------------------------------------------
 
