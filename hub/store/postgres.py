@@ -136,8 +136,9 @@ class Postgres:
             keepalives_idle=5,
             keepalives_interval=2,
             keepalives_count=3,
-            options=f"-c lock_timeout={LOCK_WAIT} -c idle_in_transaction_session_timeout=30s "
-            f"-c statement_timeout=60s -c timezone=UTC -c jit=off",
+            # Every statement has its index.  A table that has grown since anybody counted it must not be read whole.
+            options=f"-c lock_timeout={LOCK_WAIT} -c idle_in_transaction_session_timeout=30s -c statement_timeout=60s "
+            f"-c timezone=UTC -c jit=off -c enable_seqscan=off -c random_page_cost=1.1",
         )
         raw.prepared_max = 500
         return PostgresConnection(raw)

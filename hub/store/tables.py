@@ -222,8 +222,8 @@ Index(
 # What waits on whom is asked all the time: of the open ones only, however many there have been.
 Index(
     "subject_open",
-    exchange_subject.c.partner,
     exchange_subject.c.operation,
+    exchange_subject.c.partner,
     exchange_subject.c.created_at,
     exchange_subject.c.state,  # so that the index answers by itself
     sqlite_where=exchange_subject.c.state == "open",

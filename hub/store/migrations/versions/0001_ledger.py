@@ -108,7 +108,7 @@ def upgrade() -> None:
     op.create_index("subject_key", "exchange_subject", ["key"])
     op.create_index("subject_lane", "exchange_subject", ["partner", "lane", "state"])
     op.create_index(
-        "subject_open", "exchange_subject", ["partner", "operation", "created_at", "state"], **_only("state = 'open'")
+        "subject_open", "exchange_subject", ["operation", "partner", "created_at", "state"], **_only("state = 'open'")
     )
     op.create_index("subject_open_group", "exchange_subject", ["group_id"], **_only("state = 'open'"))
     op.create_index(
