@@ -153,11 +153,6 @@ class Database:
         """Nothing is waiting for the writer and nothing is being written."""
         return self._jobs.empty() and not self._busy
 
-    @property
-    def waiting(self) -> int:
-        """Units that wait for the writer."""
-        return self._jobs.qsize()
-
     # -- the writer --------------------------------------------------------------------------------------------------
 
     def _write(self) -> None:

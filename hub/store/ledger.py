@@ -45,9 +45,6 @@ _exchange_spent = Statement(
     .where(exchange.c.id == bindparam("exchange_id"), exchange.c.open == true())
     .values(partner_us=exchange.c.partner_us + bindparam("spent"))
 )
-_exchange_done = Statement(
-    update(exchange).where(exchange.c.id == bindparam("exchange_id")).values(done=bindparam("done_now"))
-)
 _exchanges_ready = Statement(
     select(exchange)
     .where(
@@ -345,9 +342,6 @@ class Ledger:
         tx.put(_exchange_spent, exchange_id=exchange_id, spent=spent_us)
         for subject in subjects:
             tx.put(_subject_spent, subject_row=as_uuid(subject["id"]), spent=spent_us)
-
-    def progress(self, tx: Transaction, exchange_id: UUID, done: int) -> None:
-        tx.put(_exchange_done, exchange_id=exchange_id, done_now=done)
 
     def ready(self, tx: Transaction, at: Moment, partner: str, most: int) -> list[Row]:
         """Exchanges whose bytes may be sent (again), the most urgent first."""
