@@ -41,10 +41,6 @@ class within(ColumnElement[bool]):
     def __init__(self, column: ColumnElement[Any], name: str) -> None:
         self.column, self.name = column, name
 
-    def self_group(self, against: Any = None) -> "within":
-        """As it stands: SQLAlchemy would ask on SQLite whether it "= 1", and no index answers that."""
-        return self
-
 
 @compiles(within, "sqlite")
 def _within_sqlite(element: within, compiler: Any, **kwargs: Any) -> str:
