@@ -27,7 +27,7 @@ from hub.bench.sink import Sink
 from hub.canonical.events import Event
 from hub.channels import Answered, Outgoing
 from hub.channels.outcome import Target
-from hub.exchange.engine import Engine
+from hub.exchange.engine import Engine, collect_seldom
 from hub.security.redaction import configure_logging
 from hub.settings import load
 from hub.store.database import Transaction
@@ -93,6 +93,7 @@ def _waiting(engine: Engine, count: int) -> list[tuple[UUID, UUID, str]]:
 def main(role: str, file: Path, count: int) -> None:
     configure_logging()
     engine = Engine(load(file), delivers=role != "tell")
+    collect_seldom()
     nobody = _without_partners(engine) if role != "call" else None
     waiting = _waiting(engine, count) if role in ("pickup", "tell") else []
     if role != "tell":

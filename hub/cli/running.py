@@ -124,12 +124,13 @@ def tickets(settings_file: Path | None, zones: tuple[str, ...]) -> None:
 
 @contextlib.contextmanager
 def _engine(found: Settings, *, delivers: bool, zones: tuple[str, ...], **more: Any) -> "Iterator[Engine]":
-    from hub.exchange.engine import Engine
+    from hub.exchange.engine import Engine, collect_seldom
     from hub.security.redaction import configure_logging
 
     configure_logging()
     with faults_told():
         engine = Engine(found, delivers=delivers, zones=zones, **more)
+    collect_seldom()
     try:
         yield engine
     finally:

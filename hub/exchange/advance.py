@@ -133,6 +133,14 @@ class Advance:
                 self._route(tx, case, one, at)
         return result
 
+    def foresee(self, tx: Transaction, lines: Iterable[object]) -> None:
+        """Look up at once whose the numbers are that *lines* give, before what they tell happens."""
+        told = list(lines)
+        for fact_name, kind in _GIVES.values():
+            numbers = {number for line in told if (number := getattr(line, fact_name, None))}
+            if numbers:
+                self._cases.foresee_numbers(tx, kind, [self._cases.hash_of(kind, number) for number in numbers])
+
     def _anothers(self, tx: Transaction, event: Event) -> Conflict | None:
         """A reference or visa number names one pilgrim; one that was given to another stands against *event*."""
         given = _GIVES.get(event.name)

@@ -92,6 +92,7 @@ class Delivery:
         subjects = self._ledger.subjects_of_many(tx, [one.work.exchange for one in ours])
         about = {as_uuid(s["group_id"]) for found in subjects.values() for s in found}
         self._cases.prefetch(tx, about)
+        self._advance.foresee(tx, (line for one in ours for line in one.reply.lines))
         for one in ours:
             self._settle(tx, one, rows[one.work.exchange], subjects.get(one.work.exchange, []), at)
 

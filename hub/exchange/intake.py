@@ -227,7 +227,7 @@ class Intake:
                 status, 200, {"id": str(request_id), "state": member.state, "outcome": status}, exchange=exchange
             )
 
-        return self._receiver.once(once, unit)
+        return self._receiver.once(once, unit, request_id, decision.correction and decision.correction.document)
 
     def _decided(self, tx: Transaction, kept: Kept, event: Event, at: Moment, exchange: UUID, partner: Partner) -> Told:
         """Apply *event*; what the journey has against it is the caller's to hear, not an operator's."""

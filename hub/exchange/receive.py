@@ -7,7 +7,7 @@ kept and put before a person; nothing is dropped.
 
 import hashlib
 import json
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from concurrent.futures import Future
 from dataclasses import dataclass, field, replace
 from decimal import Decimal
@@ -17,6 +17,7 @@ from uuid import UUID
 import structlog
 
 from hub.canonical.case import Case
+from hub.canonical.entities import Document
 from hub.canonical.errors import HubError
 from hub.canonical.messages import MESSAGES
 from hub.clock import Clock
@@ -29,7 +30,7 @@ from hub.partners.partner import Partner
 from hub.security.sealing import Sealer
 from hub.store.awaiting import Awaiting
 from hub.store.cases import Cases
-from hub.store.database import Database, Row, Transaction, as_uuid
+from hub.store.database import Ahead, Database, Row, Transaction, as_uuid
 from hub.store.ledger import Ledger, Moment
 
 log = structlog.get_logger(__name__)
@@ -131,8 +132,17 @@ class Receiver:
 
     # -- once --------------------------------------------------------------------------------------------------------
 
-    def once(self, once: Once | None, unit: Callable[[Transaction], Receipt]) -> Receipt:
-        """Run *unit*; with a key, a second call answers what the first was answered, from the same commit."""
+    def once(
+        self,
+        once: Once | None,
+        unit: Callable[[Transaction], Receipt],
+        about: UUID | None = None,
+        document: Document | None = None,
+    ) -> Receipt:
+        """Run *unit*; with a key, a second call answers what the first was answered, from the same commit.
+
+        *about* is the request, and *document* the one, that *unit* will look for.
+        """
 
         def guarded(tx: Transaction) -> Receipt:
             if once is None:
@@ -153,9 +163,24 @@ class Receiver:
             return receipt
 
         try:
-            return self._answered(self._database.submit(guarded))
+            ahead = None if about is None else Ahead(
+                about,
+                None if once is None else (once.caller, once.key),
+                document and self._cases.hash_of("document", document.number, document.issuing_state),
+            )  # fmt: skip
+            return self._answered(self._database.submit(guarded, ahead))
         except Refusal as refusal:
             return refusal.receipt
+
+    def foresee(self, tx: Transaction, ahead: Sequence[Ahead]) -> None:
+        """Read at once what units that share a commit are known to read."""
+        self._cases.foresee(tx, [one.request for one in ahead])
+        keys = [one.once for one in ahead if one.once is not None]
+        if keys:
+            self._ledger.foresee_answers(tx, keys)
+        documents = [one.document for one in ahead if one.document is not None]
+        if documents:
+            self._cases.foresee_numbers(tx, "document", documents)
 
     def _answered(self, receipt: "Future[Receipt]") -> Receipt:
         """What *receipt* becomes; raises ``store_away`` as soon as nobody can say when.  A caller who then sends the

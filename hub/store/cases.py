@@ -106,8 +106,10 @@ _lookup_delete = Statement(
 _lookup_find = Statement(
     select(lookup.c.request_id).where(lookup.c.kind == bindparam("kind"), lookup.c.hash == bindparam("hash"))
 )
+_lookups_find = Statement(select(lookup).where(lookup.c.kind == bindparam("kind"), within(lookup.c.hash, "hashes")))
 _standing = Statement(select(request.c.group_id, request.c.ended_at).where(request.c.id == bindparam("id")))
 _group_of_request = Statement(select(request.c.group_id).where(request.c.id == bindparam("id")))
+_groups_of_requests = Statement(select(request.c.id, request.c.group_id).where(within(request.c.id, "ids")))
 _group_of_bill = Statement(select(voucher.c.group_id).where(voucher.c.bill_no == bindparam("bill_no")))
 _group_of_agent = Statement(
     select(umrah_group.c.id).where(
@@ -173,12 +175,35 @@ class Cases:
         while len(self._kept) > KEPT:
             self._kept.popitem(last=False)
 
+    def foresee(self, tx: Transaction, requests: Sequence[UUID]) -> None:
+        """Open the cases of *requests*, which will be loaded next."""
+        found = {as_uuid(row[0]): as_uuid(row[1]) for row in tx.all(_groups_of_requests, ids=requests)}
+        for request_id, group_id in found.items():
+            tx.foreseen[request_id] = group_id
+        self.prefetch(tx, found.values())
+
+    def foresee_numbers(self, tx: Transaction, kind: str, hashes: Sequence[bytes]) -> None:
+        """Look up at once what will be asked for next: numbers of *kind*, by their hashes."""
+        tx.foreseen.update(((kind, digest), []) for digest in hashes)
+        for row in tx.all(_lookups_find, kind=kind, hashes=hashes):
+            tx.foreseen[kind, row["hash"]].append(as_uuid(row["request_id"]))
+
+    def hash_of(self, kind: str, *values: str) -> bytes:
+        """Under which a document, visa, border or reference number is found."""
+        return self._sealer.lookup(kind, *values)
+
+    def _found(self, tx: Transaction, kind: str, digest: bytes) -> Sequence[UUID]:
+        known: Sequence[UUID] | None = tx.foreseen.get((kind, digest))
+        return known if known is not None else [as_uuid(r[0]) for r in tx.all(_lookup_find, kind=kind, hash=digest)]
+
     def anothers(self, tx: Transaction, kind: str, number: str, request_id: UUID | None) -> bool:
         """Whether *number* is somebody else's than *request_id*'s."""
-        rows = tx.all(_lookup_find, kind=kind, hash=self._sealer.lookup(kind, number))
-        return any(as_uuid(row[0]) != request_id for row in rows)
+        return any(found != request_id for found in self._found(tx, kind, self.hash_of(kind, number)))
 
     def group_of_request(self, tx: Transaction, request_id: UUID) -> UUID | None:
+        known: UUID | None = tx.foreseen.get(request_id)
+        if known is not None:
+            return known
         row = tx.one(_group_of_request, id=request_id)
         return None if row is None else as_uuid(row[0])
 
@@ -195,14 +220,16 @@ class Cases:
         live ones first, then the newest."""
         found = []
         # One by one, by their ids: joined, they could be told from nothing that others have put off.
-        for (told,) in tx.all(_lookup_find, kind=kind, hash=self._sealer.lookup(kind, *values)):
+        for told in self._found(tx, kind, self.hash_of(kind, *values)):
             row = tx.one(_standing, id=told)
             if row is not None:
-                found.append((as_uuid(told), as_uuid(row["group_id"]), row["ended_at"] is None))
+                found.append((told, as_uuid(row["group_id"]), row["ended_at"] is None))
         return sorted(found, key=lambda one: (one[2], one[0].int), reverse=True)
 
     def index(self, tx: Transaction, kind: str, request_id: UUID, *values: str) -> None:
-        tx.put(_lookup_insert, kind=kind, hash=self._sealer.lookup(kind, *values), request_id=request_id)
+        digest = self.hash_of(kind, *values)
+        tx.foreseen.pop((kind, digest), None)
+        tx.put(_lookup_insert, kind=kind, hash=digest, request_id=request_id)
 
     # -- opening -----------------------------------------------------------------------------------------------------
 
@@ -318,7 +345,8 @@ class Cases:
         The document that it *was* under may be another person's, who is neither kept out nor mistaken for it.
         """
         pilgrim = kept.case.pilgrims[request_id]
-        digest = self._sealer.lookup("document", was.number, was.issuing_state)
+        digest = self.hash_of("document", was.number, was.issuing_state)
+        tx.foreseen.pop(("document", digest), None)
         tx.put(_lookup_delete, of_kind="document", of_hash=digest, of_request=request_id)
         sealed = self._seal(request_id, kept.wrapped[request_id], pilgrim)
         named = {"request_id": request_id, "of_group": kept.case.id}

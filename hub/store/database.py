@@ -11,9 +11,11 @@ import queue
 import random
 import threading
 import time
+from collections import deque
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import Future
 from contextlib import contextmanager
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Generic, TypeVar
 from uuid import UUID
@@ -28,15 +30,15 @@ from hub.store.statement import Statement, among, inserting, within
 from hub.store.transaction import Connection, Interrupted, Later, Row, Transaction, write
 
 __all__ = [
-    "Database", "Row", "Statement", "Transaction", "among", "as_uuid", "inserting", "looking", "maybe_uuid",
+    "Ahead", "Database", "Row", "Statement", "Transaction", "among", "as_uuid", "inserting", "looking", "maybe_uuid",
     "store_at_fault", "within",
 ]  # fmt: skip
 
 T = TypeVar("T")
 log = structlog.get_logger(__name__)
 
-GROUP = 256  # units that may share one commit
-GROUP_SECONDS = 0.02  # and for how long a commit may be put off while more are waiting
+BATCH = 64  # units that are taken up at once
+GROUP_SECONDS = 0.02  # for which a commit may be put off while more are waiting
 TRIES = 6  # runs of a unit that others are faster than
 READERS = 8  # connections that read at once: a database has a hundred for all processes, and each door 64 threads
 DOWN = 0.25  # seconds between attempts to reach a store that is gone; who asks in between is told at once
@@ -57,11 +59,23 @@ def backend_of(store: Path | str) -> Sqlite | Postgres:
     return Sqlite(store) if isinstance(store, Path) else Postgres(store)
 
 
-class _Job(Generic[T]):
-    __slots__ = ("future", "hooks", "result", "unit")
+@dataclass(frozen=True, slots=True)
+class Ahead:
+    """What a unit is known to read: that of all units that share a commit is read at once.
 
-    def __init__(self, unit: Unit[T]) -> None:
-        self.unit = unit
+    The case of a request, the answer kept for a caller's key, and who is found under the hash of a document.
+    """
+
+    request: UUID
+    once: tuple[str, str] | None
+    document: bytes | None
+
+
+class _Job(Generic[T]):
+    __slots__ = ("ahead", "future", "hooks", "result", "unit")
+
+    def __init__(self, unit: Unit[T], ahead: Ahead | None = None) -> None:
+        self.unit, self.ahead = unit, ahead
         self.future: Future[T] = Future()
         self.result: Any = None
         self.hooks: Sequence[Callable[[], None]] = ()
@@ -90,11 +104,13 @@ class Database:
         self._spare: list[Connection] = []
         self._reading = threading.BoundedSemaphore(READERS)
         self._forget: Callable[[set[UUID]], None] = lambda groups: None
+        self._foresee: Callable[[Transaction, Sequence[Ahead]], None] = lambda tx, ahead: None
         self._wake: Callable[[str], None] = lambda partner: None
         self._serves: Callable[[str], bool] = lambda partner: True
         self._busy = 0
         self._down_until = 0.0
         self._held: set[UUID] = set()
+        self._foreseen: dict[Any, Any] = {}
         self._undone: list[Callable[[], None]] = []
         self._number: int | None = None
         self._writer: Connection | None = self._backend.connect(writing=True)
@@ -111,6 +127,10 @@ class Database:
     def on_rollback(self, forget: Callable[[set[UUID]], None]) -> None:
         """*forget* hears which groups a failed unit had touched, so that no cache keeps what was not written."""
         self._forget = forget
+
+    def on_group(self, foresee: Callable[[Transaction, Sequence[Ahead]], None]) -> None:
+        """*foresee* reads, before units that share a commit are run, what they are known to read."""
+        self._foresee = foresee
 
     def on_work(self, wake: Callable[[str], None], serves: Callable[[str], bool]) -> None:
         """*wake* hears, after the commit, of each partner that has work and that this process *serves*; of the others
@@ -136,11 +156,14 @@ class Database:
         self._number = number
         self.unit(unit)
 
-    def submit(self, unit: Unit[T]) -> "Future[T]":
-        """Put *unit* before the writer; the future is answered after COMMIT, or with what the unit raised."""
+    def submit(self, unit: Unit[T], ahead: Ahead | None = None) -> "Future[T]":
+        """Put *unit* before the writer; the future is answered after COMMIT, or with what the unit raised.
+
+        *ahead* is what it is known to read.
+        """
         if self._closed:
             raise RuntimeError("the database is closed")
-        job = _Job(unit)
+        job = _Job(unit, ahead)
         self._jobs.put(job)
         return job.future
 
@@ -156,21 +179,30 @@ class Database:
     # -- the writer --------------------------------------------------------------------------------------------------
 
     def _write(self) -> None:
+        taken: deque[_Job[Any] | None] = deque()
         while True:
-            job = self._jobs.get()
+            if not taken:
+                self._busy = 0
+                taken.append(self._jobs.get())
             self._busy = 1
-            if job is None:
+            if taken[0] is None:
                 self._busy = 0
                 return
-            jobs = [job]
-            stop = False
+            jobs: list[_Job[Any]] = []
             try:
-                stop = self._run_group(job, jobs)
+                self._run_group(taken, jobs)
             except BaseException as error:
                 self._group_failed(jobs, error)
-            self._busy = 0
-            if stop:
-                return
+
+    def _take(self, taken: deque[_Job[Any] | None]) -> list[_Job[Any]]:
+        """Those of *taken*, and of what waits, that are run next; the end stays where it is."""
+        with contextlib.suppress(queue.Empty):
+            while len(taken) < BATCH:
+                taken.append(self._jobs.get_nowait())
+        found = []
+        while taken and taken[0] is not None and len(found) < BATCH:
+            found.append(taken.popleft())
+        return found  # type: ignore[return-value]
 
     def _connection(self) -> Connection:
         if self._writer is None:
@@ -186,36 +218,36 @@ class Database:
                 raise
         return self._writer
 
-    def _run_group(self, job: _Job[Any], jobs: list[_Job[Any]]) -> bool:
-        """Run *job*, and those that come in while it runs, in one commit; answers whether to stop."""
+    def _run_group(self, taken: deque[_Job[Any] | None], jobs: list[_Job[Any]]) -> None:
+        """Run *taken*, and what comes in meanwhile, in one commit, as far as its time goes; *jobs* is what was run."""
+        jobs += self._take(taken)
         connection, later, woken = self._begin()
-        started, stop = time.monotonic(), False
-        while True:
-            self._run_one(connection, job, later, woken)
-            if len(jobs) >= GROUP or time.monotonic() - started > GROUP_SECONDS:
-                break
-            try:
-                following = self._jobs.get_nowait()
-            except queue.Empty:
-                break
-            if following is None:
-                stop = True
-                break
-            job = following
-            jobs.append(job)
+        end, done = time.monotonic() + GROUP_SECONDS, 0
+        while done < len(jobs):
+            ahead = [job.ahead for job in jobs[done:] if job.ahead is not None]
+            if ahead:
+                self._foresee(Transaction(connection, later, self._held, self._foreseen), ahead)
+            while done < len(jobs):
+                self._run_one(connection, jobs[done], later, woken)
+                done += 1
+                if time.monotonic() > end:
+                    taken.extendleft(reversed(jobs[done:]))
+                    del jobs[done:]
+                    break
+            else:
+                jobs += self._take(taken)
         self._commit(connection, later, woken)
         self._answer(jobs)
-        return stop
 
     def _begin(self) -> tuple[Connection, Later, set[str]]:
-        self._held, self._undone = set(), []
+        self._held, self._foreseen, self._undone = set(), {}, []
         connection = self._connection()
         connection.execute(self._backend.begin_writing)
         return connection, Later(), set()
 
     def _run_one(self, connection: Connection, job: _Job[Any], later: Later, woken: set[str]) -> None:
         """Run one unit.  What it raises is its own caller's; what the store raises is everybody's."""
-        transaction = Transaction(connection, later, self._held)
+        transaction = Transaction(connection, later, self._held, self._foreseen)
         try:
             job.result = job.unit(transaction)
             transaction.keep()

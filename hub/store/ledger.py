@@ -5,7 +5,7 @@ something; ``in_doubt`` waits for an answer to an enquiry; ``held`` waits for a 
 a person to decide; ``settled`` and ``dead`` are done.  A subject without an exchange is waiting to be frozen into one.
 """
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Any, Literal
@@ -181,6 +181,7 @@ _seen_insert = inserting(seen, ignore=True)
 _seen_get = Statement(select(seen).where(seen.c.partner == bindparam("partner"), seen.c.key == bindparam("key")))
 _seen_put = inserting(seen, replace=True)
 _once_insert = inserting(once)
+_onces_get = Statement(select(once).where(within(once.c.caller, "callers"), within(once.c.key, "keys")))
 _once_get = Statement(select(once).where(once.c.caller == bindparam("caller"), once.c.key == bindparam("key")))
 _incident_insert = inserting(incident)
 _incident_same = Statement(
@@ -506,12 +507,22 @@ class Ledger:
         tx.put(_seen_put, partner=partner, key=key, exchange_id=exchange_id, digest=digest, group_id=group)
         return "new"
 
+    def foresee_answers(self, tx: Transaction, asked: Sequence[tuple[str, str]]) -> None:
+        """Read at once what will be asked for next: the answers kept for keys of callers."""
+        tx.foreseen.update(dict.fromkeys(asked))
+        rows = tx.all(_onces_get, callers=list({caller for caller, _ in asked}), keys=[key for _, key in asked])
+        tx.foreseen.update({(row["caller"], row["key"]): row for row in rows})
+
     def answered_before(self, tx: Transaction, caller: str, key: str) -> Row | None:
+        if (caller, key) in tx.foreseen:
+            known: Row | None = tx.foreseen[caller, key]
+            return known
         return tx.one(_once_get, caller=caller, key=key)
 
     def remember_answer(
         self, tx: Transaction, at: Moment, caller: str, key: str, digest: str, http: int, body: str
     ) -> None:
+        tx.foreseen.pop((caller, key), None)
         tx.put(_once_insert, caller=caller, key=key, digest=digest, http=http, body=body, recorded_at=at.wall)
 
     def next_number(self, tx: Transaction, name: str, first: int = 1, step: int = 1) -> int:

@@ -76,7 +76,7 @@ class Sqlite:
     def connect(self, *, writing: bool) -> SqliteConnection:
         raw = sqlite3.connect(self._path, timeout=10, isolation_level=None, check_same_thread=False,
                               cached_statements=512)  # fmt: skip
-        raw.row_factory = sqlite3.Row
+        _prepared(raw)
         for pragma in (
             "journal_mode=WAL",
             "synchronous=FULL",
@@ -97,7 +97,7 @@ class Sqlite:
     def look(self) -> SqliteConnection:
         """A connection that makes and mends nothing."""
         raw = sqlite3.connect(f"file:{self._path}?mode=ro", uri=True, timeout=10, isolation_level=None)
-        raw.row_factory = sqlite3.Row
+        _prepared(raw)
         return SqliteConnection(raw)
 
     @staticmethod
@@ -117,3 +117,9 @@ class Sqlite:
     @staticmethod
     def at_fault(error: BaseException) -> bool:
         return isinstance(error, sqlite3.OperationalError)
+
+
+def _prepared(raw: sqlite3.Connection) -> None:
+    raw.row_factory = sqlite3.Row
+    # A list is handed over as JSON, which has no bytes; SQLite's own unhex is younger than the releases we run on.
+    raw.create_function("bytes_of", 1, bytes.fromhex, deterministic=True)

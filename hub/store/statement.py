@@ -18,7 +18,7 @@ from sqlalchemy.sql import operators, visitors
 from sqlalchemy.sql.elements import BinaryExpression, BindParameter, BooleanClauseList
 from sqlalchemy.sql.expression import ClauseElement
 from sqlalchemy.sql.functions import FunctionElement
-from sqlalchemy.types import BigInteger, Boolean
+from sqlalchemy.types import BigInteger, Boolean, LargeBinary
 
 Dialect = Literal["sqlite", "postgresql"]
 
@@ -26,9 +26,6 @@ _DIALECTS = {
     "sqlite": sqlite.dialect(paramstyle="named"),
     "postgresql": postgresql.dialect(paramstyle="pyformat"),  # type: ignore[no-untyped-call]
 }
-
-#: Columns by which some statement reads a table: what a put-off write must be told apart by.
-READ_BY: dict[str, set[str]] = {}
 
 
 class within(ColumnElement[bool]):
@@ -45,7 +42,8 @@ class within(ColumnElement[bool]):
 @compiles(within, "sqlite")
 def _within_sqlite(element: within, compiler: Any, **kwargs: Any) -> str:
     bound = compiler.process(bindparam(element.name), **kwargs)
-    return f"{compiler.process(element.column, **kwargs)} IN (SELECT value FROM json_each({bound}))"  # noqa: S608
+    value = "bytes_of(value)" if isinstance(element.column.type, LargeBinary) else "value"
+    return f"{compiler.process(element.column, **kwargs)} IN (SELECT {value} FROM json_each({bound}))"  # noqa: S608
 
 
 @compiles(within, "postgresql")
@@ -88,8 +86,6 @@ class Statement:
         self.tables = frozenset(e.name for e in visitors.iterate(statement) if isinstance(e, Table))
         self.writes = isinstance(statement, Insert | Update | Delete)
         self.pins = _pins(statement)
-        if not self.writes and len(self.tables) == 1:
-            READ_BY.setdefault(next(iter(self.tables)), set()).update(self.pins, self.listed)
         self.key: tuple[str, ...] | None = None
         if isinstance(statement, Insert | Update | Delete):
             table: Any = statement.table
@@ -161,8 +157,8 @@ def plain(value: Any) -> Any:
 
 
 def as_list(values: Iterable[Any]) -> str:
-    """A list as SQLite is given it."""
-    return json.dumps([plain(value) for value in values])
+    """A list as SQLite is given it; bytes as the text that its ``bytes_of`` reads."""
+    return json.dumps([value.hex() if isinstance(value, bytes) else plain(value) for value in values])
 
 
 def inserting(table: Table, *, ignore: bool = False, replace: bool = False) -> Statement:

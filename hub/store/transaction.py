@@ -9,7 +9,7 @@ from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from typing import Any, Protocol
 from uuid import UUID
 
-from hub.store.statement import READ_BY, Statement, as_list, plain
+from hub.store.statement import Statement, as_list, plain
 
 Values = Mapping[str, Any]
 
@@ -71,14 +71,46 @@ class Overtaken(Exception):
 
 
 class _Batch:
-    """Rows of one statement that will be written together, and the primary keys they touch."""
+    """Rows of one statement that will be written together.
 
-    __slots__ = ("keys", "rows", "statement")
+    What they can be told apart by is worked out when it is asked for: most batches are never asked about.
+    """
+
+    __slots__ = ("_sets", "rows", "statement")
 
     def __init__(self, statement: Statement) -> None:
         self.statement = statement
         self.rows: list[Values] = []
-        self.keys: set[Any] = set()
+        self._sets: dict[str, tuple[int, set[Any]]] = {}
+
+    def take_back(self) -> Values:
+        """The last row, which was put here for nothing.  The values it was told apart by stay known, to no harm."""
+        row = self.rows.pop()
+        self._sets = {name: (min(count, len(self.rows)), values) for name, (count, values) in self._sets.items()}
+        return row
+
+    def values(self, name: str) -> set[Any]:
+        """The values that the rows have for *name*."""
+        count, values = self._sets.get(name) or (0, set())
+        if count < len(self.rows):
+            values.update(plain(row[name]) for row in self.rows[count:])
+            self._sets[name] = (len(self.rows), values)
+        return values
+
+    def touches(self, row: Values, key: Sequence[str]) -> bool:
+        """Whether these rows may hold the one that *row* names by *key*."""
+        own = self.statement.key
+        if not own or len(own) != len(key):
+            return True
+        return all(plain(row[theirs]) in self.values(ours) for ours, theirs in zip(own, key, strict=True))
+
+    def shown_to(self, asked: Sequence[tuple[str, Iterable[Any]]]) -> bool:
+        """Whether a statement that holds columns to the values *asked* could see one of these rows: it sees none where
+        all of them name another value of a column that both hold."""
+        pins = self.statement.pins
+        return not any(
+            column in pins and self.values(pins[column]).isdisjoint(map(plain, wanted)) for column, wanted in asked
+        )
 
 
 class Later:
@@ -86,69 +118,60 @@ class Later:
 
     def __init__(self) -> None:
         self._batches: dict[str, list[_Batch]] = {}
-        self._index: dict[str, dict[str, set[Any]]] = {}
-        self._unpinned: set[tuple[str, str]] = set()
 
     def __bool__(self) -> bool:
         return bool(self._batches)
 
     def add(self, statement: Statement, row: Values) -> _Batch:
-        table = statement.table
-        batches = self._batches.setdefault(table, [])
-        key = tuple(plain(row[name]) for name in statement.key) if statement.key else None
-        found = None
+        """Put *row* with others of its *statement*, before what was put off since only where that cannot matter."""
+        batches = self._batches.setdefault(statement.table, [])
         for batch in reversed(batches):
             if batch.statement is statement:
-                found = batch
+                batch.rows.append(row)
+                return batch
+            if statement.key is None or batch.touches(row, statement.key):
                 break
-            if key is None or None in batch.keys or key in batch.keys:
-                break
-        if found is None:
-            found = _Batch(statement)
-            batches.append(found)
-        found.rows.append(row)
-        found.keys.add(key)
-        index = self._index.setdefault(table, {})
-        for column in READ_BY.get(table, ()):
-            name = statement.pins.get(column)
-            if name is None:
-                self._unpinned.add((table, column))
-            else:
-                index.setdefault(column, set()).add(plain(row[name]))
-        return found
+        batch = _Batch(statement)
+        batch.rows.append(row)
+        batches.append(batch)
+        return batch
 
     def seen_by(self, statement: Statement, values: Values) -> bool:
         """Whether *statement* could see, or touch, one of these writes."""
-        if not self._batches or statement.tables.isdisjoint(self._batches):
+        if statement.tables.isdisjoint(self._batches):
             return False
         if len(statement.tables) > 1:
             return True
         (table,) = statement.tables
-        index = self._index[table]
-        # It sees none of them if they all name another value of a column that it holds to one value, or to a list.
         asked = [(column, (values.get(name),)) for column, name in statement.pins.items()]
         asked += [(column, values[name]) for column, name in statement.listed.items()]
-        return not any(
-            (table, column) not in self._unpinned and column in index and index[column].isdisjoint(map(plain, wanted))
-            for column, wanted in asked
-        )
+        return any(batch.shown_to(asked) for batch in self._batches[table] if batch.rows)
 
     def take(self) -> list[_Batch]:
         """All of it, in the order in which it must be written; nothing is left."""
         taken = [batch for batches in self._batches.values() for batch in batches if batch.rows]
-        self._batches, self._index, self._unpinned = {}, {}, set()
+        self._batches = {}
         return taken
 
 
 class Transaction:
     """One unit's view of the store.  ``after_commit`` runs when, and only when, the unit is durable.
 
-    ``held`` are the cases that are known to be as the store has them, and locked where others write too.
+    ``held`` are the cases that are known to be as the store has them, and locked where others write too;
+    ``foreseen`` is what was read for all units of the commit at once: whoever writes such a row takes it out.
     """
 
-    __slots__ = ("_connection", "_hooks", "_later", "_mine", "_savepoint", "_undone", "held", "touched", "woken")
+    __slots__ = (
+        "_connection", "_hooks", "_later", "_mine", "_savepoint", "_undone", "foreseen", "held", "touched", "woken",
+    )  # fmt: skip
 
-    def __init__(self, connection: Connection, later: Later | None = None, held: set[UUID] | None = None) -> None:
+    def __init__(
+        self,
+        connection: Connection,
+        later: Later | None = None,
+        held: set[UUID] | None = None,
+        foreseen: dict[Any, Any] | None = None,
+    ) -> None:
         self._connection = connection
         self._later = later
         self._mine: list[tuple[Statement, _Batch]] = []
@@ -156,6 +179,7 @@ class Transaction:
         self._undone: list[Callable[[], None]] = []
         self._savepoint = False
         self.held: set[UUID] = set() if held is None else held
+        self.foreseen: dict[Any, Any] = {} if foreseen is None else foreseen
         self.touched: set[UUID] = set()
         self.woken: set[str] = set()
 
@@ -224,7 +248,7 @@ class Transaction:
         assert self._later is not None
         own = self._mine
         if own or (mine_too and not self._savepoint):
-            rows = [(statement, batch.rows.pop()) for statement, batch in reversed(own)]
+            rows = [(statement, batch.take_back()) for statement, batch in reversed(own)]
             self._mine = []
             write(self._connection, self._later.take())
             if not self._savepoint:
@@ -237,7 +261,7 @@ class Transaction:
     def undo(self) -> None:
         """Take this unit, and nothing else, back."""
         for _, batch in reversed(self._mine):
-            batch.rows.pop()
+            batch.take_back()
         self._mine = []
         if self._savepoint:
             self._connection.execute("ROLLBACK TO SAVEPOINT unit")
