@@ -44,7 +44,7 @@ def ack_before_commit() -> None:
     """Whoever waits at a door is answered when the unit has run, a moment before it is committed."""
     real = Database.submit
 
-    def submit(self: Database, unit: Any) -> Any:
+    def submit(self: Database, unit: Any, ahead: Any = None) -> Any:
         early: Future[Any] = Future()
         waits = threading.current_thread().name.startswith("hub-door")
 
@@ -63,7 +63,7 @@ def ack_before_commit() -> None:
             else:
                 early.set_result(done.result())
 
-        real(self, hasty).add_done_callback(late)
+        real(self, hasty, ahead).add_done_callback(late)
         return early
 
     Database.submit = submit  # type: ignore[method-assign]

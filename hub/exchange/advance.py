@@ -12,6 +12,7 @@ from uuid import UUID
 from sqlalchemy import bindparam, delete, select
 
 from hub.canonical.case import Case
+from hub.canonical.entities import Document
 from hub.canonical.errors import catalogue
 from hub.canonical.events import Event
 from hub.canonical.ids import new_id
@@ -70,13 +71,18 @@ class Advance:
         partner: str | None = None,
         spent_us: int = 0,
         judged: Applied | AlreadyTrue | None = None,
+        corrected: tuple[UUID, Document] | None = None,
     ) -> list[Told]:
         """Apply *events*, and what follows from them, to the case; save it; answer what came of each event told.
 
         ``exchange`` and ``partner`` are who told us; ``spent_us`` the partner's own time, for the five-minute clock;
-        ``judged`` is what the journey has said of the one event already, of the case as it is.
+        ``judged`` is what the journey has said of the one event already, of the case as it is; ``corrected`` the
+        request whose personal part the case holds anew, and the document that it was under.
         """
         changes = Changes()
+        if corrected is not None:
+            self._cases.reindex(tx, kept, *corrected)
+            changes.sealed.add(corrected[0])
         told = [self._tell(tx, kept, event, at, changes, exchange, partner, spent_us, judged) for event in events]
         if kept.kept_facts and any(t.verdict == "applied" for t in told):
             self._try_kept(tx, kept, at, changes)

@@ -110,10 +110,9 @@ class Delivery:
             self._failed(tx, work, row, subjects, result, at)
             return
         spent_us = int(result.spent * 1e6)
-        self._ledger.spent(tx, work.exchange, subjects, spent_us)
         self._ledger.audit(tx, at, work.partner.id, work.operation.name, None, work.exchange)
         if work.operation.channel == "files":
-            self._delivered(tx, work, row, subjects, at)
+            self._delivered(tx, work, row, subjects, at, spent_us)
             return
         self._ledger.keep(tx, at, work.exchange, "reply", result.body)
         ours = {s["key"]: s for s in subjects if s["state"] == "open"}
@@ -127,22 +126,26 @@ class Delivery:
             if key in ours and all(line == lines[0] for line in lines)
         ]
         if not paired:
+            self._ledger.spent(tx, work.exchange, subjects, spent_us)
             code = reply.unreadable or "reply_not_ours"
             self._failed(tx, work, row, subjects, OutcomeUnknown(code, "the answer cannot be read as one to us"), at)
             return
         self._answered(tx, work, paired, spent_us, at)
+        if not ours:
+            self._ledger.move(tx, at, row, "settled", outcome="answered", spent=spent_us)
+            return
+        self._ledger.spent(tx, work.exchange, ours.values(), spent_us)
         for subject in ours.values():
             self._omitted(tx, work, row, subject, at)
-        if ours:
-            self._close(tx, self._ledger.get(tx, work.exchange), at)
-        else:
-            self._ledger.move(tx, at, row, "settled", outcome="answered")
+        self._close(tx, self._ledger.get(tx, work.exchange), at)
 
-    def _delivered(self, tx: Transaction, work: Work, row: Row, subjects: Iterable[Row], at: Moment) -> None:
+    def _delivered(
+        self, tx: Transaction, work: Work, row: Row, subjects: Iterable[Row], at: Moment, spent_us: int = 0
+    ) -> None:
         event = work.operation.gives.get("delivered")
         by_group: dict[UUID, list[Row]] = {}
         for subject in subjects:
-            self._ledger.settle_subject(tx, at, subject, "done", "delivered")
+            self._ledger.settle_subject(tx, at, subject, "done", "delivered", spent=spent_us)
             by_group.setdefault(as_uuid(subject["group_id"]), []).append(subject)
         if event is not None:
             for group_id, members in by_group.items():
@@ -160,17 +163,17 @@ class Delivery:
                 self._advance.happen(tx, kept, events, at, exchange=work.exchange, partner=work.partner.id)
         if work.operation.expects:
             self._awaiting.begin(tx, at, work.exchange, work.operation.expects.within)
-        self._ledger.move(tx, at, row, "settled", outcome="delivered")
+        self._ledger.move(tx, at, row, "settled", outcome="delivered", spent=spent_us)
 
     def _answered(self, tx: Transaction, work: Work, paired: list[tuple[Row, Any]], spent_us: int, at: Moment) -> None:
         """What the partner said of each subject.  An enquiry speaks of the subject that it asks about."""
         for asked, line in paired:
-            subject, spent = asked, asked["partner_us"] + spent_us
+            subject, spent = asked, spent_us
             if asked["enquires"] is not None:
-                subject = self._ledger.subject(tx, as_uuid(asked["enquires"]))
-                self._ledger.settle_subject(tx, at, asked, "done", line.outcome)
-                self._ledger.subject_spent(tx, as_uuid(subject["id"]), spent)
-                spent += subject["partner_us"]
+                subject, spent = self._ledger.subject(tx, as_uuid(asked["enquires"])), asked["partner_us"] + spent_us
+                self._ledger.settle_subject(tx, at, asked, "done", line.outcome, spent=spent_us)
+                if subject["state"] != "open" or line.outcome in ("in_progress", "not_known"):
+                    self._ledger.subject_spent(tx, as_uuid(subject["id"]), spent)
                 if subject["state"] != "open":
                     continue
                 if line.outcome == "in_progress":
@@ -181,12 +184,14 @@ class Delivery:
                     continue
             self._means(tx, work, subject, line, spent, at)
 
-    def _means(self, tx: Transaction, work: Work, subject: Row, line: Any, spent_us: int, at: Moment) -> None:
+    def _means(self, tx: Transaction, work: Work, subject: Row, line: Any, spent: int, at: Moment) -> None:
+        """What *line* says of *subject*, on which the partner has *spent* so much more of its own time (µs)."""
         name = work.operation.gives.get(getattr(line, "outcome", "received"))
         kept = self._kept(tx, subject)
         self._ledger.settle_subject(
-            tx, at, subject, "done", getattr(line, "outcome", "received"), their_ref=getattr(line, "brn", None)
-        )
+            tx, at, subject, "done", getattr(line, "outcome", "received"), their_ref=getattr(line, "brn", None),
+            spent=spent,
+        )  # fmt: skip
         if work.operation.expects and name == NOTHING:
             self._awaiting.begin(tx, at, as_uuid(subject["exchange_id"]), work.operation.expects.within)
         elif work.operation.expects:
@@ -203,8 +208,9 @@ class Delivery:
                 default=moment(at.business),
             )  # fmt: skip
             self._advance.happen(
-                tx, kept, [event], at, exchange=work.exchange, partner=work.partner.id, spent_us=spent_us
-            )
+                tx, kept, [event], at, exchange=work.exchange, partner=work.partner.id,
+                spent_us=subject["partner_us"] + spent,
+            )  # fmt: skip
         if subject["exchange_id"] is not None and as_uuid(subject["exchange_id"]) != work.exchange:
             self._close(tx, self._ledger.get(tx, as_uuid(subject["exchange_id"])), at)
 

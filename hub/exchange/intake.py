@@ -217,9 +217,8 @@ class Intake:
                 happened=decision.happened or moment(at.business),
                 data={"reason": decision.reason} if decision.reason else {},
             )
-            told = self._decided(tx, kept, event, at, exchange, partner)
-            if was is not None:
-                self._cases.rewrite(tx, kept, request_id, was)
+            corrected = None if was is None else (request_id, was)
+            told = self._decided(tx, kept, event, at, exchange, partner, corrected)
             self._ledger.audit(tx, at, partner.id, decision.outcome, request_id.hex, exchange)
             member = kept.case.members[request_id]
             status = "repeated" if told.verdict == "repeated" else "taken"
@@ -227,9 +226,13 @@ class Intake:
                 status, 200, {"id": str(request_id), "state": member.state, "outcome": status}, exchange=exchange
             )
 
-        return self._receiver.once(once, unit, request_id, decision.correction and decision.correction.document)
+        document = decision.correction.document if decision.correction is not None else None
+        return self._receiver.once(once, unit, request_id, document)
 
-    def _decided(self, tx: Transaction, kept: Kept, event: Event, at: Moment, exchange: UUID, partner: Partner) -> Told:
+    def _decided(
+        self, tx: Transaction, kept: Kept, event: Event, at: Moment, exchange: UUID, partner: Partner,
+        corrected: tuple[UUID, Document] | None,
+    ) -> Told:  # fmt: skip
         """Apply *event*; what the journey has against it is the caller's to hear, not an operator's."""
         result = self._judge(tx, kept.case, event, at)
         if isinstance(result, Conflict):
@@ -239,7 +242,9 @@ class Intake:
         if isinstance(result, TooEarly):
             # A partner's fact may overtake another and is kept; a person decides on what is before them now.
             raise Refusal(_refusal([(result.code, None, {})]))
-        (told,) = self._advance.happen(tx, kept, [event], at, exchange=exchange, partner=partner.id, judged=result)
+        (told,) = self._advance.happen(
+            tx, kept, [event], at, exchange=exchange, partner=partner.id, judged=result, corrected=corrected
+        )
         return told
 
     def _replace(self, kept: Kept, request_id: UUID, correction: Filing) -> Document:
@@ -298,8 +303,7 @@ class Intake:
         if not isinstance(result, Applied):
             pilgrim.person, pilgrim.document, pilgrim.companion, member.companion = before
             return _faults(result, None) if isinstance(result, Conflict) else [("correction_late", None, {})]
-        self._advance.happen(tx, kept, [event], at, partner=agent.id, judged=result)
-        self._cases.rewrite(tx, kept, request_id, was)
+        self._advance.happen(tx, kept, [event], at, partner=agent.id, judged=result, corrected=(request_id, was))
         return []
 
 

@@ -166,7 +166,7 @@ class Receiver:
             ahead = None if about is None else Ahead(
                 about,
                 None if once is None else (once.caller, once.key),
-                document and self._cases.hash_of("document", document.number, document.issuing_state),
+                None if document is None else self._cases.hash_of("document", document.number, document.issuing_state),
             )  # fmt: skip
             return self._answered(self._database.submit(guarded, ahead))
         except Refusal as refusal:

@@ -78,12 +78,9 @@ _members = Statement(select(request).where(within(request.c.group_id, "ids")).or
 _request_insert = inserting(request)
 # The group stands in the condition too, so that reading another group's members need not wait for these.
 _one_request = (request.c.id == bindparam("request_id"), request.c.group_id == bindparam("of_group"))
-_request_state = Statement(
-    update(request)
-    .where(*_one_request)
-    .values({c: bindparam(c) for c in ("state", "companion", "minor", "due", "ended_at", "end_reason", "marks")})
-)
-_request_sealed = Statement(update(request).where(*_one_request).values(sealed=bindparam("sealed")))
+_STATE = ("state", "companion", "minor", "due", "ended_at", "end_reason", "marks")
+_request_state = Statement(update(request).where(*_one_request).values({c: bindparam(c) for c in _STATE}))
+_request_whole = Statement(update(request).where(*_one_request).values({c: bindparam(c) for c in (*_STATE, "sealed")}))
 _request_paid = Statement(
     update(request).where(*_one_request, request.c.paid_at.is_(None)).values(paid_at=bindparam("at"))
 )
@@ -339,20 +336,16 @@ class Cases:
         )
         self.index(tx, "document", member.id, pilgrim.document.number, pilgrim.document.issuing_state)
 
-    def rewrite(self, tx: Transaction, kept: Kept, request_id: UUID, was: Document) -> None:
-        """Write a member whose personal part was corrected; its companion and document are found anew.
+    def reindex(self, tx: Transaction, kept: Kept, request_id: UUID, was: Document) -> None:
+        """Let a member whose personal part was corrected be found by its present document.
 
         The document that it *was* under may be another person's, who is neither kept out nor mistaken for it.
         """
-        pilgrim = kept.case.pilgrims[request_id]
+        document = kept.case.pilgrims[request_id].document
         digest = self.hash_of("document", was.number, was.issuing_state)
         tx.foreseen.pop(("document", digest), None)
         tx.put(_lookup_delete, of_kind="document", of_hash=digest, of_request=request_id)
-        sealed = self._seal(request_id, kept.wrapped[request_id], pilgrim)
-        named = {"request_id": request_id, "of_group": kept.case.id}
-        tx.put(_request_sealed, **named, sealed=sealed)
-        tx.put(_request_state, **named, **_member_values(kept.case.members[request_id]))
-        self.index(tx, "document", request_id, pilgrim.document.number, pilgrim.document.issuing_state)
+        self.index(tx, "document", request_id, document.number, document.issuing_state)
 
     # -- moving on ---------------------------------------------------------------------------------------------------
 
@@ -402,11 +395,13 @@ class Cases:
         else:
             tx.put(_group_touch, group_id=case.id, was_version=kept.version, version=kept.version + 1)
         kept.version += 1
-        for request_id in changed.members:
-            tx.put(_request_state, request_id=request_id, of_group=case.id, **_member_values(case.members[request_id]))
-        for request_id in changed.sealed:
-            sealed = self._seal(request_id, kept.wrapped[request_id], case.pilgrims[request_id])
-            tx.put(_request_sealed, request_id=request_id, of_group=case.id, sealed=sealed)
+        for request_id in changed.members | changed.sealed:
+            values = {"request_id": request_id, "of_group": case.id, **_member_values(case.members[request_id])}
+            if request_id in changed.sealed:
+                sealed = self._seal(request_id, kept.wrapped[request_id], case.pilgrims[request_id])
+                tx.put(_request_whole, **values, sealed=sealed)
+            else:
+                tx.put(_request_state, **values)
         if changed.voucher and case.voucher is not None:
             tx.put(_voucher_write, **_voucher_values(case.id, case.voucher))
 

@@ -199,10 +199,11 @@ class Database:
         with contextlib.suppress(queue.Empty):
             while len(taken) < BATCH:
                 taken.append(self._jobs.get_nowait())
-        found = []
-        while taken and taken[0] is not None and len(found) < BATCH:
-            found.append(taken.popleft())
-        return found  # type: ignore[return-value]
+        found: list[_Job[Any]] = []
+        while taken and (job := taken[0]) is not None and len(found) < BATCH:
+            found.append(job)
+            taken.popleft()
+        return found
 
     def _connection(self) -> Connection:
         if self._writer is None:
@@ -345,7 +346,7 @@ class Database:
     def reading(self) -> Iterator[Transaction]:
         """A consistent view for reading, in the calling thread; it never waits for the writer."""
         with self._reading:
-            connection = self._reader()
+            connection, _ = self._reader(self._begun)
             try:
                 yield Transaction(connection)
             except Interrupted as broken:
@@ -355,12 +356,17 @@ class Database:
                     connection.execute("COMMIT")
                     self._spare.append(connection)
 
+    def glance(self, statement: Statement, **values: Any) -> Row | None:
+        """The one row that *statement* finds: a view of its own, for a third of what :meth:`reading` costs."""
+        with self._reading:
+            connection, row = self._reader(lambda one: Transaction(one).one(statement, **values))
+            self._spare.append(connection)
+        return row
+
     @contextmanager
     def alone(self, name: str) -> Iterator[bool]:
         """Whether this process is the only one at *name* now, and stays so inside; it never waits for another."""
-        connection = self._reader()
-        connection.execute("COMMIT")
-        mine = connection.take(name)
+        connection, mine = self._reader(lambda one: one.take(name))
         try:
             yield mine
         finally:
@@ -374,8 +380,11 @@ class Database:
             else:
                 self._spare.append(connection)
 
-    def _reader(self) -> Connection:
-        """A connection that nobody reads with, in a transaction; made anew where the store was away."""
+    def _begun(self, connection: Connection) -> None:
+        connection.execute(self._backend.begin_reading)
+
+    def _reader(self, first: Callable[[Connection], T]) -> tuple[Connection, T]:
+        """A connection that nobody reads with, and what *first* has found on it; made anew where the store was away."""
         for fresh in (False, True):
             connection: Connection | None = None
             try:
@@ -385,15 +394,15 @@ class Database:
                 if connection is None:
                     connection = self._backend.connect(writing=False)
                     self._readers.append(connection)
-                connection.execute(self._backend.begin_reading)
-                return connection
-            except Exception as error:
+                return connection, first(connection)
+            except (Exception, Interrupted) as error:
+                cause = _cause(error)
                 if connection is not None:
                     self._drop(connection)
-                if fresh or not self._backend.lost(error):
-                    if self._backend.lost(error):
-                        raise HubError("store_down") from error
-                    raise
+                if fresh or not self._backend.lost(cause):
+                    if self._backend.lost(cause):
+                        raise HubError("store_down") from cause
+                    raise cause from None
         raise AssertionError("never reached")
 
     def _forsake(self, connection: Connection, cause: Exception) -> None:

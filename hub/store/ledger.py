@@ -37,7 +37,8 @@ _exchange_move = Statement(
     update(exchange)
     .where(exchange.c.id == bindparam("exchange_id"), exchange.c.open == bindparam("was_open"))
     .values({c: bindparam(c) for c in ("open", "state", "outcome", "code", "owner", "attempts", "next_at", "worker",
-                                       "lease_until", "settled_at")}),
+                                       "lease_until", "settled_at")})
+    .values(partner_us=exchange.c.partner_us + bindparam("spent")),
     exact=True,
 )  # fmt: skip
 _exchange_spent = Statement(
@@ -126,6 +127,7 @@ _subject_settle = Statement(
     update(exchange_subject)
     .where(exchange_subject.c.id == bindparam("subject_row"))
     .values({c: bindparam(c) for c in ("state", "outcome", "code", "owner", "their_ref", "settled_at")})
+    .values(partner_us=exchange_subject.c.partner_us + bindparam("spent"))
 )
 _subject_free = Statement(
     update(exchange_subject)
@@ -314,28 +316,29 @@ class Ledger:
         code: str | None = None,
         owner: str | None = None,
         next_at: int | None = None,
+        spent: int = 0,
     ) -> None:
         """Put an exchange into *state*; whoever had claimed it has not any more.  What waits for a person names its
-        *owner*."""
+        *owner*; *spent* is the partner's own time (µs) that is added to the exchange's."""
         if owner is None and state in ("held", "parked", "dead"):
             raise ValueError(f"{state}: who must act?")
-        self._move(tx, at, row, state, outcome, code, owner, row["attempts"], next_at, None, None)
+        self._move(tx, at, row, state, outcome, code, owner, row["attempts"], next_at, None, None, spent)
 
     def claim(self, tx: Transaction, at: Moment, row: Row, state: str, claim: Claim) -> int:
         """Claim an exchange that was frozen before; answers the fencing number of the claim."""
         attempt: int = row["attempts"] + 1
-        self._move(tx, at, row, state, None, None, None, attempt, None, claim.worker, claim.lease_until)
+        self._move(tx, at, row, state, None, None, None, attempt, None, claim.worker, claim.lease_until, 0)
         return attempt
 
     def _move(
         self, tx: Transaction, at: Moment, row: Row, state: str, outcome: str | None, code: str | None,
-        owner: str | None, attempts: int, next_at: int | None, worker: int | None, lease_until: int | None,
+        owner: str | None, attempts: int, next_at: int | None, worker: int | None, lease_until: int | None, spent: int,
     ) -> None:  # fmt: skip
         tx.put(
             _exchange_move,
             exchange_id=as_uuid(row["id"]), was_open=bool(row["open"]), open=state not in DONE, state=state,
             outcome=outcome, code=code, owner=owner, attempts=attempts, next_at=next_at, worker=worker,
-            lease_until=lease_until, settled_at=at.wall if state in DONE else None,
+            lease_until=lease_until, settled_at=at.wall if state in DONE else None, spent=spent,
         )  # fmt: skip
 
     def spent(self, tx: Transaction, exchange_id: UUID, subjects: Iterable[Row], spent_us: int) -> None:
@@ -412,11 +415,13 @@ class Ledger:
         code: str | None = None,
         owner: str | None = None,
         their_ref: str | None = None,
+        spent: int = 0,
     ) -> None:
+        """Be done with a subject; *spent* is the partner's own time (µs) that is added to its."""
         tx.put(
             _subject_settle,
             subject_row=as_uuid(row["id"]), state=state, outcome=outcome, code=code, owner=owner,
-            their_ref=their_ref, settled_at=at.wall,
+            their_ref=their_ref, settled_at=at.wall, spent=spent,
         )  # fmt: skip
 
     def subject_spent(self, tx: Transaction, subject: UUID, spent_us: int) -> None:

@@ -201,8 +201,7 @@ class Reading:
 
     def state(self, request_id: UUID) -> tuple[str, str | None]:
         """A request's state and its reference number.  Raises HubError ``not_found``."""
-        with self._database.reading() as tx:
-            row = tx.one(_standing, id=request_id)
+        row = self._database.glance(_standing, id=request_id)
         if row is None:
             raise HubError("not_found")
         pilgrim = json.loads(self._sealer.open(self._sealer.unwrap(row["wrapped"]), row["sealed"], request_id.bytes))
@@ -212,8 +211,7 @@ class Reading:
 
     def owner_of(self, request_id: UUID) -> tuple[str, str] | None:
         """The agent and the company of a request; None where there is none such."""
-        with self._database.reading() as tx:
-            row = tx.one(_owner, id=request_id)
+        row = self._database.glance(_owner, id=request_id)
         return None if row is None else (row["agent"], row["company"])
 
     def group(self, group_id: UUID) -> Found | None:

@@ -229,13 +229,13 @@ def twice(engine: Engine) -> None:
     """Every unit of work is run, rolled back, and run again, as after a deadlock."""
     submit = engine.database.submit
 
-    def again(unit):
+    def again(unit, ahead=None):
         def undone(tx):
             unit(tx)
             raise _Undone
 
         submit(undone).exception()
-        return submit(unit)
+        return submit(unit, ahead)
 
     engine.database.submit = again
 

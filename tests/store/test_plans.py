@@ -3,7 +3,6 @@
 import importlib
 import pkgutil
 import re
-import sqlite3
 from pathlib import Path
 
 import pytest
@@ -11,6 +10,7 @@ import pytest
 from hub import store as package
 from hub.store import cases, ledger
 from hub.store.database import Database, Statement
+from hub.store.sqlite import Sqlite
 
 LISTS = [
     pytest.param(statement, id=name)
@@ -30,9 +30,9 @@ def store(tmp_path_factory) -> Path:
 
 @pytest.mark.parametrize("statement", LISTS)
 def test_a_list_of_ids_is_looked_up_in_an_index(store, statement):
-    connection = sqlite3.connect(store)
+    connection = Sqlite(store).look()
     named = dict.fromkeys(statement.pins.values()) | dict.fromkeys(statement.lists, '["0"]')
-    plan = [row[3] for row in connection.execute("EXPLAIN QUERY PLAN " + statement.sqlite, named)]
+    plan = [row[3] for row in connection.execute("EXPLAIN QUERY PLAN " + statement.sqlite, named).fetchall()]
     connection.close()
     assert [step for step in plan if step.startswith("SCAN") and "json_each" not in step] == []
 
