@@ -66,12 +66,12 @@ _subjects_ready = Statement(
     .where(
         exchange_subject.c.partner == bindparam("partner"),
         exchange_subject.c.exchange_id.is_(None),
-        exchange_subject.c.state == "open",
+        exchange_subject.c.settled_at.is_(None),
         ~select(_busy_lane.c.id)
         .where(
             _busy_lane.c.partner == exchange_subject.c.partner,
             _busy_lane.c.lane == exchange_subject.c.lane,
-            _busy_lane.c.state == "open",
+            _busy_lane.c.settled_at.is_(None),
             or_(_busy_lane.c.exchange_id.is_not(None), _busy_lane.c.id < exchange_subject.c.id),
         )
         .offset(0)  # looked up row by row, in the order of the index, however long the backlog is
@@ -99,7 +99,7 @@ def _partners_of(column: ColumnElement[str], *where: ColumnElement[bool]) -> Sel
     return select(steps.c.partner).where(steps.c.partner.is_not(None))
 
 
-_unfrozen = (exchange_subject.c.exchange_id.is_(None), exchange_subject.c.state == "open")
+_unfrozen = (exchange_subject.c.exchange_id.is_(None), exchange_subject.c.settled_at.is_(None))
 _partners_unfrozen = Statement(_partners_of(exchange_subject.c.partner, *_unfrozen))
 _partners_frozen = Statement(
     select(exchange.c.partner)
@@ -108,7 +108,7 @@ _partners_frozen = Statement(
 )
 _open_work = Statement(
     select(exchange_subject.c.partner, exchange_subject.c.operation)
-    .where(exchange_subject.c.exchange_id.is_(None), exchange_subject.c.state == "open")
+    .where(*_unfrozen)
     .union(
         select(exchange.c.partner, exchange.c.operation).where(
             exchange.c.open == true(),
