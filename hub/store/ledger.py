@@ -5,7 +5,7 @@ something; ``in_doubt`` waits for an answer to an enquiry; ``held`` waits for a 
 a person to decide; ``settled`` and ``dead`` are done.  A subject without an exchange is waiting to be frozen into one.
 """
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Any, Literal
@@ -260,6 +260,16 @@ class Moment:
         return cls(micros(wall), micros(business))
 
 
+@dataclass(frozen=True, slots=True)
+class Ready:
+    """What may be sent to a partner, the most urgent first: exchanges with the bytes they have, subjects that are still
+    to be frozen (the first of each free lane), and when (wall µs) the next exchange that waits is due."""
+
+    exchanges: list[Row]
+    subjects: list[Row]
+    next_at: int | None
+
+
 class Ledger:
     """Reads and writes of the ledger inside a unit of work."""
 
@@ -301,9 +311,13 @@ class Ledger:
             raise LookupError("no such exchange")
         return row
 
-    def get_many(self, tx: Transaction, ids: Iterable[UUID]) -> dict[UUID, Row]:
-        """Exchanges by their ids, kept from other writers until the commit."""
-        return {as_uuid(row["id"]): row for row in tx.all(_exchanges_get, ids=list(ids))}
+    def get_many(self, tx: Transaction, ids: Sequence[UUID]) -> tuple[dict[UUID, Row], dict[UUID, list[Row]]]:
+        """Exchanges by their ids, kept from other writers until the commit, and the subjects of each."""
+        exchanges, subjects = tx.several((_exchanges_get, {"ids": ids}), (_subjects_of_many, {"ids": ids}))
+        found: dict[UUID, list[Row]] = {}
+        for row in subjects:
+            found.setdefault(as_uuid(row["exchange_id"]), []).append(row)
+        return {as_uuid(row["id"]): row for row in exchanges}, found
 
     def move(
         self,
@@ -347,13 +361,16 @@ class Ledger:
         for subject in subjects:
             tx.put(_subject_spent, subject_row=as_uuid(subject["id"]), spent=spent_us)
 
-    def ready(self, tx: Transaction, at: Moment, partner: str, most: int) -> list[Row]:
-        """Exchanges whose bytes may be sent (again), the most urgent first."""
-        return tx.all(_exchanges_ready, partner=partner, now_at=at.wall, absurd_at=at.wall + ABSURD, most=most)
-
-    def next_at(self, tx: Transaction, partner: str) -> int | None:
-        row = tx.one(_next_exchange, partner=partner)
-        return None if row is None else row[0]
+    def ready(self, tx: Transaction, at: Moment, wanted: Mapping[str, tuple[int, int]]) -> dict[str, "Ready"]:
+        """What may be sent to each of *wanted*, of which so many exchanges, and so many subjects, are looked at."""
+        asked: list[tuple[Statement, dict[str, Any]]] = []
+        for partner, (exchanges, subjects) in wanted.items():
+            due = {"now_at": at.wall, "absurd_at": at.wall + ABSURD}
+            asked.append((_exchanges_ready, {"partner": partner, "most": exchanges, **due}))
+            asked.append((_subjects_ready, {"partner": partner, "most": subjects}))
+            asked.append((_next_exchange, {"partner": partner}))
+        found = iter(tx.several(*asked))
+        return {partner: Ready(next(found), next(found), next(found)[0][0]) for partner in wanted}
 
     def partners_waiting(self, tx: Transaction) -> list[str]:
         found = {row[0] for row in tx.all(_partners_unfrozen)} | {row[0] for row in tx.all(_partners_frozen)}
@@ -391,10 +408,6 @@ class Ledger:
             enquires=enquires, attempts=0, urgency=urgency, not_before=not_before, partner_us=0, created_at=at.wall,
             settled_at=None,
         )  # fmt: skip
-
-    def subjects_ready(self, tx: Transaction, partner: str, most: int) -> list[Row]:
-        """Subjects waiting to be frozen, the first of each free lane, the most urgent first."""
-        return tx.all(_subjects_ready, partner=partner, most=most)
 
     def freeze(self, tx: Transaction, rows: list[Row], exchange_id: UUID) -> None:
         for row in rows:
