@@ -46,7 +46,7 @@ class Claimer:
 
     def _round(self, tx: Transaction) -> tuple[int, dict[object, int]]:
         at = Moment.of(datetime.now(UTC), START)
-        rows, _ = self._ledger.get_many(tx, [as_uuid(id) for id in self._claimed])
+        rows, _ = self._ledger.claimed(tx, [as_uuid(id) for id in self._claimed])
         ours: list[Row] = [row for id, row in rows.items() if row["attempts"] == self._claimed[id]]
         for row in ours:
             self._ledger.move(tx, at, row, "settled", outcome="answered")

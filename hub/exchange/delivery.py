@@ -87,7 +87,7 @@ class Delivery:
 
     def settle(self, tx: Transaction, done: Sequence[Done], at: Moment) -> None:
         """Write what became of works that this process has claimed: for each subject, and for each exchange."""
-        rows, subjects = self._ledger.get_many(tx, [one.work.exchange for one in done])
+        rows, subjects = self._ledger.claimed(tx, [one.work.exchange for one in done])
         ours = [one for one in done if self._still_ours(rows.get(one.work.exchange), one.work)]
         about = {as_uuid(s["group_id"]) for one in ours for s in subjects.get(one.work.exchange, ())}
         self._cases.prefetch(tx, about)
