@@ -165,15 +165,19 @@ class Outbox:
     def _ready(self, tx: Transaction, partner: Partner, free: int, found: Ready, at: Moment) -> _Ready:
         """What may be sent to *partner* now, *free* exchanges at most, by urgency; of the same urgency those frozen
         before go first."""
-        frozen = []
+        frozen, next_at = [], found.next_at
         for row in found.exchanges:
             if row["operation"] in partner.operations:
                 frozen.append(row)
             else:
                 self._ledger.move(tx, at, row, "parked", code="operation_gone", owner="engineer")
+        if frozen:
+            next_at = at.wall
+        elif found.exchanges:
+            next_at = self._ledger.next_at(tx, partner.id)  # what was due is nobody's to send any more
         ready = _Ready(
             partner, free, [], [row for row in found.subjects if row["operation"] in partner.operations],
-            found.next_at if not frozen else at.wall,
+            next_at,
         )  # fmt: skip
         fresh, waits = _batches(ready.subjects, partner, at.wall)
         fresh.reverse()

@@ -397,6 +397,10 @@ class Ledger:
         found = iter(tx.several(*asked))
         return {partner: Ready(next(found), next(found), next(found)[0][0]) for partner in wanted}
 
+    def next_at(self, tx: Transaction, partner: str) -> int | None:
+        row = tx.one(_next_exchange, partner=partner)
+        return None if row is None else row[0]
+
     def partners_waiting(self, tx: Transaction) -> list[str]:
         found = {row[0] for row in tx.all(_partners_unfrozen)} | {row[0] for row in tx.all(_partners_frozen)}
         return sorted(found)
