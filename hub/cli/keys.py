@@ -73,7 +73,7 @@ def key_list(holder: str | None, settings_file: Path | None, json_file: Path | N
 
 def _row(one: Mapping[str, Any]) -> tuple[str, ...]:
     return (
-        one["id"], one["holder"], one["role"], one["state"], one["created"][:10], words((one["expires"] or "")[:10]),
+        one["id"], one["holder"], one["role"], one["state"], one["created"][:10], words(one["expires"] and one["expires"][:10]),
         words(one["used_on"]), one["label"],
     )  # fmt: skip
 
