@@ -33,7 +33,7 @@ def key_new(
     The key is shown once, and kept nowhere: the hub keeps its SHA-256. A holder has two live keys at most, the one in
     use and the one that takes its place.
     """
-    asked = {"do": "new", "holder": holder, "role": role, "label": label[:80], "days": days}
+    asked = {"do": "new", "holder": holder, "role": role, "label": label, "days": days}
     _made(_asked(settings_file, asked), json_file)
 
 
@@ -73,8 +73,8 @@ def key_list(holder: str | None, settings_file: Path | None, json_file: Path | N
 
 def _row(one: Mapping[str, Any]) -> tuple[str, ...]:
     return (
-        one["id"], one["holder"], one["role"], one["state"], one["created"][:10], words(one["expires"] and one["expires"][:10]),
-        words(one["used_on"]), one["label"],
+        one["id"], one["holder"], one["role"], one["state"], one["created"][:10],
+        words(one["expires"] and one["expires"][:10]), words(one["used_on"]), one["label"],
     )  # fmt: skip
 
 

@@ -131,6 +131,8 @@ class Keyring:
         ``key`` of what is answered is the key itself, which is kept nowhere.
         """
         role = self._role(holder, role)
+        if len(label) > 80:
+            raise HubError("invalid_range", field="label")
         return self._database.unit(lambda tx: self._make(tx, holder, role, label, days, who))
 
     def rotate(self, id: str, hours: int, days: int | None, who: str) -> dict[str, Any]:

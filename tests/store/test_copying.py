@@ -10,9 +10,8 @@ from hub.canonical.errors import HubError
 from hub.canonical.ids import new_id
 from hub.store import copying
 from hub.store.copying import copied, filling, reading, store_at, tables
-from hub.store.migrations import engine_of
+from hub.store.migrations import HEAD, engine_of
 from hub.store.rows import Digest, described
-from hub.store.migrations import HEAD
 from hub.store.tables import exchange, history, lookup, metadata, partner_overlay, payload, sequence
 
 BOTH = pytest.mark.parametrize("kind", ["sqlite", "postgresql"])
