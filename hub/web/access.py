@@ -13,15 +13,13 @@ import ssl
 import time
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Any, TypeVar
+from typing import Any, NamedTuple, TypeVar
 from urllib.parse import unquote
 from uuid import UUID
 
 import structlog
 from flask import Flask, Response, current_app, g, request
-from limits import RateLimitItem, RateLimitItemPerDay, RateLimitItemPerSecond
 from limits.storage import MemoryStorage
-from limits.strategies import FixedWindowRateLimiter
 
 from hub.canonical.errors import HubError
 from hub.exchange.engine import Engine
@@ -250,14 +248,20 @@ def _secrets(partner: Partner) -> tuple[str, ...]:
 # -------------------------------------------------------------------------------------------------- how often they may
 
 
-@dataclass(frozen=True, slots=True)
-class Standing:
-    """Where a caller stands: the policy it is held to, what is left of it, and whether this call was one too many."""
+class Standing(NamedTuple):
+    """Where a caller stands in the limit that is nearest: what is left of it, when it begins anew (wall time in
+    seconds), and whether this call was one too many.  ``policy`` is all that the caller is held to."""
 
     policy: str
-    left: str
-    resets_in: int
+    name: str
+    left: int
+    anew: float
     refused: bool
+
+    @property
+    def seconds(self) -> int:
+        """After how many seconds it begins anew."""
+        return max(math.ceil(self.anew - time.time()), 1)
 
 
 class Meter:
@@ -267,40 +271,27 @@ class Meter:
     """
 
     def __init__(self) -> None:
-        self._limiter = FixedWindowRateLimiter(MemoryStorage())
-        self._items: dict[tuple[int, int], tuple[str, list[tuple[str, RateLimitItem]]]] = {}
+        self._storage = MemoryStorage()
+        self._limits: dict[tuple[int, int], tuple[str, list[tuple[str, int, int]]]] = {}
 
     def count(self, partner: str, terms: tuple[int, int]) -> Standing | None:
         """One call of *partner*, held to *terms*: calls a second and a day, 0 for any number."""
-        policy, items = self._held_to(terms)
-        if not items:
-            return None
-        refused, nearest = False, None
-        for name, item in items:
-            if not self._limiter.hit(item, partner):
-                refused = True
-            window = self._limiter.get_window_stats(item, partner)
-            told = (window.remaining, window.reset_time, name)
-            nearest = told if nearest is None or told[0] < nearest[0] else nearest
-            if refused:
-                nearest = told
+        policy, limits = self._limits.get(terms) or self._held_to(terms)
+        nearest: Standing | None = None
+        for name, most, window in limits:
+            key = f"{partner}/{name}"
+            left = most - self._storage.incr(key, window)
+            if nearest is None or left < nearest.left:
+                nearest = Standing(policy, name, max(left, 0), self._storage.get_expiry(key), left < 0)
+            if left < 0:
                 break
-        assert nearest is not None
-        remaining, reset, name = nearest
-        seconds = max(math.ceil(reset - time.time()), 1)
-        return Standing(policy, f'"{name}";r={remaining};t={seconds}', seconds, refused)
+        return nearest
 
-    def _held_to(self, terms: tuple[int, int]) -> tuple[str, list[tuple[str, RateLimitItem]]]:
-        found = self._items.get(terms)
-        if found is None:
-            second, day = terms
-            items: list[tuple[str, RateLimitItem]] = []
-            if second:
-                items.append(("second", RateLimitItemPerSecond(second)))
-            if day:
-                items.append(("day", RateLimitItemPerDay(day)))
-            policy = ", ".join(f'"{name}";q={item.amount};w={item.get_expiry()}' for name, item in items)
-            found = self._items[terms] = (policy, items)
+    def _held_to(self, terms: tuple[int, int]) -> tuple[str, list[tuple[str, int, int]]]:
+        named = zip(("second", "day"), terms, (1, 86_400), strict=True)
+        limits = [(name, most, window) for name, most, window in named if most]
+        policy = ", ".join(f'"{name}";q={most};w={window}' for name, most, window in limits)
+        found = self._limits[terms] = (policy, limits)
         return found
 
 
@@ -320,9 +311,9 @@ def _told(answer: Response) -> Response:
     if standing is not None:
         # As draft-ietf-httpapi-ratelimit-headers names them.
         answer.headers["RateLimit-Policy"] = standing.policy
-        answer.headers["RateLimit"] = standing.left
+        answer.headers["RateLimit"] = f'"{standing.name}";r={standing.left};t={standing.seconds}'
         if standing.refused:
-            answer.headers["Retry-After"] = str(standing.resets_in)
+            answer.headers["Retry-After"] = str(standing.seconds)
     return answer
 
 

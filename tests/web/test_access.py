@@ -1,10 +1,13 @@
 """Who may do what: every endpoint of the URL map, every verb, every role, every state of a credential."""
 
+import ast
 import copy
 import dataclasses
 import json
+import re
 from collections.abc import Iterator
 from datetime import timedelta
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -250,6 +253,23 @@ def test_an_auditor_sees_that_a_name_is_there_and_not_the_name(place):
 def test_a_path_outside_the_api_cannot_be_walked_into(place):
     for path in ("/v1/groups/..%2f..%2fv1%2fkeys", "/static/../app.py", "/static/%2e%2e/pages.py"):
         assert place.call("GET", path, place.keys["agent_idn_1"]).status_code == 404
+
+
+def test_no_view_reads_past_the_scope_of_its_caller():
+    """What is asked of the hub's own reading, or of the store itself, tells nothing of a single case, or is asked
+    behind a scoped look or a rule for those who see everything."""
+    unscoped = set()
+    for path in sorted((Path(access.__file__).parent).rglob("*.py")):
+        for node in ast.walk(ast.parse(path.read_text("utf-8"))):
+            if isinstance(node, ast.Attribute) and re.search(r"\.(reading|database)\.\w+$", "." + ast.unparse(node)):
+                unscoped.add((path.name, ast.unparse(node).rpartition("(")[0] or node.attr, node.attr))
+    assert {(name, attr) for name, _, attr in unscoped} == {
+        ("access.py", "of"),
+        ("operations.py", "alive"), ("operations.py", "now"), ("operations.py", "incidents"),
+        ("pages.py", "now"), ("pages.py", "attention"), ("pages.py", "waiting_since"), ("pages.py", "runs"),
+        ("ledger.py", "reading"), ("replays.py", "reading"),  # operators and auditors, who see every exchange
+        ("desk.py", "state"), ("desk.py", "shared"),  # of a request that owner_of has found in scope
+    }  # fmt: skip
 
 
 # --- tenants -------------------------------------------------------------------------------------------------------
