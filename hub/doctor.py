@@ -296,5 +296,5 @@ def _api_keys(found: Settings, register: Register) -> Iterator[Finding]:
     if holders:
         yield Finding("ok", "api keys", f"Keys: {len(found.api_keys)}, holders: {len(holders)}; kept as SHA-256 only.")
     else:
-        todo = "Add the SHA-256 of a key to [api_keys] for each agent and company: see README, Connect."
-        yield Finding("warning", "api keys", "Nobody has an API key: only partners with a secret can call.", todo)
+        todo = "Make one for each agent and company with `hub key new`: see docs/access.md."
+        yield Finding("warning", "api keys", "No API key is in the settings; `hub key list` tells the others.", todo)

@@ -72,7 +72,7 @@ def test_every_command_says_what_it_is_for():
         and (p[0] != "map" or p[1] == "check")
         and p not in (("demo",), ("chaos",), ("bench", "mapping"), ("bench", "exchange"), ("backup",), ("restore",))
         # These want a store, or something that waits for a person: tests of their own look at them.
-        and p[0] != "store"
+        and p[0] not in ("store", "key")
         and (p[0] not in ("exchange", "incident") or p[1] == "list")
     ],
     ids=" ".join,
@@ -101,7 +101,10 @@ def test_the_reports_that_take_json_are_all_that_report():
     taking = {path for path, command in commands() if any(o.name == "json_file" for o in command.params)}
     silent = {("serve",), ("simulate",), ("keys",), ("adapter", "new")}
     silent |= {("worker",), ("scheduler",), ("tickets",)}
-    silent |= {("partner", name) for name in ("add", "enable", "disable", "mode", "simulate")}
+    silent |= {
+        ("partner", name)
+        for name in ("add", "enable", "disable", "mode", "simulate", "suspend", "resume", "certificates")
+    }
     assert taking | silent == {path for path, _ in commands()}
 
 

@@ -34,6 +34,7 @@ from hub.settings import Settings
 from hub.store import overlay, retention
 from hub.store.awaiting import Awaiting
 from hub.store.cases import Cases
+from hub.store.credentials import Keyring
 from hub.store.database import Database, Transaction
 from hub.store.ledger import Ledger, Moment
 from hub.store.reading import Reading
@@ -168,7 +169,11 @@ class Engine:
             self.database, self._ledger, self.register, outbox, self._delivery, self.exchange.receive, self.now
         )
         self._awaiting = Awaiting(self._ledger)
-        self._control = Control(settings, self.change_partners, self._follow, {"replay": self.replay.asked})
+        self.keyring = Keyring(self.database, self.register, self.clock.wall)
+        self._control = Control(
+            settings, self.change_partners, self._follow,
+            {"replay": self.replay.asked, "key": self.keyring.asked},
+        )  # fmt: skip
         self._claims = Claims(
             self.database, self._ledger, self._delivery, self.dispatcher, self.now,
             lambda today: retention.keep(self.database, today, settings.retention),

@@ -6,6 +6,7 @@ from uuid import UUID
 
 import pytest
 
+from hub.partners.overlay import Overlaid
 from tests.exchange.exchanging import AGENT, filing
 
 HEAD = (
@@ -77,6 +78,22 @@ def test_a_changed_row_corrects_what_may_still_be_corrected(roster):
     assert roster.states() == ["SUBMITTED", "ACCEPTED"]
     assert "LESTARI" in str(roster.engine.reading.timeline(UUID(first)))
     assert "WIBOWO" not in str(roster.engine.reading.timeline(UUID(second)))
+
+
+def test_a_suspended_agents_roster_adds_nobody_and_corrects_as_before(roster):
+    roster.send(GOOD)
+    first = str(UUID(hex=roster.rows("SELECT id FROM request")[0][0]))
+    roster.decide(first, "return", reason="name")
+    roster.engine.change_partners([Overlaid(id=AGENT, suspended=True)], "tester")
+    corrected, new = roster.send(GOOD.replace("RAHAYU", "LESTARI"), SECOND)
+    assert (corrected["Outcome"], new["Outcome"], new["Code"]) == ("accepted", "rejected", "agent_suspended")
+    assert new["Reason"] and new["Reason (Arabic)"]
+    assert roster.states() == ["SUBMITTED"]
+    roster.engine.change_partners([Overlaid(id=AGENT, suspended=False)], "tester")
+    assert [r["Outcome"] for r in roster.send(GOOD.replace("RAHAYU", "LESTARI"), SECOND, "")] == [
+        "unchanged",
+        "accepted",
+    ]
 
 
 def test_a_group_takes_no_more_than_its_heads(roster):

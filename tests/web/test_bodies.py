@@ -1,10 +1,12 @@
 """Signed calls of partners: only theirs, only fresh, only once."""
 
+import dataclasses
 import json
 from datetime import UTC, datetime, timedelta
 
 import pytest
 
+from hub.partners.overlay import Overlaid
 from hub.security import signing
 
 SECRETS = {"bank_haramayn": "s" * 64, "bank_tawfiq": "t" * 64}
@@ -66,6 +68,48 @@ def test_a_stale_signature_is_refused(tell, engine, minutes):
 
 def test_another_partners_secret_signs_for_nobody_else(tell):
     assert tell(secret=SECRETS["bank_tawfiq"]).json["code"] == "signature_wrong"
+
+
+def test_two_secrets_are_taken_while_one_is_changed(tell, engine):
+    engine.register.partners["bank_haramayn"] = engine.register.partners["bank_haramayn"].within(
+        dataclasses.replace(
+            engine.settings, secrets={"BANK_HARAMAYN_SECRET": "n" * 64, "BANK_HARAMAYN_SECRET_BEFORE": "s" * 64}
+        )
+    )
+    assert tell(secret="n" * 64).status_code == 200
+    assert tell(secret="s" * 64).status_code == 200
+    assert tell(secret="t" * 64).json["code"] == "signature_wrong"
+    # What we sign ourselves is signed with the new one alone.
+    assert engine.register.partners["bank_haramayn"].secret() == "n" * 64
+    engine.register.partners["bank_haramayn"] = engine.register.partners["bank_haramayn"].within(
+        dataclasses.replace(engine.settings, secrets={"BANK_HARAMAYN_SECRET": "n" * 64})
+    )
+    assert tell(secret="s" * 64).json["code"] == "signature_wrong"
+
+
+def test_a_signature_is_for_the_door_it_was_first_shown_at(tell, engine):
+    """The path is not signed: what has been used at one door is of no use at another."""
+    data = json.dumps(NOTICE).encode()
+    header = signing.sign(SECRETS["bank_haramayn"], data, datetime.now(UTC))
+    assert tell(header=header).status_code == 200
+    elsewhere = tell(header=header, path="/bill-enquiries")
+    assert (elsewhere.status_code, elsewhere.json["code"]) == (409, "signature_used")
+
+
+@pytest.mark.parametrize("seconds", [-299, 299])
+def test_a_clock_that_is_a_little_off_is_taken(tell, seconds):
+    assert tell(at=datetime.now(UTC) + timedelta(seconds=seconds)).status_code == 200
+
+
+def test_an_api_key_opens_no_signed_door(client):
+    headers = {"Authorization": "Bearer agent_idn_1" + "k" * 32}
+    answer = client.post("/v1/partners/bank_haramayn/notices", data=b"{}", headers=headers)
+    assert (answer.status_code, answer.json["code"]) == (401, "signature_missing")
+
+
+def test_a_partner_that_is_switched_off_signs_for_nobody(tell, engine):
+    engine.change_partners([Overlaid(id="bank_haramayn", enabled=False)], "tester")
+    assert tell().json["code"] == "signature_wrong"
 
 
 def test_a_changed_body_is_refused(tell):
