@@ -43,6 +43,10 @@ class Settings:
     data on this machine, say); ``backlog`` is how many messages may be open before nothing new is taken.
 
     ``retention`` is how many whole months exchanges that are done are kept, with their bytes.
+
+    ``loopback_callbacks`` lets callers name addresses on this machine for their webhooks, without TLS; it holds
+    together with ``test_mode`` only.  ``callback_ca`` is the authority that their certificates are of, where it is not
+    a public one.
     """
 
     home: Path
@@ -65,6 +69,8 @@ class Settings:
     reserve_free: int = 1
     backlog: int = 250_000
     retention: int = 13
+    loopback_callbacks: bool = False
+    callback_ca: Path | None = None
     database_url: str = field(default="", repr=False)
     broker_url: str = field(default="", repr=False)
 
@@ -122,6 +128,7 @@ def load(path: Path | None = None, env: Mapping[str, str] = os.environ) -> Setti
 
     var = place("var", "HUB_VAR", home / "var")
     clock = place("business_clock", "HUB_CLOCK", Path())
+    callback_ca = place("callback_ca", "HUB_CALLBACK_CA", Path())
     settings = Settings(
         home=home,
         var=var,
@@ -143,12 +150,19 @@ def load(path: Path | None = None, env: Mapping[str, str] = os.environ) -> Setti
         reserve_free=_number("reserve_free", env.get("HUB_RESERVE_FREE") or given.pop("reserve_free", 1), 99),
         backlog=_number("backlog", env.get("HUB_BACKLOG") or given.pop("backlog", 250_000), 1_000_000_000),
         retention=_number("retention", env.get("HUB_RETENTION") or given.pop("retention", 13), 1_200),
+        loopback_callbacks=_flag(
+            "loopback_callbacks", env.get("HUB_LOOPBACK_CALLBACKS") or given.pop("loopback_callbacks", False)
+        ),
+        callback_ca=None if callback_ca == Path() else callback_ca,
         database_url=_database(text("database_url", "")),
         broker_url=_broker(text("broker_url", "")),
     )
     if settings.reserve_free > settings.intake_free:
         raise ConfigError("setting_invalid", "reserve_free")
-    for name in ("port", "test_mode", "proxies", "adapters", "disks", "intake_free", "reserve_free", "backlog"):
+    for name in (
+        "port", "test_mode", "proxies", "adapters", "disks", "intake_free", "reserve_free", "backlog",
+        "loopback_callbacks",
+    ):  # fmt: skip
         given.pop(name, None)
     for name in given:
         raise ConfigError("setting_unknown", name)

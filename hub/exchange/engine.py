@@ -25,13 +25,14 @@ from hub.exchange.receive import Also, Once, Receipt, Receiver, Said
 from hub.exchange.replay import Replay
 from hub.exchange.roster import Rosters
 from hub.exchange.watch import Watch
+from hub.exchange.webhooks import Hooks
 from hub.journey import Rules, Turns
 from hub.partners import Overlaid, Register, Schedule, load
 from hub.partners.partner import Partner
 from hub.security.keys import Keys
 from hub.security.sealing import Sealer
 from hub.settings import Settings
-from hub.store import overlay, retention
+from hub.store import overlay, retention, webhooks
 from hub.store.awaiting import Awaiting
 from hub.store.cases import Cases
 from hub.store.database import Database, Transaction
@@ -138,12 +139,17 @@ class Engine:
         settings.var.mkdir(parents=True, exist_ok=True, mode=0o700)
         self._lock = None if settings.database_url else take(settings)
         self.database = Database(settings.store)
-        self._followed = 0
+        self._followed = (0, 0)
         self._cases = Cases(sealer, self._agent)
         self.database.on_rollback(self._cases.forget)
         self._ledger = Ledger(sealer)
         self.moves = Moves()
-        self._advance = Advance(self._cases, self._ledger, self.register, rules, sealer, self.moves)
+        self.hooks = Hooks(
+            settings, self.database, self._ledger, self.register, webhooks.Webhooks(sealer), self.now, self._follow
+        )
+        self._advance = Advance(
+            self._cases, self._ledger, self.register, rules, sealer, self.moves, self.hooks.tell
+        )  # fmt: skip
         self._delivery = Delivery(self._cases, self._ledger, self.register, self._advance)
         outbox = Outbox(self._cases, self._ledger, self.register)
         self.dispatcher = dispatcher(
@@ -168,7 +174,10 @@ class Engine:
             self.database, self._ledger, self.register, outbox, self._delivery, self.exchange.receive, self.now
         )
         self._awaiting = Awaiting(self._ledger)
-        self._control = Control(settings, self.change_partners, self._follow, {"replay": self.replay.asked})
+        self._control = Control(settings, self.change_partners, self._follow, {
+            "replay": self.replay.asked,
+            "callbacks": lambda given, who: self.hooks.allow(given["partner"], given["allow"], given["forbid"], who),
+        })  # fmt: skip
         self._claims = Claims(
             self.database, self._ledger, self._delivery, self.dispatcher, self.now,
             lambda today: retention.keep(self.database, today, settings.retention),
@@ -268,16 +277,20 @@ class Engine:
         return version
 
     def _follow(self) -> None:
-        """Take over what was laid over the partners' files since the last look."""
+        """Take over what was laid over the partners' files, and who listens, since the last look."""
         with self.database.reading() as tx:
-            version = overlay.version(tx)
+            version = overlay.version(tx), webhooks.version(tx)
             if version == self._followed:
                 return
-            over = overlay.rows(tx)
-        self.register.become(self.register.overlaid(over))
+            over = None if version[0] == self._followed[0] else overlay.rows(tx)
+            after = self.register if over is None else self.register.overlaid(over)
+            after = after.heard_by(self.hooks.listeners(tx, after.partners))
+        before = self.register.listeners
+        self.register.become(after)
         self._followed = version
-        for partner in self.register.enabled:
-            if self.serves(partner.id):
+        # All of them where any partner may have been switched; else those who listen anew.
+        for partner in (*(self.register.enabled if over is not None else ()), *self.register.listeners.values()):
+            if before.get(partner.id) is not partner and self.serves(partner.id):
                 self.dispatcher.wake(partner.id)
 
     def broken(self, group: UUID, request: UUID | None, event: str) -> None:

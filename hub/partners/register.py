@@ -13,6 +13,7 @@ from hub.partners.overlay import Overlaid
 from hub.partners.partner import Partner
 from hub.partners.schedules import Purpose, Schedule
 from hub.partners.sources import sources
+from hub.partners.webhooks import Listener
 from hub.settings import Settings
 
 
@@ -61,17 +62,26 @@ class Register:
     """What is known of partners.  Built by :func:`load`; every question to it is answered from a dictionary.
 
     ``adapters`` are those that may be used, ``drafts`` where those lie that are being written; ``enabled`` are the
-    partners with whom anything is exchanged.
+    partners with whom anything is exchanged, and ``listeners`` who subscribed to events, found among ``partners`` too.
     """
 
-    def __init__(self, filed: Filed, partners: Mapping[str, Partner]) -> None:
-        self._filed = filed
+    def __init__(self, filed: Filed, own: Mapping[str, Partner], listeners: Iterable[Listener] = ()) -> None:
+        self._filed, self._own = filed, own
         self.adapters, self.drafts = dict(filed.adapters), filed.drafts
+        self.listeners = {one.id: one for one in listeners}
+        partners: Mapping[str, Partner] = {**own, **self.listeners} if self.listeners else own
         self.partners, self.maps, self.purposes = partners, filed.maps, filed.purposes
         self.schedules = {name: replace(one, partner=partners[one.partner.id]) for name, one in filed.schedules.items()}
-        self.enabled: tuple[Partner, ...] = tuple(one for one in partners.values() if one.enabled)
+        self.enabled: tuple[Partner, ...] = tuple(one for one in own.values() if one.enabled)
         self._by_adapter: dict[str, tuple[Partner, ...]] = grouped(
-            (adapter.id, one) for one in partners.values() for adapter in one.adapters
+            (adapter.id, one) for one in own.values() for adapter in one.adapters
+        )
+        self._hearing: dict[tuple[str, str, str], tuple[Listener, ...]] = grouped(
+            ((event, kind, code), one)
+            for one in self.listeners.values()
+            if one.enabled
+            for event in one.events
+            for kind, code in one.whose
         )
         self._serving = {
             (adapter.id, word, code): one
@@ -91,6 +101,11 @@ class Register:
     def overlaid(self, over: Iterable[Overlaid]) -> "Register":
         """The same files under another overlay.  Raises :class:`RegisterFaults` where the two do not fit."""
         return _under(self._filed, over)
+
+    def heard_by(self, listeners: Iterable[Listener]) -> "Register":
+        """The same partners with other *listeners*; one whose caller is not there any more, or not enabled, is out."""
+        there = {one.id for one in self.enabled}
+        return Register(self._filed, self._own, [one for one in listeners if one.owner.id in there])
 
     def just(self, *partners: Partner) -> "Register":
         """The same adapters and maps with *partners* alone."""
@@ -112,6 +127,19 @@ class Register:
     def subscribers(self, event: str) -> tuple[Operation, ...]:
         """The operations that *event* causes; not those of adapters of which no partner is enabled."""
         return self._subscribers.get(event, ())
+
+    def hearing(self, event: str, case: Case) -> Iterable[Listener]:
+        """Who has asked to hear of *event*, of those whose *case* it is, with its focus: its agent, its company, and
+        its mission once a reference number binds the pilgrim to it."""
+        if not self._hearing:
+            return ()
+        agent, member = case.agent, case.member
+        found = self._hearing.get((event, "agent", agent.id), ()) + self._hearing.get(
+            (event, "company", agent.company), ()
+        )
+        if member is not None and member.marks.get("reference_at") is not None:
+            found += self._hearing.get((event, "mission", agent.mission), ())
+        return found
 
     def speaking(self, adapter: str) -> tuple[Partner, ...]:
         """The partners that are reached by *adapter*."""

@@ -1,11 +1,14 @@
 """Who is calling, and what they may touch.  The tenant comes from the credential alone, never from the request."""
 
+import functools
 import hashlib
 import re
+from collections.abc import Callable
 from dataclasses import dataclass
+from typing import Any
 from uuid import UUID
 
-from flask import current_app, request
+from flask import current_app, g, request
 
 from hub.canonical.errors import HubError
 from hub.exchange.engine import Engine
@@ -18,10 +21,14 @@ _KEY = re.compile(r"[A-Za-z0-9._:-]{8,80}")
 
 @dataclass(frozen=True, slots=True)
 class Caller:
-    """Who holds the presented key: a partner of the register in its role (agent, company, health), or the operator."""
+    """Who holds the presented key: a partner of the register in its role (agent, company, health), or the operator.
+
+    ``test`` is said of whoever is served by simulated bodies only.
+    """
 
     partner: str
     role: str
+    test: bool = False
 
     def owns(self, owner: tuple[str, str] | None) -> bool:
         """Whether a group or request of *owner*, its agent and its company, is this caller's to see."""
@@ -50,7 +57,28 @@ def calling(*roles: str) -> Caller:
         raise HubError("unauthorised")
     if role not in roles:
         raise HubError("forbidden")
-    return Caller(partner, role)
+    return Caller(partner, role, known is not None and known.mode == "test")
+
+
+def allow(*roles: str) -> Callable[[Callable[..., Any]], Callable[..., Any]]:
+    """The rule of a route: who may call it.  The rule stands as ``view.allowed``; the caller is :func:`caller`'s."""
+
+    def ruled(view: Callable[..., Any]) -> Callable[..., Any]:
+        @functools.wraps(view)
+        def checked(*args: Any, **kwargs: Any) -> Any:
+            g.caller = calling(*roles)
+            return view(*args, **kwargs)
+
+        checked.allowed = frozenset(roles)  # type: ignore[attr-defined]
+        return checked
+
+    return ruled
+
+
+def caller() -> Caller:
+    """Who calls the route at hand, which has a rule of :func:`allow`."""
+    found: Caller = g.caller
+    return found
 
 
 def identity(text: str) -> UUID:
