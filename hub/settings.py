@@ -42,6 +42,10 @@ class Settings:
     and nothing at all, is taken; ``disks`` are folders besides ``var`` whose file systems count (a database server's
     data on this machine, say); ``backlog`` is how many messages may be open before nothing new is taken.
 
+    At the doors: ``calls_per_second`` and ``calls_per_day`` are what one caller may make of each process that serves,
+    0 any number; a partner's ``limits`` go before them.  ``client_cert_header`` names the header in which the proxy
+    that ends TLS says which certificate the caller has shown; it is believed from ``proxy_addresses`` alone.
+
     ``retention`` is how many whole months exchanges that are done are kept, with their bytes.
 
     ``loopback_callbacks`` lets callers name addresses on this machine for their webhooks, without TLS; it holds
@@ -71,6 +75,10 @@ class Settings:
     retention: int = 13
     loopback_callbacks: bool = False
     callback_ca: Path | None = None
+    calls_per_second: int = 200
+    calls_per_day: int = 0
+    client_cert_header: str = ""
+    proxy_addresses: tuple[str, ...] = ("127.0.0.1", "::1")
     database_url: str = field(default="", repr=False)
     broker_url: str = field(default="", repr=False)
 
@@ -126,6 +134,9 @@ def load(path: Path | None = None, env: Mapping[str, str] = os.environ) -> Setti
             return Path(env[variable]).resolve()
         return (folder / from_file).resolve() if from_file else default
 
+    def number(name: str, default: int) -> int:
+        return _number(name, env.get(f"HUB_{name.upper()}") or given.pop(name, default), 1_000_000_000)
+
     var = place("var", "HUB_VAR", home / "var")
     clock = place("business_clock", "HUB_CLOCK", Path())
     callback_ca = place("callback_ca", "HUB_CALLBACK_CA", Path())
@@ -154,15 +165,20 @@ def load(path: Path | None = None, env: Mapping[str, str] = os.environ) -> Setti
             "loopback_callbacks", env.get("HUB_LOOPBACK_CALLBACKS") or given.pop("loopback_callbacks", False)
         ),
         callback_ca=None if callback_ca == Path() else callback_ca,
+        calls_per_second=number("calls_per_second", 200),
+        calls_per_day=number("calls_per_day", 0),
+        client_cert_header=_header(text("client_cert_header", "")),
+        proxy_addresses=tuple(text("proxy_addresses", "127.0.0.1 ::1").split()),
         database_url=_database(text("database_url", "")),
         broker_url=_broker(text("broker_url", "")),
     )
+    if settings.client_cert_header and not settings.proxies:
+        # With nobody in front, whoever calls would write it.
+        raise ConfigError("setting_invalid", "client_cert_header")
     if settings.reserve_free > settings.intake_free:
         raise ConfigError("setting_invalid", "reserve_free")
-    for name in (
-        "port", "test_mode", "proxies", "adapters", "disks", "intake_free", "reserve_free", "backlog",
-        "loopback_callbacks",
-    ):  # fmt: skip
+    for name in ("port", "test_mode", "proxies", "adapters", "disks", "intake_free", "reserve_free", "backlog",
+                 "calls_per_second", "calls_per_day", "loopback_callbacks"):  # fmt: skip
         given.pop(name, None)
     for name in given:
         raise ConfigError("setting_unknown", name)
@@ -195,6 +211,13 @@ def _folders(name: str, beside: Path, listed: Any, named: str | None) -> tuple[P
     if not isinstance(listed, list) or not all(isinstance(one, str) for one in listed):
         raise ConfigError("setting_invalid", name)
     return tuple((beside / one).resolve() for one in listed)
+
+
+def _header(name: str) -> str:
+    # A caller could write X_Client_Cert, which is the same to WSGI: the server takes no such name, nor do we.
+    if name and not re.fullmatch(r"[A-Za-z0-9-]{1,60}", name):
+        raise ConfigError("setting_invalid", "client_cert_header")
+    return name
 
 
 def _database(url: str) -> str:

@@ -84,6 +84,7 @@ class Place:
         port = free_port()
         lines = [
             'var = "."', 'keys = "keys.json"', 'business_clock = "clock.json"', "test_mode = true", f"port = {port}",
+            "calls_per_second = 0",
             *([f"database_url = {json.dumps(store)}"] if store else []),
             *_table("addresses", {"MOFA_URL": ministry, "OTHER_URL": other, "FILES_ROOT": str(folder / "files")}),
             *_table("api_keys", digests),

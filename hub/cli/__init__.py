@@ -8,7 +8,7 @@ import sys
 import click
 
 from hub.canonical.errors import HubError
-from hub.cli import adapters, bench, chaos, exchanges, looking, maps, messages, partners, running, store, stores
+from hub.cli import adapters, bench, chaos, exchanges, keys, looking, maps, messages, partners, running, store, stores
 from hub.settings import ConfigError
 
 
@@ -21,7 +21,7 @@ def hub() -> None:
     See it work     hub demo, then hub promises
     Run it          hub doctor, hub serve, hub schedule next, hub backup
     Mend it         hub incident list, hub exchange list, hub exchange replay
-    Connect others  hub adapter new, hub adapter check, hub partner add, hub map try
+    Connect others  hub adapter new, hub adapter check, hub partner add, hub key new, hub map try
 
     Every command that reports takes --json FILE. Settings come from hub.toml and HUB_* in the environment; `hub doctor`
     says which are missing.
@@ -45,7 +45,7 @@ def main() -> None:
 
 for _command in (
     running.serve, running.worker, running.scheduler, running.tickets, running.simulate, running.demo, running.keys,
-    looking.doctor, looking.promises, looking.schedule, partners.partner, adapters.adapter,
+    looking.doctor, looking.promises, looking.schedule, partners.partner, keys.key, adapters.adapter,
     exchanges.exchange, exchanges.incident,
     maps.map_, bench.bench, chaos.chaos, stores.backup, stores.restore, store.store,
 ):  # fmt: skip

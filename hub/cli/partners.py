@@ -85,6 +85,8 @@ def partner_show(id: str, settings_file: Path | None, json_file: Path | None) ->
 
 
 def _state(one: "Partner") -> str:
+    if one.enabled and one.agent is not None and one.agent.suspended:
+        return f"{one.mode}, suspended"
     return one.mode if one.enabled else "off"
 
 
@@ -117,6 +119,9 @@ def _columns(command: Callable[..., Any]) -> Callable[..., Any]:
         "concurrency": "Calls at once.",
         "per_second": "Calls a second.",
         "timeout": "Time for one whole call, with its unit: 30s.",
+        "calls_per_second": "Calls a second that we take of it at our doors.",
+        "calls_per_day": "Calls a day that we take of it at our doors.",
+        "certificates": "SHA-256 of the certificates by which it is known; several apart by a blank.",
         "country": "Of an agent: ISO 3166 alpha-3.",
         "mission": "Of an agent: the mission its groups belong to.",
         "company": "Of an agent: the Umrah company its groups belong to.",
@@ -200,6 +205,59 @@ def partner_disable(ids: Sequence[str], settings_file: Path | None) -> None:
 
     _change(load(settings_file), [Overlaid(id=id, enabled=False) for id in ids])
     _told(settings_file, ids)
+
+
+@partner.command("suspend", short_help="Let agents file nobody new.")
+@click.argument("ids", nargs=-1, required=True)
+@settings_option
+def partner_suspend(ids: Sequence[str], settings_file: Path | None) -> None:
+    """Let agents IDS file no new group and no new pilgrim, until `hub partner resume`.
+
+    What they have filed goes on, and they read and decide as before.
+    """
+    _suspend(settings_file, ids, True)
+
+
+@partner.command("resume", short_help="Let agents file again.")
+@click.argument("ids", nargs=-1, required=True)
+@settings_option
+def partner_resume(ids: Sequence[str], settings_file: Path | None) -> None:
+    """Let agents IDS, who were suspended, file groups and pilgrims again."""
+    _suspend(settings_file, ids, False)
+
+
+def _suspend(settings_file: Path | None, ids: Sequence[str], suspended: bool) -> None:
+    from hub.partners import Overlaid
+
+    register = the_register(settings_file)
+    for id in ids:
+        if _known(register, id).agent is None:
+            raise click.BadParameter(f"{id} is no agent", param_hint="IDS")
+    _change(load(settings_file), [Overlaid(id=id, suspended=suspended) for id in ids])
+    _told(settings_file, ids)
+
+
+@partner.command("certificates", short_help="Say by which certificates a partner is known.")
+@click.argument("id")
+@click.argument("sha256", nargs=-1)
+@settings_option
+def partner_certificates(id: str, sha256: Sequence[str], settings_file: Path | None) -> None:
+    """Know partner ID by the certificates with these SHA256, and by no others; without any, by none.
+
+    What `openssl x509 -noout -fingerprint -sha256` prints is taken as it is. One that is left out is refused within a
+    second: that is how a certificate is withdrawn. While one is being changed, name both.
+    """
+    import re
+
+    from hub.partners import Overlaid
+    from hub.partners.partner import CERTIFICATE
+
+    found = tuple(one.rpartition("=")[2].replace(":", "").lower() for one in sha256)
+    for one in found:
+        if not re.fullmatch(CERTIFICATE, one):
+            raise click.BadParameter("a SHA-256 has 64 hex digits", param_hint="SHA256")
+    _change(load(settings_file), [Overlaid(id=id, certificates=found)])
+    _told(settings_file, [id])
 
 
 @partner.command("mode", short_help="Switch partners to test, or live.")

@@ -128,6 +128,7 @@ def _make(var: Path, terms: Terms, register: partners.Register) -> None:
     toml = [
         'var = "."', 'host = "127.0.0.1"', f"port = {hub_port}", 'keys = "keys.json"',
         'business_clock = "clock.json"', "test_mode = true", f"database_url = {json.dumps(terms.database_url)}",
+        "calls_per_second = 0",
         *_table("addresses", addresses), *_table("secrets", shared),
         *_table("api_keys", {hashlib.sha256(key.encode()).hexdigest(): who for who, key in api_keys.items()}),
     ]  # fmt: skip

@@ -69,6 +69,8 @@ def merged(there: Iterable[Overlaid], changes: Iterable[Overlaid]) -> list[Overl
             old if one.row is None else one,
             enabled=old.enabled if one.enabled is None else one.enabled,
             mode=one.mode or old.mode,
+            suspended=old.suspended if one.suspended is None else one.suspended,
+            certificates=old.certificates if one.certificates is None else one.certificates,
         )
     return found
 
@@ -180,7 +182,7 @@ class Control:
         try:
             for name in self._asks.keys() & asked:
                 return {"done": self._asks[name](asked[name], who)}
-            return {"version": self._change([Overlaid(**one) for one in asked["partners"]], who)}
+            return {"version": self._change([_overlaid(one) for one in asked["partners"]], who)}
         except RegisterFaults as wrong:
             return {"faults": [[one.path, one.line, one.text] for one in wrong.faults]}
         except HubError as wrong:
@@ -212,6 +214,12 @@ def _answered(path: Path, asked: Any, patience: float) -> dict[str, Any]:
     if "code" in answer:
         raise HubError(answer["code"], **answer["where"])
     return answer
+
+
+def _overlaid(told: Mapping[str, Any]) -> Overlaid:
+    # JSON knows lists only; what is laid over must compare with what the store has.
+    listed = told["certificates"]
+    return Overlaid(**{**told, "certificates": None if listed is None else tuple(listed)})
 
 
 def _say(to: socket.socket, what: Any) -> None:

@@ -1,7 +1,8 @@
 """The engine: everything behind the doors, put together once for one process."""
 
 import gc
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from typing import Any
 from uuid import UUID
 
 from hub.canonical.case import Agent
@@ -35,6 +36,7 @@ from hub.settings import Settings
 from hub.store import overlay, retention, webhooks
 from hub.store.awaiting import Awaiting
 from hub.store.cases import Cases
+from hub.store.credentials import Keyring
 from hub.store.database import Database, Transaction
 from hub.store.ledger import Ledger, Moment
 from hub.store.reading import Reading
@@ -174,10 +176,14 @@ class Engine:
             self.database, self._ledger, self.register, outbox, self._delivery, self.exchange.receive, self.now
         )
         self._awaiting = Awaiting(self._ledger)
-        self._control = Control(settings, self.change_partners, self._follow, {
+        self.keyring = Keyring(self.database, self.register, self.clock.wall)
+        #: What a command has done beside a hub at work: JSON in and the caller's name, JSON out.
+        self.asks: Mapping[str, Callable[[Any, str], Any]] = {
             "replay": self.replay.asked,
-            "callbacks": lambda given, who: self.hooks.allow(given["partner"], given["allow"], given["forbid"], who),
-        })  # fmt: skip
+            "key": self.keyring.asked,
+            "callbacks": self.hooks.asked,
+        }
+        self._control = Control(settings, self.change_partners, self._follow, self.asks)
         self._claims = Claims(
             self.database, self._ledger, self._delivery, self.dispatcher, self.now,
             lambda today: retention.keep(self.database, today, settings.retention),

@@ -29,6 +29,7 @@ _FILES = ("request.submitted", "request.corrected")
 _DUPLICATE = Fault("duplicate_request", {"field": "document.number"})
 #: What stands against something: the code of the catalogue, the field, and the places its text names.
 Problem = tuple[str, str | None, dict[str, Any]]
+_SUSPENDED: Problem = ("agent_suspended", None, {})
 
 
 class Intake:
@@ -55,6 +56,8 @@ class Intake:
 
         def unit(tx: Transaction) -> Receipt:
             at = self._receiver.now()
+            if _suspended(agent):
+                raise Refusal(_refusal([_SUSPENDED]))
             standing = self.standing(tx, agent)
             if self._cases.group_of_agent(tx, agent.id, filing.group_no) is not None:
                 raise Refusal(_refusal([("group_exists", "group_no", {})]))
@@ -278,6 +281,8 @@ class Intake:
 
     def _against(self, tx: Transaction, kept: Kept, filing: Filing, at: Moment, agent: Partner) -> list[Problem]:
         """What the journey has against submitting *filing*, asked of a member that is never written."""
+        if _suspended(agent):
+            return [_SUSPENDED]
         case, trial = kept.case, new_id()
         case.agent = self.standing(tx, agent)
         case.members[trial] = Member(id=trial, request_no="", state="DRAFT")
@@ -305,6 +310,10 @@ class Intake:
             return _faults(result, None) if isinstance(result, Conflict) else [("correction_late", None, {})]
         self._advance.happen(tx, kept, [event], at, partner=agent.id, judged=result, corrected=(request_id, was))
         return []
+
+
+def _suspended(agent: Partner) -> bool:
+    return agent.agent is not None and agent.agent.suspended
 
 
 def _faults(conflict: Conflict, prefix: str | None) -> list[Problem]:

@@ -214,6 +214,10 @@ class Hooks:
 
         return self._changed(unit)
 
+    def asked(self, given: Mapping[str, Any], who: str) -> list[str]:
+        """:meth:`allow`, as a command asks for it beside a hub at work."""
+        return self.allow(given["partner"], given["allow"], given["forbid"], who)
+
     # -- what was told -----------------------------------------------------------------------------------------------
 
     def deliveries(

@@ -95,12 +95,15 @@ def _lacking(op: Operation, request: Map | None, reply: Map | None) -> Iterator[
 
 def know_each_other(partners: Mapping[str, Partner], schedules: Mapping[str, Schedule], faults: list[Fault]) -> None:
     """Agents name their company; what is scheduled only is collected from everybody."""
+    shown = grouped((sha256, one.id) for one in partners.values() for sha256 in one.certificates)
     collected = {(one.partner.id, one.operation.name) for one in schedules.values() if one.operation}
     for one in partners.values():
         company = partners.get(one.agent.company) if one.agent else None
         if one.agent and (company is None or company.role != "company"):
             said = f"{one.id}: '{one.agent.company}' is no partner with 'role: company'"
             faults.append(Fault(one.path, one.line, said + did_you_mean(one.agent.company, partners)))
+        for other in {id for sha256 in one.certificates for id in shown[sha256]} - {one.id}:
+            faults.append(Fault(one.path, one.line, f"{one.id}: {other} is known by the same certificate"))
         for op in one.operations.values():
             if one.enabled and op.scheduled and (one.id, op.name) not in collected:
                 said = f"{one.id}: nothing in schedules/ ever collects '{op.name}' from it"

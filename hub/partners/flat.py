@@ -15,10 +15,12 @@ from hub.partners.overlay import Overlaid
 from hub.partners.partner import Partner
 
 _NAME, _CONTACT = ("en", "ar"), ("desk", "phone", "hours", "email")
-_LIMITS, _AGENT = ("concurrency", "per_second", "timeout"), ("country", "mission", "company", "quota", "date_order")
+_LIMITS = ("concurrency", "per_second", "timeout", "calls_per_second", "calls_per_day")
+_AGENT = ("country", "mission", "company", "quota", "date_order")
 _PLAIN = ("id", "role", "endpoint", "folders", "secret", "ca", "cert", "zone", "counts")
 COLUMNS = (
-    "like", "adapter", "name_en", "name_ar", "serves", "enabled", "mode", *_PLAIN, *_CONTACT, *_LIMITS, *_AGENT,
+    "like", "adapter", "name_en", "name_ar", "serves", "enabled", "mode", "certificates", *_PLAIN, *_CONTACT, *_LIMITS,
+    *_AGENT,
 )  # fmt: skip
 MOST = 10_000
 
@@ -85,6 +87,8 @@ def _row(given: Mapping[str, str], serves: Mapping[str, list[str]]) -> dict[str,
     row: dict[str, Any] = {name: given[name] for name in _PLAIN if name in given}
     if "adapter" in given:
         row["adapter"] = given["adapter"].split()
+    if "certificates" in given:
+        row["certificates"] = given["certificates"].split()
     if serves:
         row["serves"] = dict(serves)
     parts = {
@@ -137,6 +141,11 @@ def _like(one: Partner, id: str) -> dict[str, Any]:
             "concurrency": str(limits.concurrency),
             "per_second": str(limits.per_second),
             "timeout": f"{round(limits.timeout * 1000)}ms",
+            **{
+                name: str(value)
+                for name in ("calls_per_second", "calls_per_day")
+                if (value := getattr(limits, name)) is not None
+            },
         },
         "endpoint": renamed(one.endpoint),
         "folders": renamed(one.folders),

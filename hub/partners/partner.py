@@ -18,6 +18,8 @@ from hub.partners.manifest import ADDRESSES, NAME, ROLES, Adapter, Operation
 from hub.partners.overlay import Mode, Overlaid
 from hub.settings import ConfigError, Settings
 
+#: The SHA-256 of a certificate (DER), in hex.
+CERTIFICATE = r"[0-9a-f]{64}"
 _VARIABLE = re.compile(r"\$\{([A-Z][A-Z0-9_]*)\}")
 #: The keys of ``serves:``: the last words of what ``to:`` may say.
 SERVED = tuple(address.rpartition(".")[2] for address in ADDRESSES)
@@ -30,24 +32,31 @@ class Limits:
     """What the partner can take: calls at once, calls a second, seconds for one whole call.
 
     Both are those of all workers together, unless the partner counts by the machine that calls (``per_worker``).
+    ``calls_per_second`` and ``calls_per_day`` are what we take of the partner at our doors, where it is not what the
+    settings say; 0 takes any number.
     """
 
     concurrency: int = 4
     per_worker: bool = False
     per_second: int = 50
     timeout: float = 30.0
+    calls_per_second: int | None = None
+    calls_per_day: int | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class AgentTerms:
     """An agent's terms: ``country`` (ISO alpha-3), the mission and the Umrah company its groups belong to, how many
-    pilgrims a season, and the order of day, month and year (``DMY``, ``MDY``) in the dates of its files."""
+    pilgrims a season, and the order of day, month and year (``DMY``, ``MDY``) in the dates of its files.
+
+    One that is ``suspended`` files nobody new; what it has filed goes on, and it reads and decides as before."""
 
     country: str
     mission: str
     company: str
     quota: int | None = None
     date_order: str | None = None
+    suspended: bool = False
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
@@ -81,6 +90,12 @@ class Partner:
     enabled: bool = True
     mode: Mode = "live"
     added: bool = False
+    certificates: tuple[str, ...] = ()
+
+    @property
+    def calls_as(self) -> str:
+        """The role in which this partner calls us: a body that serves missions is a ``mission``."""
+        return "mission" if self.role == "body" and "mission" in self.serves else self.role
 
     @property
     def address(self) -> str | None:
@@ -103,7 +118,16 @@ class Partner:
     def switched(self, over: Overlaid) -> "Partner":
         """This partner as *over* leaves it."""
         enabled = self.enabled if over.enabled is None else over.enabled
-        return replace(self, enabled=enabled, mode=over.mode or self.mode)
+        agent = self.agent
+        if agent is not None and over.suspended is not None:
+            agent = replace(agent, suspended=over.suspended)
+        return replace(
+            self,
+            enabled=enabled,
+            mode=over.mode or self.mode,
+            agent=agent,
+            certificates=self.certificates if over.certificates is None else over.certificates,
+        )
 
     def within(self, settings: Settings) -> "Partner":
         """This partner where other addresses and secrets hold."""
@@ -167,6 +191,15 @@ class Partner:
         """What this partner and the hub sign with.  Raises :class:`ConfigError` naming a setting that is missing."""
         return None if self.signed_with is None else self._settings.expand(self.signed_with)
 
+    def secrets(self) -> tuple[str, ...]:
+        """Those with which this partner may have signed: what ``${NAME}`` is and, while it is being changed, what
+        ``${NAME_BEFORE}`` was.  Raises as :meth:`secret` does."""
+        if self.signed_with is None:
+            return ()
+        given = self._settings.expand(self.signed_with)
+        before = self._settings.secrets.get(f"{self.signed_with[2:-1]}_BEFORE")
+        return (given,) if before is None else (given, before)
+
     @cached_property
     def _targets(self) -> dict[str, Target]:
         return {}
@@ -220,11 +253,23 @@ def _positive(number: int) -> None:
         raise ValidationError("must be 1 or more")
 
 
+def _not_negative(number: int) -> None:
+    if number < 0:
+        raise ValidationError("must be 0 or more")
+
+
+def _fingerprints(found: tuple[str, ...]) -> None:
+    if not all(re.fullmatch(CERTIFICATE, one) for one in found):
+        raise ValidationError("'certificates' are SHA-256 of certificates, 64 small hex digits each")
+
+
 class _Limits(Strict):
     concurrency = fields.Integer(validate=_positive)
     per_worker = fields.Boolean()
     per_second = fields.Integer(validate=_positive)
     timeout = Duration()
+    calls_per_second = fields.Integer(validate=_not_negative)
+    calls_per_day = fields.Integer(validate=_not_negative)
 
 
 class _Contact(Strict):
@@ -240,6 +285,7 @@ class _Agent(Strict):
     company = text(required=True)
     quota = fields.Integer(validate=_positive)
     date_order = text(one_of=("DMY", "MDY"))
+    suspended = fields.Boolean()
 
 
 class _Row(Strict):
@@ -255,6 +301,8 @@ class _Row(Strict):
     secret = text(pattern=r"\$\{[A-Z][A-Z0-9_]*\}")
     ca = text(pattern=r"\$\{[A-Z][A-Z0-9_]*\}")
     cert = text(pattern=r"\$\{[A-Z][A-Z0-9_]*\}")
+    # By which the partner is known where it calls us with a certificate of its own.
+    certificates = Words(validate=_fingerprints)
     zone = text(required=True, pattern=NAME)
     contact = fields.Nested(_Contact, required=True)
     limits = fields.Nested(_Limits)
@@ -316,6 +364,7 @@ def rows(
             enabled=data.get("enabled", True),
             mode=data.get("mode", "live"),
             added=added,
+            certificates=data.get("certificates", ()),
         )
         for said in _disagreements(partner):
             faults.append(document.fault((index,), f"{partner.id}: {said}"))

@@ -83,6 +83,10 @@ class Register:
             for event in one.events
             for kind, code in one.whose
         )
+        self._presenting = {sha256: one for one in self.enabled for sha256 in one.certificates}
+        self._agents: dict[str, tuple[str, ...]] = grouped(
+            (one.agent.mission, one.id) for one in partners.values() if one.agent is not None
+        )
         self._serving = {
             (adapter.id, word, code): one
             for one in self.enabled
@@ -155,6 +159,14 @@ class Register:
             return only[0] if len(only) == 1 else None
         code = _READ[operation.to](case, subject_id)
         return self._serving.get((operation.adapter, operation.to.rpartition(".")[2], code or ""))
+
+    def presenting(self, certificate: str) -> Partner | None:
+        """The enabled partner that is known by the certificate with this SHA-256 (hex)."""
+        return self._presenting.get(certificate)
+
+    def agents_of(self, mission: Partner) -> tuple[str, ...]:
+        """The agents whose pilgrims go to *mission*: enabled or not, for what they have filed goes on."""
+        return tuple(agent for code in mission.serves.get("mission", ()) for agent in self._agents.get(code, ()))
 
     def awaited(self, operation: Operation, case: Case, subject_id: str) -> bool:
         """Whether *operation*, for which :meth:`choose` found nobody, leaves something undone: a person must look.

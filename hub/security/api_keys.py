@@ -20,13 +20,12 @@ def digest(key: str) -> str:
     return sha256(key.encode("utf-8")).hexdigest()
 
 
-def holder(keys: Mapping[str, str], presented: str) -> str | None:
-    """Who holds the key *presented*, of *keys* (digest to holder); None for a key of nobody.
+def kept(keys: Mapping[str, str], digest: str) -> str | None:
+    """Who holds the key of *digest*, of *keys* (digest to holder); None for a key of nobody.
 
-    All are compared, each in constant time: the time taken tells nothing of which keys there are.
+    It is found by the digest, however many there are: how far a digest was guessed tells nothing of its key.  What is
+    found, or stands in for it, is then compared in constant time, so that a key of nobody takes as long.
     """
-    wanted, found = digest(presented), None
-    for kept, name in keys.items():
-        if hmac.compare_digest(kept, wanted):
-            found = name
-    return found
+    name = keys.get(digest)
+    found = digest if name is not None else "0" * 64
+    return name if hmac.compare_digest(found, digest) else None

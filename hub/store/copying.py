@@ -31,7 +31,7 @@ from sqlalchemy.exc import ArgumentError, DBAPIError, OperationalError
 
 from hub.canonical.errors import HubError
 from hub.store import migrations, partitions
-from hub.store.postgres import Postgres
+from hub.store.postgres import EVERYTHING, Postgres
 from hub.store.rows import HEADER, TRAILER, Digest, SqliteRows
 from hub.store.tables import exchange, flow, metadata, payload, worker
 
@@ -142,11 +142,24 @@ class PostgresBulk(Bulk):
         quote = self._preparer.quote
         columns = ", ".join(quote(column.name) for column in table.columns)
         into = f"COPY {self._preparer.format_table(table)} ({columns}) FROM STDIN (FORMAT BINARY)"
-        with self._fitting(table), self._cursor().copy(into) as copy:
+        with self._fitting(table), self._unheld(table), self._cursor().copy(into) as copy:
             copy.write(HEADER)
             for batch in batches:
                 copy.write(b"".join(batch))
             copy.write(TRAILER)
+
+    @contextmanager
+    def _unheld(self, table: Table) -> Iterator[None]:
+        """PostgreSQL copies nothing into a table that holds whoever copies to its policies: its owner is let off them
+        for this, inside the transaction."""
+        name = self._preparer.format_table(table)
+        held = "SELECT relforcerowsecurity FROM pg_class WHERE oid = CAST(%(name)s AS regclass)"
+        forced = self.connection.exec_driver_sql(held, {"name": name}).scalar_one()
+        if forced:
+            self.connection.exec_driver_sql(f"ALTER TABLE {name} NO FORCE ROW LEVEL SECURITY")
+        yield
+        if forced:
+            self.connection.exec_driver_sql(f"ALTER TABLE {name} FORCE ROW LEVEL SECURITY")
 
     def follow(self) -> None:
         for table in tables():
@@ -275,7 +288,8 @@ def counted(batches: Iterable[list[bytes]], digest: Digest, table: Table, progre
 @contextmanager
 def _engine(store: Path | str) -> Iterator[Engine]:
     # What SQLAlchemy says of a statement that failed holds its values otherwise.
-    engine = create_engine(migrations.url_of(store), hide_parameters=True)
+    said = {} if isinstance(store, Path) else {"options": EVERYTHING}
+    engine = create_engine(migrations.url_of(store), hide_parameters=True, connect_args=said)
     if isinstance(store, Path):
         event.listen(engine, "connect", _as_the_hub_opens_it)
     try:

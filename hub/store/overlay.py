@@ -44,7 +44,9 @@ def put(tx: Transaction, at: int, was: Iterable[Overlaid], now: Iterable[Overlai
             continue
         tx.put(
             _put, id=one.id, row=None if one.row is None else json.dumps(one.row, ensure_ascii=False),
-            enabled=one.enabled, mode=one.mode, origin=one.origin, line=one.line, changed_at=at, changed_by=actor,
+            enabled=one.enabled, mode=one.mode, suspended=one.suspended,
+            certificates=None if one.certificates is None else " ".join(one.certificates),
+            origin=one.origin, line=one.line, changed_at=at, changed_by=actor,
         )  # fmt: skip
         for action in _actions(old, one):
             tx.put(_audit, recorded_at=at, actor=actor, action=action, entity=one.id, exchange_id=None)
@@ -71,6 +73,8 @@ def overlaid(row: Row | Mapping[str, Any]) -> Overlaid:
         row=None if row["row"] is None else json.loads(row["row"]),
         enabled=None if row["enabled"] is None else bool(row["enabled"]),
         mode=row["mode"],
+        suspended=None if row["suspended"] is None else bool(row["suspended"]),
+        certificates=None if row["certificates"] is None else tuple(row["certificates"].split()),
         origin=row["origin"],
         line=row["line"],
     )
@@ -83,3 +87,7 @@ def _actions(old: Overlaid | None, new: Overlaid) -> Iterable[str]:
         yield "partner.enable" if new.enabled else "partner.disable"
     if new.mode is not None and new.mode != (old.mode if old else None):
         yield f"partner.{new.mode}"
+    if new.suspended is not None and new.suspended != (old.suspended if old else None):
+        yield "partner.suspend" if new.suspended else "partner.resume"
+    if new.certificates is not None and new.certificates != (old.certificates if old else None):
+        yield "partner.certificates"

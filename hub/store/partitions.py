@@ -46,6 +46,8 @@ def ahead(connection: Any, today: date | None = None) -> None:
                 f"CREATE TABLE IF NOT EXISTS {name} PARTITION OF {table} "
                 f"FOR VALUES FROM ('{first_id(month)}') TO ('{first_id(following(month))}')"
             )
+            # Whose rows they are is said of the parent; by itself a month shows nobody anything.
+            connection.execute(f"ALTER TABLE {name} ENABLE ROW LEVEL SECURITY, FORCE ROW LEVEL SECURITY")
     finally:
         connection.execute(f"SELECT pg_advisory_unlock({_MAKING})")
 

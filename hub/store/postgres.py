@@ -19,6 +19,8 @@ from hub.store.transaction import NOTHING, Cursor, Overtaken, Row, Values
 log = structlog.get_logger(__name__)
 
 CHANNEL = "hub_work"
+#: The hub itself sees every row; what reads for a caller narrows it for its transaction (:mod:`hub.store.scope`).
+EVERYTHING = "-c hub.scope=all"
 LOCK_WAIT = "400ms"  # for a case that another process has in hand; then the unit is taken back and tried again
 CONNECT = 2  # seconds
 _WORKERS = 4207  # the class of advisory locks that say which processes live
@@ -138,7 +140,7 @@ class Postgres:
             keepalives_count=3,
             # Every statement has its index.  A table that has grown since anybody counted it must not be read whole.
             options=f"-c lock_timeout={LOCK_WAIT} -c idle_in_transaction_session_timeout=30s -c statement_timeout=60s "
-            f"-c timezone=UTC -c jit=off -c enable_seqscan=off -c random_page_cost=1.1",
+            f"-c timezone=UTC -c jit=off -c enable_seqscan=off -c random_page_cost=1.1 {EVERYTHING}",
         )
         raw.prepared_max = 500
         return PostgresConnection(raw)

@@ -1,8 +1,10 @@
 """What people and machines ask of the store: counts, timelines, lists.  Reads only, beside the writer."""
 
+import copy
 import json
 from collections import Counter
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Any
@@ -18,6 +20,7 @@ from hub.store import tally
 from hub.store.database import Database, Row, Statement, Transaction, among, as_uuid
 from hub.store.encoding import from_json, micros, moment
 from hub.store.promise import steps_of
+from hub.store.scope import ALL, Owned, Scope, confine
 from hub.store.tables import exchange, exchange_subject, history, incident, request, run, sequence, umrah_group, voucher
 
 STATES = ("waiting", "leased", "sending", "in_doubt", "held", "parked", "dead", "settled")
@@ -75,28 +78,32 @@ _spans = Statement(
     .limit(10_000)
 )
 _number = Statement(select(sequence.c.value).where(sequence.c.name == bindparam("name")))
-_group = Statement(select(umrah_group).where(umrah_group.c.id == bindparam("id")))
+_group = Owned(lambda scope: select(umrah_group).where(umrah_group.c.id == bindparam("id"), scope.groups))
 _voucher = Statement(select(voucher).where(voucher.c.group_id == bindparam("id")))
 _members = Statement(
     select(request.c.id, request.c.member, request.c.request_no, request.c.state, request.c.end_reason, request.c.marks)
     .where(request.c.group_id == bindparam("id"))
     .order_by(request.c.member)
 )
-_request = Statement(
-    select(
-        request,
-        umrah_group.c.agent,
-        umrah_group.c.company,
-        umrah_group.c.group_no,
-        umrah_group.c.due.label("group_due"),
+_request = Owned(
+    lambda scope: (
+        select(
+            request,
+            umrah_group.c.agent,
+            umrah_group.c.company,
+            umrah_group.c.group_no,
+            umrah_group.c.due.label("group_due"),
+        )
+        .join(umrah_group, umrah_group.c.id == request.c.group_id)
+        .where(request.c.id == bindparam("id"), scope.requests)
     )
-    .join(umrah_group, umrah_group.c.id == request.c.group_id)
-    .where(request.c.id == bindparam("id"))
 )
-_owner = Statement(
-    select(umrah_group.c.agent, umrah_group.c.company)
-    .join(request, request.c.group_id == umrah_group.c.id)
-    .where(request.c.id == bindparam("id"))
+_owner = Owned(
+    lambda scope: (
+        select(umrah_group.c.agent, umrah_group.c.company)
+        .join(request, request.c.group_id == umrah_group.c.id)
+        .where(request.c.id == bindparam("id"), scope.requests)
+    )
 )
 _standing = Statement(
     select(request.c.state, request.c.wrapped, request.c.sealed).where(request.c.id == bindparam("id"))
@@ -134,7 +141,12 @@ class Found:
 
 
 class Reading:
-    """Answers questions about the store.  ``busy`` says whether the engine has anything in its hands."""
+    """Answers questions about the store.  ``busy`` says whether the engine has anything in its hands.
+
+    As it is made it sees every case, as the hub itself does; what answers a caller reads by :meth:`of`.
+    """
+
+    _scope = ALL
 
     def __init__(
         self,
@@ -148,6 +160,19 @@ class Reading:
         self._turns = turns
         #: Set by whoever runs the timetable: when the next schedule is due.
         self.next_schedule: Callable[[], datetime | None] = lambda: None
+
+    def of(self, scope: Scope) -> "Reading":
+        """The same for whoever may see *scope*: of groups and requests outside of it this one knows nothing."""
+        own = copy.copy(self)
+        own._scope = scope
+        return own
+
+    @contextmanager
+    def _view(self) -> Iterator[Transaction]:
+        """A consistent view of what is in scope; on PostgreSQL the server holds every statement to it."""
+        with self._database.reading() as tx:
+            confine(tx, self._scope)
+            yield tx
 
     def alive(self) -> None:
         """Raises where the store cannot be read."""
@@ -210,13 +235,14 @@ class Reading:
     # -- lists and lives ---------------------------------------------------------------------------------------------
 
     def owner_of(self, request_id: UUID) -> tuple[str, str] | None:
-        """The agent and the company of a request; None where there is none such."""
-        row = self._database.glance(_owner, id=request_id)
+        """The agent and the company of a request; None where there is none such in scope."""
+        row = self._database.glance(_owner.under(self._scope), id=request_id, **self._scope.values)
         return None if row is None else (row["agent"], row["company"])
 
     def group(self, group_id: UUID) -> Found | None:
-        with self._database.reading() as tx:
-            row = tx.one(_group, id=group_id)
+        """The group as its agent and its company see it; None where there is none such in scope."""
+        with self._view() as tx:
+            row = tx.one(_group.under(self._scope), id=group_id, **self._scope.values)
             if row is None:
                 return None
             bill = tx.one(_voucher, id=group_id)
@@ -242,7 +268,7 @@ class Reading:
         after: UUID | None = None,
         limit: int = 100,
     ) -> list[dict[str, Any]]:
-        """Requests in the order of their filing, those of one agent or one company where it asks."""
+        """Requests in scope in the order of their filing, those of one agent or one company where it asks."""
         where = [
             column == bindparam(name)
             for name, column, value in (
@@ -254,17 +280,19 @@ class Reading:
         ]
         if after is not None:
             where.append(request.c.id > bindparam("after"))
-        statement = _listing(tuple(sorted(str(w.left.key) for w in where)), where)
+        names = (self._scope.role, *sorted(str(w.left.key) for w in where))
+        statement = _listing(names, [*where, self._scope.requests])
         given = {"agent": agent, "company": company, "state": state, "after": after, "most": limit}
-        with self._database.reading() as tx:
-            rows = tx.all(statement, **{k: v for k, v in given.items() if v is not None})
+        asked = {k: v for k, v in given.items() if v is not None} | self._scope.values
+        with self._view() as tx:
+            rows = tx.all(statement, **asked)
         return [{**_member(r), "group": str(as_uuid(r["group_id"]))} for r in rows]
 
     def timeline(self, request_id: UUID) -> dict[str, Any] | None:
         """A pilgrim's whole way: every state with when it happened and when we learned it, what it waits on, when
         (business time) the clock itself moves it, its group or its bill, and the five-minute clock with its stages."""
-        with self._database.reading() as tx:
-            row = tx.one(_request, id=request_id)
+        with self._view() as tx:
+            row = tx.one(_request.under(self._scope), id=request_id, **self._scope.values)
             if row is None:
                 return None
             group_id = as_uuid(row["group_id"])

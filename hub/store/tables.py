@@ -374,6 +374,8 @@ partner_overlay = Table(
     Column("row", Text),
     Column("enabled", Boolean),
     Column("mode", String(4)),
+    Column("suspended", Boolean),
+    Column("certificates", Text),
     Column("origin", String(200), nullable=False),
     Column("line", Integer, nullable=False),
     Column("changed_at", BigInteger, nullable=False),
@@ -402,6 +404,22 @@ webhook_host = Table(
     Column("owner", String(40), nullable=False),
     Column("host", String(260), nullable=False),
     PrimaryKeyConstraint("owner", "host"),
+)
+
+# Who may call, by the SHA-256 of a key that was shown once.
+api_key = Table(
+    "api_key",
+    metadata,
+    Column("digest", String(64), primary_key=True),
+    Column("id", String(12), nullable=False, unique=True),
+    Column("holder", String(40), nullable=False),
+    Column("role", String(20), nullable=False),
+    Column("label", String(80), nullable=False),
+    Column("created_at", BigInteger, nullable=False),
+    Column("expires_at", BigInteger),
+    Column("revoked_at", BigInteger),
+    Column("used_on", String(10)),  # the day (UTC) of its last use
+    Index("api_key_holder", "holder"),
 )
 
 sequence = Table(

@@ -1,41 +1,147 @@
-"""Who is calling, and what they may touch.  The tenant comes from the credential alone, never from the request."""
+"""Who is calling, and what they may touch.  The tenant comes from the credential alone, never from the request.
+
+Every view says by :func:`allow`, :func:`signed` or :func:`public` who may call it.  Whoever may not is refused before
+anything of the request is looked at; what a caller may see is then bound by the scope of :func:`reading`.
+"""
 
 import functools
 import hashlib
+import math
 import re
+import secrets
+import ssl
+import time
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, TypeVar
+from urllib.parse import unquote
 from uuid import UUID
 
-from flask import current_app, g, request
+import structlog
+from flask import Flask, Response, current_app, g, request
+from limits import RateLimitItem, RateLimitItemPerDay, RateLimitItemPerSecond
+from limits.storage import MemoryStorage
+from limits.strategies import FixedWindowRateLimiter
 
 from hub.canonical.errors import HubError
 from hub.exchange.engine import Engine
-from hub.security import api_keys
+from hub.partners.partner import Partner
+from hub.security import api_keys, signing
+from hub.settings import ConfigError, Settings
+from hub.store.credentials import STAFF
+from hub.store.reading import Reading
+from hub.store.scope import ALL, Scope
+
+log = structlog.get_logger(__name__)
+View = TypeVar("View", bound=Callable[..., Any])
 
 #: The name under which an operator's own keys stand in ``[api_keys]``; no partner is called so.
 OPERATOR = "operator"
+ROLES = ("agent", "company", "body", "mission", "health", *STAFF)
+#: How far a signature's time may lie from ours, in seconds.
+WITHIN = 300
 _KEY = re.compile(r"[A-Za-z0-9._:-]{8,80}")
+_SHA256 = re.compile(r"[0-9a-f]{64}")
+_NO_RULE: frozenset[str] = frozenset()
 
 
 @dataclass(frozen=True, slots=True)
 class Caller:
-    """Who holds the presented key: a partner of the register in its role (agent, company, health), or the operator.
-
-    ``test`` is said of whoever is served by simulated bodies only.
-    """
+    """Who calls: a partner of the register in its role, or a person of :data:`STAFF` by the name their key is held
+    under.  ``test`` says that the partner is in test mode."""
 
     partner: str
     role: str
     test: bool = False
 
-    def owns(self, owner: tuple[str, str] | None) -> bool:
-        """Whether a group or request of *owner*, its agent and its company, is this caller's to see."""
-        if owner is None:
-            return False
-        agent, company = owner
-        return self.role == "operator" or self.partner == {"agent": agent, "company": company}.get(self.role)
+    @property
+    def scope(self) -> Scope:
+        """Which groups and requests this caller sees."""
+        if self.role == "health":
+            # It reads nothing: it decides on anybody's death.
+            return ALL
+        if self.role == "mission":
+            register = hub().register
+            return Scope("mission", self.partner, register.agents_of(register.partners[self.partner]))
+        return Scope(self.role, self.partner)
+
+
+# ------------------------------------------------------------------------------------------------------------ the rules
+
+
+def allow(*roles: str) -> Callable[[View], View]:
+    """Only callers of *roles* get to the view; the rule stands as ``view.allowed``.
+
+    Raises ``unauthorised`` for a credential of nobody, ``calls_too_many`` for a caller beyond its limits, ``forbidden``
+    for one of another role.
+    """
+    rule = frozenset(roles)
+    assert rule and rule <= frozenset(ROLES), "a rule names roles that there are"
+
+    def ruled(view: View) -> View:
+        @functools.wraps(view)
+        def guarded(*args: Any, **named: Any) -> Any:
+            _enter(_known(hub()), rule)
+            return view(*args, **named)
+
+        guarded.allowed = rule  # type: ignore[attr-defined]
+        return guarded  # type: ignore[return-value]
+
+    return ruled
+
+
+def signed(view: View) -> View:
+    """Only the partner that the path names gets to the view, by a signature over the body.
+
+    The view is given ``nonce`` and ``known``, the partner.  Raises ``signature_missing``, ``signature_wrong`` or
+    ``signature_stale``; that the nonce is new is for the view to see, in the unit of work that it makes.
+    """
+    rule = frozenset(("body", "mission", "agent", "company", "health"))
+
+    @functools.wraps(view)
+    def guarded(partner: str, *args: Any, **named: Any) -> Any:
+        engine = hub()
+        known = engine.register.partners.get(partner)
+        known = known if known and known.enabled else None
+        # A partner that we do not know, or share no secret with, fails like one with a wrong secret, as slowly.
+        shared = (known and _secrets(known)) or (secrets.token_hex(32),)
+        header = request.headers.get(signing.HEADER)
+        nonce = signing.verify(shared, header, request.get_data(), engine.clock.wall(), within=WITHIN)
+        if known is None:
+            raise HubError("signature_wrong")
+        _enter(Caller(known.id, known.calls_as, known.mode == "test"), rule)
+        return view(known, *args, nonce=nonce, **named)
+
+    guarded.allowed = rule  # type: ignore[attr-defined]
+    guarded.signed = True  # type: ignore[attr-defined]
+    return guarded  # type: ignore[return-value]
+
+
+def public(view: View) -> View:
+    """Anybody gets to the view: it tells nothing of anybody."""
+
+    @functools.wraps(view)
+    def open_(*args: Any, **named: Any) -> Any:
+        return view(*args, **named)
+
+    open_.allowed = _NO_RULE  # type: ignore[attr-defined]
+    return open_  # type: ignore[return-value]
+
+
+def caller() -> Caller:
+    """Who is let in to the view that runs."""
+    found: Caller = g.caller
+    return found
+
+
+def scope() -> Scope:
+    """What of the store the caller may see."""
+    return caller().scope
+
+
+def reading() -> Reading:
+    """What the caller may read: every statement about groups and requests is bound to its scope."""
+    return hub().reading.of(scope())
 
 
 def hub() -> Engine:
@@ -44,41 +150,183 @@ def hub() -> Engine:
     return engine
 
 
-def calling(*roles: str) -> Caller:
-    """Who calls, one of *roles*.  Raises ``unauthorised`` for a key of nobody, ``forbidden`` for another role."""
-    kind, _, key = request.headers.get("Authorization", "").partition(" ")
+def install(app: Flask) -> None:
+    """Count callers of *app*, and tell them how far they may go."""
+    app.extensions["hub_meter"] = Meter()
+    app.after_request(_told)
+
+
+# ---------------------------------------------------------------------------------------------------------- who it is
+
+
+def _enter(known: Caller, rule: frozenset[str]) -> None:
     engine = hub()
-    partner = api_keys.holder(engine.settings.api_keys, key.strip()) if kind.lower() == "bearer" else None
-    if partner is None:
-        raise HubError("unauthorised")
-    known = engine.register.partners.get(partner)
-    role = "operator" if partner == OPERATOR else known.role if known and known.enabled else None
-    if role is None:
-        raise HubError("unauthorised")
-    if role not in roles:
+    meter: Meter = current_app.extensions["hub_meter"]
+    g.caller = known
+    # Before the role: whoever knocks at every door is counted at each.
+    g.standing = meter.count(known.partner, _terms(engine, known))
+    if g.standing is not None and g.standing.refused:
+        raise HubError("calls_too_many")
+    if known.role not in rule:
         raise HubError("forbidden")
-    return Caller(partner, role, known is not None and known.mode == "test")
 
 
-def allow(*roles: str) -> Callable[[Callable[..., Any]], Callable[..., Any]]:
-    """The rule of a route: who may call it.  The rule stands as ``view.allowed``; the caller is :func:`caller`'s."""
-
-    def ruled(view: Callable[..., Any]) -> Callable[..., Any]:
-        @functools.wraps(view)
-        def checked(*args: Any, **kwargs: Any) -> Any:
-            g.caller = calling(*roles)
-            return view(*args, **kwargs)
-
-        checked.allowed = frozenset(roles)  # type: ignore[attr-defined]
-        return checked
-
-    return ruled
+def _known(engine: Engine) -> Caller:
+    """Who shows a key, or a certificate through the proxy.  With both, both must be the same partner's."""
+    by_key = _by_key(engine)
+    by_certificate = _by_certificate(engine)
+    if by_certificate is None:
+        if by_key is None:
+            raise HubError("unauthorised")
+        return by_key
+    if by_key is not None and by_key != by_certificate:
+        raise HubError("unauthorised")
+    return by_certificate
 
 
-def caller() -> Caller:
-    """Who calls the route at hand, which has a rule of :func:`allow`."""
-    found: Caller = g.caller
-    return found
+def _by_key(engine: Engine) -> Caller | None:
+    """Raises ``unauthorised`` for a key of nobody; None where none is shown."""
+    kind, _, key = request.headers.get("Authorization", "").partition(" ")
+    if not kind:
+        return None
+    if kind.lower() != "bearer":
+        raise HubError("unauthorised")
+    digest = api_keys.digest(key.strip())
+    kept = api_keys.kept(engine.settings.api_keys, digest)
+    if kept is not None:
+        return Caller(OPERATOR, OPERATOR) if kept == OPERATOR else _partner(engine, kept)
+    found = engine.keyring.find(digest)
+    if found is None:
+        raise HubError("unauthorised")
+    return Caller(found.holder, found.role) if found.role in STAFF else _partner(engine, found.holder)
+
+
+def _partner(engine: Engine, id: str) -> Caller:
+    known = engine.register.partners.get(id)
+    if known is None or not known.enabled:
+        raise HubError("unauthorised")
+    return Caller(id, known.calls_as, known.mode == "test")
+
+
+def _by_certificate(engine: Engine) -> Caller | None:
+    """Raises ``unauthorised`` for a certificate of nobody; None where the proxy says that none was shown."""
+    settings: Settings = engine.settings
+    if not settings.client_cert_header:
+        return None
+    said = request.headers.get(settings.client_cert_header, "")
+    if not said:
+        return None
+    # What any other host says of a certificate is what the caller says of itself.
+    before = request.environ.get("werkzeug.proxy_fix.orig", request.environ)
+    if before.get("REMOTE_ADDR") not in settings.proxy_addresses:
+        raise HubError("unauthorised")
+    shown = engine.register.presenting(_fingerprint(said))
+    if shown is None:
+        raise HubError("unauthorised")
+    return Caller(shown.id, shown.calls_as, shown.mode == "test")
+
+
+def _fingerprint(said: str) -> str:
+    """The SHA-256 of a certificate: as a proxy says it, or of the certificate itself as nginx passes it (PEM, escaped
+    as in a URL)."""
+    plain = said.replace(":", "").lower()
+    if _SHA256.fullmatch(plain):
+        return plain
+    try:
+        return hashlib.sha256(ssl.PEM_cert_to_DER_cert(unquote(said))).hexdigest()
+    except ValueError:
+        raise HubError("unauthorised") from None
+
+
+def _secrets(partner: Partner) -> tuple[str, ...]:
+    try:
+        return partner.secrets()
+    except ConfigError as missing:
+        # The caller is told nothing of it: whether a secret is set is as little its business as the secret.
+        log.warning("secret_not_set", partner=partner.id, code=missing.code)
+        return ()
+
+
+# -------------------------------------------------------------------------------------------------- how often they may
+
+
+@dataclass(frozen=True, slots=True)
+class Standing:
+    """Where a caller stands: the policy it is held to, what is left of it, and whether this call was one too many."""
+
+    policy: str
+    left: str
+    resets_in: int
+    refused: bool
+
+
+class Meter:
+    """Counts calls of each caller, in this process: with n processes at a port a caller has n times as many.
+
+    Windows are fixed: at the turn of one, a caller may make twice as many in a short time.
+    """
+
+    def __init__(self) -> None:
+        self._limiter = FixedWindowRateLimiter(MemoryStorage())
+        self._items: dict[tuple[int, int], tuple[str, list[tuple[str, RateLimitItem]]]] = {}
+
+    def count(self, partner: str, terms: tuple[int, int]) -> Standing | None:
+        """One call of *partner*, held to *terms*: calls a second and a day, 0 for any number."""
+        policy, items = self._held_to(terms)
+        if not items:
+            return None
+        refused, nearest = False, None
+        for name, item in items:
+            if not self._limiter.hit(item, partner):
+                refused = True
+            window = self._limiter.get_window_stats(item, partner)
+            told = (window.remaining, window.reset_time, name)
+            nearest = told if nearest is None or told[0] < nearest[0] else nearest
+            if refused:
+                nearest = told
+                break
+        assert nearest is not None
+        remaining, reset, name = nearest
+        seconds = max(math.ceil(reset - time.time()), 1)
+        return Standing(policy, f'"{name}";r={remaining};t={seconds}', seconds, refused)
+
+    def _held_to(self, terms: tuple[int, int]) -> tuple[str, list[tuple[str, RateLimitItem]]]:
+        found = self._items.get(terms)
+        if found is None:
+            second, day = terms
+            items: list[tuple[str, RateLimitItem]] = []
+            if second:
+                items.append(("second", RateLimitItemPerSecond(second)))
+            if day:
+                items.append(("day", RateLimitItemPerDay(day)))
+            policy = ", ".join(f'"{name}";q={item.amount};w={item.get_expiry()}' for name, item in items)
+            found = self._items[terms] = (policy, items)
+        return found
+
+
+def _terms(engine: Engine, known: Caller) -> tuple[int, int]:
+    settings, partner = engine.settings, engine.register.partners.get(known.partner)
+    limits = partner.limits if partner is not None and known.role not in STAFF else None
+    second = limits.calls_per_second if limits is not None else None
+    day = limits.calls_per_day if limits is not None else None
+    return (
+        settings.calls_per_second if second is None else second,
+        settings.calls_per_day if day is None else day,
+    )
+
+
+def _told(answer: Response) -> Response:
+    standing: Standing | None = g.get("standing")
+    if standing is not None:
+        # As draft-ietf-httpapi-ratelimit-headers names them.
+        answer.headers["RateLimit-Policy"] = standing.policy
+        answer.headers["RateLimit"] = standing.left
+        if standing.refused:
+            answer.headers["Retry-After"] = str(standing.resets_in)
+    return answer
+
+
+# ----------------------------------------------------------------------------------------------------- what they name
 
 
 def identity(text: str) -> UUID:

@@ -6,8 +6,8 @@ from werkzeug.middleware.proxy_fix import ProxyFix
 
 from hub.exchange.engine import Engine
 from hub.settings import ConfigError
-from hub.web import problems
-from hub.web.api import bodies, desk, ledger, operations, replays, webhooks
+from hub.web import access, problems
+from hub.web.api import bodies, desk, keys, ledger, operations, replays, webhooks
 from hub.web.console import pages
 
 #: The longest body that any door takes, in bytes: a group of some 900 pilgrims.
@@ -50,11 +50,14 @@ def create_app(engine: Engine) -> Flask:
     app.before_request(_size)
     app.after_request(_harden)
     problems.install(app)
+    access.install(app)
     for blueprint in (
-        desk.blueprint, bodies.blueprint, operations.blueprint, ledger.blueprint, replays.blueprint, webhooks.blueprint,
-        pages.blueprint,
+        desk.blueprint, bodies.blueprint, keys.blueprint, operations.blueprint, ledger.blueprint,
+        replays.blueprint, webhooks.blueprint, pages.blueprint,
     ):  # fmt: skip
         app.register_blueprint(blueprint)
+    # Flask's own view of the pages' files.
+    app.view_functions["pages.static"] = access.public(app.view_functions["pages.static"])
     if settings.proxies:
         # Exactly as many as stand in front: with one more, a caller could write its own address.
         fixed = ProxyFix(app.wsgi_app, x_for=settings.proxies, x_proto=settings.proxies)

@@ -1,4 +1,4 @@
-"""A webhook leads to the open Internet and nowhere nearer: URLs, addresses, redirects, and a name that changes its mind."""
+"""A webhook leads to the open Internet and nowhere nearer: URLs, addresses, redirects, and a name that changes."""
 
 import dataclasses
 import os

@@ -3,19 +3,19 @@
 from flask import Blueprint, Response, jsonify, request
 
 from hub.store import listing
-from hub.web.access import calling, hub, identity
+from hub.web.access import allow, hub, identity
 from hub.web.api.desk import limited
 
 blueprint = Blueprint("ledger", __name__, url_prefix="/v1/operations")
 
 
 @blueprint.get("/ledger")
+@allow("operator", "auditor")
 def ledger() -> Response:
     """A page of the ledger in the order in which exchanges were made; the first page also tells what waits for one.
 
     With ``audit`` in the query each exchange says under which names it stands in the audit.
     """
-    calling("operator")
     after, limit = request.args.get("after"), limited(request.args.get("limit", "100"))
     with hub().database.reading() as tx:
         first = identity(after) if after else listing.FIRST

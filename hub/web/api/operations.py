@@ -6,12 +6,13 @@ from typing import Any
 
 from flask import Blueprint, Response, jsonify
 
-from hub.web.access import calling, hub
+from hub.web.access import allow, hub, public
 
 blueprint = Blueprint("operations", __name__)
 
 
 @blueprint.get("/health")
+@public
 def health() -> Response:
     """200 while the hub can read its own store, with ``intake: stopped`` while it takes nothing new; without a key, so
     it says nothing else."""
@@ -23,19 +24,20 @@ def health() -> Response:
 
 
 @blueprint.get("/v1/operations/now")
+@allow("operator", "auditor", "administrator")
 def now() -> Response:
-    calling("operator")
     return jsonify(_now())
 
 
 @blueprint.get("/v1/operations/incidents")
+@allow("operator", "auditor")
 def incidents() -> Response:
     """What waits for a person, the oldest first: who must act, and where it happened."""
-    calling("operator")
     return jsonify(incidents=hub().reading.incidents())
 
 
 @blueprint.get("/metrics")
+@public
 def metrics() -> Response:
     """Counts in Prometheus' text format 0.0.4."""
     text = "\n".join(_lines(_now())) + "\n"

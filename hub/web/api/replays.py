@@ -11,7 +11,7 @@ from hub.canonical.schema import loads_strict, problems
 from hub.exchange.replay import LIMIT, MOST, summary
 from hub.store.encoding import maybe_micros
 from hub.store.interventions import Filter, Interventions
-from hub.web.access import calling, hub, identity
+from hub.web.access import allow, caller, hub, identity
 from hub.web.problems import Faulty
 
 blueprint = Blueprint("replays", __name__, url_prefix="/v1/operations")
@@ -48,9 +48,9 @@ class _Replay(_Filter):
 
 
 @blueprint.get("/exchanges")
+@allow("operator", "auditor")
 def exchanges() -> Response:
     """What waits for a person, the oldest first; with filters in the query, what they mean."""
-    calling("operator")
     given = _load(_Filter(), request.args.to_dict())
     most = given.pop("most")
     with hub().database.reading() as tx:
@@ -59,9 +59,9 @@ def exchanges() -> Response:
 
 
 @blueprint.get("/exchanges/<id>")
+@allow("operator", "auditor")
 def exchange(id: str) -> Response:
     """One exchange's life: its subjects, what was asked, what is awaited, and who did what about it and why."""
-    calling("operator")
     reads = Interventions()
     with hub().database.reading() as tx:
         found = reads.one(tx, identity(id))
@@ -71,9 +71,9 @@ def exchange(id: str) -> Response:
 
 
 @blueprint.post("/replays")
+@allow("operator")
 def replays() -> Response:
     """Replay ``exchanges``, or what the filters mean; unless ``dry_run`` is false, say what would come of it."""
-    caller = calling("operator")
     given = _load(_Replay(), _body())
     most, dry_run, unsafe = given.pop("most"), given.pop("dry_run"), given.pop("unsafe")
     reason = given.pop("reason", None)
@@ -81,7 +81,7 @@ def replays() -> Response:
     if dry_run:
         steps = hub().replay.preview(wanted, most)
     else:
-        steps = hub().replay.run(wanted, caller.partner, reason or "", most=most, unsafe=unsafe)
+        steps = hub().replay.run(wanted, caller().partner, reason or "", most=most, unsafe=unsafe)
     return jsonify(dry_run=dry_run, **summary(steps))
 
 
@@ -94,10 +94,10 @@ class _Resolution(Schema):
 
 
 @blueprint.post("/incidents/<id>/resolution")
+@allow("operator")
 def resolve(id: str) -> Response:
     """Somebody has seen to an incident."""
-    caller = calling("operator")
-    hub().replay.resolve(identity(id), caller.partner, _load(_Resolution(), _body())["reason"])
+    hub().replay.resolve(identity(id), caller().partner, _load(_Resolution(), _body())["reason"])
     return jsonify(id=id)
 
 

@@ -12,7 +12,7 @@ from flask import Blueprint, render_template, request
 
 from hub.canonical.errors import catalogue, explain
 from hub.canonical.hijri import to_hijri
-from hub.web.access import hub
+from hub.web.access import hub, public
 
 RIYADH = ZoneInfo("Asia/Riyadh")
 _TEXTS: Mapping[str, Mapping[str, str]] = yaml.safe_load(Path(__file__).with_name("texts.yaml").read_text("utf-8"))
@@ -40,6 +40,7 @@ blueprint = Blueprint("pages", __name__, template_folder="templates", static_fol
 
 
 @blueprint.get("/")
+@public
 def now() -> str:
     engine = hub()
     found = engine.reading.now()
@@ -101,6 +102,7 @@ def now() -> str:
 
 
 @blueprint.get("/timetable")
+@public
 def timetable() -> str:
     engine = hub()
     now, lang = engine.clock.now(), _language()

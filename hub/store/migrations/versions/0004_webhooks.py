@@ -4,7 +4,10 @@ import sqlalchemy as sa
 from alembic import op
 
 revision = "0004"
-down_revision = "0001"
+down_revision = "0002"
+
+_ALL = "current_setting('hub.scope', true) = 'all'"
+_OWN = f"{_ALL} OR owner = current_setting('hub.partner', true)"
 
 
 def upgrade() -> None:
@@ -27,3 +30,11 @@ def upgrade() -> None:
         sa.Column("host", sa.String(length=260), nullable=False),
         sa.PrimaryKeyConstraint("owner", "host"),
     )
+    if op.get_bind().dialect.name == "postgresql":
+        for table in ("webhook", "webhook_host"):
+            op.execute(f"ALTER TABLE {table} ENABLE ROW LEVEL SECURITY")
+            op.execute(f"ALTER TABLE {table} FORCE ROW LEVEL SECURITY")
+            op.execute(f"CREATE POLICY hub_seen ON {table} FOR SELECT USING ({_OWN})")
+            op.execute(f"CREATE POLICY hub_put ON {table} FOR INSERT WITH CHECK ({_ALL})")
+            op.execute(f"CREATE POLICY hub_changed ON {table} FOR UPDATE USING ({_ALL}) WITH CHECK ({_ALL})")
+            op.execute(f"CREATE POLICY hub_gone ON {table} FOR DELETE USING ({_ALL})")
