@@ -19,6 +19,7 @@ from hub.exchange.files import Files
 from hub.exchange.forecast import Forecast
 from hub.exchange.intake import Intake
 from hub.exchange.moves import Moves
+from hub.exchange.onboarding import Onboarding
 from hub.exchange.outbox import Outbox
 from hub.exchange.pressure import Kind, Pressure
 from hub.exchange.promise import Promise
@@ -182,6 +183,7 @@ class Engine:
             "replay": self.replay.asked,
             "key": self.keyring.asked,
             "callbacks": self.hooks.asked,
+            "onboard": Onboarding(self.change_partners, self.keyring, lambda: self.register).asked,
         }
         self._control = Control(settings, self.change_partners, self._follow, self.asks)
         self._claims = Claims(
