@@ -65,5 +65,5 @@ for _command in (
 ):  # fmt: skip
     hub.add_command(_command)
 maps.map_.add_command(messages.fields)
-for _command in (callers.onboard, callers.callbacks):
+for _command in (callers.onboard, callers.callbacks, callers.certify, callers.promote):
     partners.partner.add_command(_command)

@@ -85,6 +85,85 @@ def callbacks(
     report({"partner": id, "hosts": found}, json_file, ("host",), [(host,) for host in found])
 
 
+@click.command("certify", short_help="Walk an agent's client through the cases of the door.")
+@click.argument("id")
+@click.option("--url", help="Where the hub is; otherwise where these settings put it.")
+@click.option("--key-file", type=FILE, metavar="FILE", help="The agent's API key; otherwise one is made, and revoked.")
+@click.option("--patience", type=click.FloatRange(1), default=90.0, show_default=True,
+              help="Seconds given to what simulated bodies do.")  # fmt: skip
+@settings_option
+@json_option
+def certify(
+    id: str, url: str | None, key_file: Path | None, patience: float, settings_file: Path | None, json_file: Path | None
+) -> None:
+    """Walk through the cases of the door as agent ID, in test mode, and write a dated, sealed report.
+
+    It calls the hub over HTTP only: a bad key, a bad body, a group, the same call again, the same key for another call,
+    another's group, a webhook, acceptance, payment, a reference number, a correction. The hub must be at work, and so
+    must `hub simulate --sandbox`. The report, var/certificates/ID.json, is what `hub partner promote ID` asks for.
+    """
+    import json
+
+    from hub.canonical.errors import HubError
+    from hub.conformance.caller import Kit, sealed
+    from hub.security.keys import Keys
+
+    found, known = load(settings_file), the_register(settings_file).partners.get(id)
+    if known is None:
+        raise HubError("partner_unknown", partner=id)
+    if known.role != "agent" or known.mode != "test":
+        raise HubError("certify_live", partner=id)
+    group = json.loads((found.home / "docs/examples/group.json").read_text("utf-8"))
+    made = None
+    if key_file is None:
+        given = {"do": "new", "holder": id, "role": None, "label": "certifying", "days": 1}
+        made = asked(found, "key", given)
+    key = made["key"] if made else (key_file or Path()).read_text("utf-8").strip()
+    told: list[tuple[str, str, str]] = []
+    try:
+        kit = Kit(url or f"http://{found.host}:{found.port}", id, key, group, patience)
+        done = kit.report(lambda one: told.append((_IS[one.passed], one.case, one.seen)))
+    finally:
+        if made:
+            asked(found, "key", {"do": "revoke", "id": made["id"]})
+    file = _certificate(found, id)
+    file.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
+    file.write_text(sealed(done, Keys.load(found.keys)), encoding="utf-8")
+    report(done, json_file, ("is", "case", "what was seen"), told)
+    click.echo(f"{'passed' if done['passed'] else 'failed'} {done['at']}; {file}", err=True)
+    if not done["passed"]:
+        sys.exit(1)
+
+
+@click.command("promote", short_help="Take an agent from test to live.")
+@click.argument("id")
+@click.option("--report", "file", type=FILE, help="The sealed report, if it is not where `certify` puts it.")
+@settings_option
+def promote(id: str, file: Path | None, settings_file: Path | None) -> None:
+    """Switch agent ID to live, on the strength of a report of `hub partner certify` that passed within 30 days."""
+    from datetime import UTC, datetime
+
+    from hub.canonical.errors import HubError
+    from hub.conformance.caller import passed
+    from hub.exchange.control import change
+    from hub.partners import Overlaid
+    from hub.security.keys import Keys
+
+    found, known = load(settings_file), the_register(settings_file).partners.get(id)
+    if known is None or known.role != "agent":
+        raise HubError("partner_unknown", partner=id)
+    shown = passed(file or _certificate(found, id), id, Keys.load(found.keys), datetime.now(UTC))
+    change(found, [Overlaid(id=id, mode="live")])
+    click.echo(f"{id}: live, on the report of {shown['at']}")
+
+
+_IS = {True: "ok", False: "failed", None: "left out"}
+
+
+def _certificate(found: Settings, id: str) -> Path:
+    return found.var / "certificates" / f"{id}.json"
+
+
 def asked(found: Settings, name: str, given: Any) -> Any:
     """Have the hub at work do *name* or, where none is at work or the ledger is on PostgreSQL, do it ourselves."""
     from hub.canonical.errors import HubError

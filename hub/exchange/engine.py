@@ -5,7 +5,7 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Any
 from uuid import UUID
 
-from hub.canonical.case import Agent
+from hub.canonical.case import Agent, Case
 from hub.canonical.events import Event
 from hub.canonical.messages.desk import Decision, GroupFiling
 from hub.clock import Clock
@@ -26,11 +26,13 @@ from hub.exchange.promise import Promise
 from hub.exchange.receive import Also, Once, Receipt, Receiver, Said
 from hub.exchange.replay import Replay
 from hub.exchange.roster import Rosters
+from hub.exchange.sandbox import PlayedCompany
 from hub.exchange.watch import Watch
 from hub.exchange.webhooks import Hooks
 from hub.journey import Rules, Turns
 from hub.partners import Overlaid, Register, Schedule, load
 from hub.partners.partner import Partner
+from hub.partners.sandbox import is_twin, twin_of
 from hub.security.keys import Keys
 from hub.security.sealing import Sealer
 from hub.settings import Settings
@@ -151,7 +153,7 @@ class Engine:
             settings, self.database, self._ledger, self.register, webhooks.Webhooks(sealer), self.now, self._follow
         )
         self._advance = Advance(
-            self._cases, self._ledger, self.register, rules, sealer, self.moves, self.hooks.tell
+            self._cases, self._ledger, self.register, rules, sealer, self.moves, self._heard
         )  # fmt: skip
         self._delivery = Delivery(self._cases, self._ledger, self.register, self._advance)
         outbox = Outbox(self._cases, self._ledger, self.register)
@@ -168,6 +170,7 @@ class Engine:
         rosters = Rosters(self.database, self._cases, self._ledger, self.register, receiver, intake)
         files = Files(self.database, self._ledger, self.register, receiver, Staging(sealer))
         self.exchange = Exchange(self.register, receiver, files, intake, rosters, self.pressure)
+        self._company = PlayedCompany(self.exchange.receive)
         self._collector = Collector(
             self.register, self.exchange.receive, receiver.put_aside, self.serves, self.database.alone, self.pressure
         )
@@ -225,6 +228,7 @@ class Engine:
     def stop(self) -> None:
         self._control.stop()
         self._collector.stop()
+        self._company.close()
         self.dispatcher.stop()
         self._claims.stop()
         self._watch.close()
@@ -309,17 +313,27 @@ class Engine:
             )
         )
 
+    def _heard(self, tx: Transaction, case: Case, event: Event, at: Moment) -> None:
+        self.hooks.tell(tx, case, event, at)
+        self._company.hear(tx, case, event, at)
+
     def _busy(self) -> bool:
         return not self.database.idle or not self.dispatcher.idle or self._collector.unread()
 
-    def _agent(self, agent_id: str) -> Agent:
-        """An agent's standing as the register has it now."""
-        terms = self.register.partners[agent_id].agent
+    def _agent(self, agent_id: str, company: str | None = None) -> Agent:
+        """An agent's standing as the register has it now.
+
+        A group that was filed in test stays a test, whatever its agent has become: its *company* says so.
+        """
+        known = self.register.partners[agent_id]
+        terms = known.agent
         assert terms is not None
+        test = known.mode == "test" if company is None else is_twin(company)
         return Agent(
             id=agent_id,
             country=terms.country,
             mission=terms.mission,
-            company=terms.company,
+            company=twin_of(terms.company) if test else terms.company,
+            test=test,
             quota_left=terms.quota,
         )
