@@ -176,9 +176,12 @@ class Kit:
         body: dict[str, Any] = json.loads(json.dumps(self._group))
         body["group_no"] = f"K{self._run}{letter[:1]}{ending}"[:20].upper()
         numbers = random.Random(f"{self._run}{letter}")  # noqa: S311  invented, and the same each time it is asked for
+        new = {member["document"]["number"]: f"K{numbers.randrange(10**7):07}" for member in body["members"]}
         for member in body["members"]:
-            member["document"]["number"] = f"K{numbers.randrange(10**7):07}"
+            member["document"]["number"] = new[member["document"]["number"]]
             member["document"].pop("mrz", None)
+            if member.get("companion"):
+                member["companion"]["number"] = new[member["companion"]["number"]]
         return body
 
     def _call(
