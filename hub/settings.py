@@ -47,6 +47,10 @@ class Settings:
     that ends TLS says which certificate the caller has shown; it is believed from ``proxy_addresses`` alone.
 
     ``retention`` is how many whole months exchanges that are done are kept, with their bytes.
+
+    ``loopback_callbacks`` lets callers name addresses on this machine for their webhooks, without TLS; it holds
+    together with ``test_mode`` only.  ``callback_ca`` is the authority that their certificates are of, where it is not
+    a public one.
     """
 
     home: Path
@@ -69,6 +73,8 @@ class Settings:
     reserve_free: int = 1
     backlog: int = 250_000
     retention: int = 13
+    loopback_callbacks: bool = False
+    callback_ca: Path | None = None
     calls_per_second: int = 200
     calls_per_day: int = 0
     client_cert_header: str = ""
@@ -133,6 +139,7 @@ def load(path: Path | None = None, env: Mapping[str, str] = os.environ) -> Setti
 
     var = place("var", "HUB_VAR", home / "var")
     clock = place("business_clock", "HUB_CLOCK", Path())
+    callback_ca = place("callback_ca", "HUB_CALLBACK_CA", Path())
     settings = Settings(
         home=home,
         var=var,
@@ -154,6 +161,10 @@ def load(path: Path | None = None, env: Mapping[str, str] = os.environ) -> Setti
         reserve_free=_number("reserve_free", env.get("HUB_RESERVE_FREE") or given.pop("reserve_free", 1), 99),
         backlog=_number("backlog", env.get("HUB_BACKLOG") or given.pop("backlog", 250_000), 1_000_000_000),
         retention=_number("retention", env.get("HUB_RETENTION") or given.pop("retention", 13), 1_200),
+        loopback_callbacks=_flag(
+            "loopback_callbacks", env.get("HUB_LOOPBACK_CALLBACKS") or given.pop("loopback_callbacks", False)
+        ),
+        callback_ca=None if callback_ca == Path() else callback_ca,
         calls_per_second=number("calls_per_second", 200),
         calls_per_day=number("calls_per_day", 0),
         client_cert_header=_header(text("client_cert_header", "")),
@@ -167,7 +178,7 @@ def load(path: Path | None = None, env: Mapping[str, str] = os.environ) -> Setti
     if settings.reserve_free > settings.intake_free:
         raise ConfigError("setting_invalid", "reserve_free")
     for name in ("port", "test_mode", "proxies", "adapters", "disks", "intake_free", "reserve_free", "backlog",
-                 "calls_per_second", "calls_per_day"):  # fmt: skip
+                 "calls_per_second", "calls_per_day", "loopback_callbacks"):  # fmt: skip
         given.pop(name, None)
     for name in given:
         raise ConfigError("setting_unknown", name)

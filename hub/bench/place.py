@@ -122,7 +122,7 @@ class Place:
             )  # fmt: skip
 
         with contextlib.closing(Database(found.store)) as store:
-            cases = Cases(sealer, lambda name: _standing(register, name))
+            cases = Cases(sealer, lambda name, _: _standing(register, name))
             standing = [_standing(register, name) for name in agents]
             also = wait if due else lambda tx, case: None
             return Maker(Rules.load(found.rules), standing, due=due, also=also).write(store, cases, count, first)

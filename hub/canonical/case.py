@@ -16,7 +16,10 @@ from hub.canonical.entities import Companion, Document, Person, Programme, Visa,
 
 @dataclass(slots=True, kw_only=True)
 class Agent:
-    """An agent's standing.  Suspension stops new requests only, and may have an end."""
+    """An agent's standing.  Suspension stops new requests only, and may have an end.
+
+    ``test`` says that the case was filed to try things out: simulated bodies act on it, and no others.
+    """
 
     id: str
     country: str
@@ -26,6 +29,7 @@ class Agent:
     suspended_from: datetime | None = None
     suspended_until: datetime | None = None
     quota_left: int | None = None
+    test: bool = False
 
 
 @dataclass(slots=True, kw_only=True)

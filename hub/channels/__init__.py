@@ -1,6 +1,7 @@
 """Protocol code: SOAP, REST and files.  Bytes out and in, deadlines, and what a failure means; no canonical field."""
 
 from hub.channels.files import FileManifest, FilesChannel
+from hub.channels.guard import Guard
 from hub.channels.inbox import Arrived, Inbox
 from hub.channels.outcome import (
     Answered,
@@ -15,6 +16,7 @@ from hub.channels.outcome import (
     Unavailable,
 )
 from hub.channels.rest import RestChannel
+from hub.channels.webhook import WebhookChannel
 
 __all__ = [
     "Answered",
@@ -24,6 +26,7 @@ __all__ = [
     "ConfigError",
     "Failure",
     "FileManifest",
+    "Guard",
     "Inbox",
     "OutcomeUnknown",
     "Outgoing",
@@ -35,11 +38,13 @@ __all__ = [
 
 
 def open_channel(channel: str) -> Channel:
-    """The channel named *channel*: ``rest``, ``soap`` or ``files``.  Keep it: it holds the connections."""
+    """The channel named *channel*: ``rest``, ``soap``, ``files`` or ``webhook``.  Keep it: it holds the connections."""
     if channel == "rest":
         return RestChannel()
     if channel == "files":
         return FilesChannel()
+    if channel == "webhook":
+        return WebhookChannel()
     if channel == "soap":
         # zeep takes a third of a second to import, which a command that speaks no SOAP should not wait for.
         from hub.channels.soap import SoapChannel

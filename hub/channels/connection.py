@@ -8,6 +8,9 @@ from typing import Any
 
 from urllib3 import HTTPConnectionPool, HTTPSConnectionPool
 from urllib3.connection import HTTPConnection, HTTPSConnection
+from urllib3.exceptions import NameResolutionError
+
+from hub.channels.guard import Guard
 
 #: Seconds after which a connection that nobody used is not used again: servers drop idle ones, and a request that
 #: crosses with the drop is a request whose outcome nobody knows.
@@ -19,12 +22,13 @@ _thread = threading.local()
 
 
 class Call:
-    """One call in flight: when it must end, when its first byte left, and the connection that carries it."""
+    """One call in flight: when it must end, when its first byte left, the connection that carries it, and what guards
+    where it may lead."""
 
-    __slots__ = ("connection", "deadline", "expired", "started")
+    __slots__ = ("connection", "deadline", "expired", "guard", "started")
 
-    def __init__(self, deadline: float) -> None:
-        self.deadline = deadline
+    def __init__(self, deadline: float, guard: Guard | None = None) -> None:
+        self.deadline, self.guard = deadline, guard
         self.started: float | None = None
         self.expired = False
         self.connection: _Connection | None = None
@@ -95,17 +99,30 @@ class _Connection(HTTPConnection):
         self._lock = threading.Lock()
 
     def _new_conn(self) -> socket.socket:
-        sock = super()._new_conn()
+        call: Call = _thread.call
+        sock = super()._new_conn() if call.guard is None else self._guarded(call.guard)
         with self._lock:
             self._plug = sock.dup()
         self.used = time.monotonic()
-        call: Call = _thread.call
         call.ride(self)
         return sock
 
+    def _guarded(self, guard: Guard) -> socket.socket:
+        """A socket to the one address that was looked up and looked at; TLS and Host go by the name as before."""
+        name = self._dns_host
+        try:
+            self._dns_host = guard.address(name, self.port)
+            return super()._new_conn()
+        except socket.gaierror as error:
+            raise NameResolutionError(name, self, error) from None
+        finally:
+            self._dns_host = name
+
     @property
     def is_connected(self) -> bool:
-        return super().is_connected and time.monotonic() - self.used < IDLE
+        call: Call | None = getattr(_thread, "call", None)
+        # What is guarded is looked at anew for each call.
+        return (call is None or call.guard is None) and super().is_connected and time.monotonic() - self.used < IDLE
 
     def send(self, data: Any) -> None:
         call: Call = _thread.call

@@ -22,6 +22,7 @@ from urllib3.exceptions import HTTPError, LocationParseError, NameResolutionErro
 from urllib3.util import Url, make_headers, parse_url
 
 from hub.channels.connection import Call, Pool, TlsPool, Watchdog
+from hub.channels.guard import AddressRefused
 from hub.channels.outcome import (
     Answered,
     AuthFailed,
@@ -48,12 +49,20 @@ logging.getLogger("urllib3").setLevel(logging.WARNING)
 _ONCE = Retry(False)
 
 
-def pool(target: Target, address: Url) -> Pool | TlsPool:
-    """Connections to *address* for *target*: TLS 1.2 or later, and only to whom *target*'s authority vouches for."""
+def pool(target: Target, address: Url, context: ssl.SSLContext | None = None) -> Pool | TlsPool:
+    """Connections to *address* for *target*: TLS 1.2 or later, and only to whom *target*'s authority vouches for.
+
+    *context* is one of :func:`trusting` that several pools share.
+    """
     assert address.host is not None
     size = max(1, target.concurrency)
     if address.scheme == "http":
         return Pool(address.host, address.port, maxsize=size)
+    return TlsPool(address.host, address.port, maxsize=size, ssl_context=context or trusting(target))
+
+
+def trusting(target: Target) -> ssl.SSLContext:
+    """What *target* is trusted by, and what it trusts us by."""
     try:
         context = ssl.create_default_context(cafile=target.ca or certifi.where())
         context.minimum_version = ssl.TLSVersion.TLSv1_2
@@ -61,7 +70,7 @@ def pool(target: Target, address: Url) -> Pool | TlsPool:
             context.load_cert_chain(target.cert)
     except (OSError, ValueError):
         raise _SetUp("certificate_unreadable", "an authority or certificate cannot be read") from None
-    return TlsPool(address.host, address.port, maxsize=size, ssl_context=context)
+    return context
 
 
 class Http:
@@ -70,6 +79,7 @@ class Http:
     def __init__(self) -> None:
         self._pools: dict[object, Pool | TlsPool] = {}
         self._routes: dict[object, tuple[Pool | TlsPool, str, dict[str, str]]] = {}
+        self._contexts: dict[object, ssl.SSLContext] = {}
         self._lock = threading.Lock()
         self._watchdog = Watchdog()
 
@@ -85,7 +95,7 @@ class Http:
             to, path, always = self._route(target, url)
         except _SetUp as wrong:
             return wrong.failure
-        call = Call(end)
+        call = Call(end, target.guard)
         self._watchdog.watch(call)
         response = None
         body = b""
@@ -129,6 +139,7 @@ class Http:
                 kept.close()
             self._pools.clear()
             self._routes.clear()
+            self._contexts.clear()
 
     def _route(self, target: Target, url: str) -> tuple[Pool | TlsPool, str, dict[str, str]]:
         """The connections that lead to *url*, what to ask for there, and the headers that go with every request."""
@@ -143,9 +154,19 @@ class Http:
                 there = (*key[:3], address.scheme, address.host, address.port)
                 kept = self._pools.get(there)
                 if kept is None:
-                    kept = self._pools[there] = pool(target, address)
+                    kept = self._pools[there] = pool(target, address, self._shared(target, address))
                 found = self._routes[key] = (kept, address.request_uri, headers)
         return found
+
+    def _shared(self, target: Target, address: Url) -> ssl.SSLContext | None:
+        """One context for all guarded addresses, of which there may be thousands: each holds every authority there is.
+        The lock is held."""
+        if target.guard is None or address.scheme != "https":
+            return None
+        key = (target.ca, target.cert)
+        if key not in self._contexts:
+            self._contexts[key] = trusting(target)
+        return self._contexts[key]
 
 
 class _SetUp(Exception):
@@ -212,6 +233,8 @@ def _broken(call: Call, error: BaseException) -> Failure:
         if call.expired:
             return Unavailable("partner_unreachable", "no connection before the deadline")
         for cause in causes:
+            if isinstance(cause, AddressRefused):
+                return Unavailable("callback_address", "the name leads to an address that is not of the open Internet")
             if isinstance(cause, ssl.SSLCertVerificationError):
                 return Unavailable("partner_certificate", f"the certificate is not accepted: {cause.verify_message}")
             if isinstance(cause, ssl.SSLError):

@@ -9,6 +9,8 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Protocol
 
+from hub.channels.guard import Guard
+
 
 @dataclass(frozen=True, slots=True)
 class Target:
@@ -18,6 +20,7 @@ class Target:
     whole call.  ``wire`` is the operation's ``soap:``, ``rest:`` or ``files:`` mapping and ``contract`` the adapter's
     folder.  ``secret`` signs what we send; ``ca`` is the only authority trusted for the partner's certificate and
     ``cert`` our own (key and certificate in one PEM file).  A status in ``not_done`` says that nothing was done.
+    Where somebody else gave the address, ``guard`` stands before it.  ``more_secrets`` sign beside ``secret``.
     """
 
     partner: str
@@ -32,14 +35,17 @@ class Target:
     not_done: frozenset[int] = frozenset()
     driver: str | None = None
     cert: Path | None = None
+    guard: Guard | None = None
+    more_secrets: tuple[str, ...] = field(default=(), repr=False)
 
 
 @dataclass(frozen=True, slots=True)
 class Outgoing:
     """One message or file on its way out.
 
-    ``key`` is the idempotency key that the partner honours.  Files have a ``name``, and for the manifest beside them a
-    ``sequence``, a ``count`` of records and a control ``total``.  ``deadline`` is in seconds of the monotonic clock.
+    ``key`` is the idempotency key that the partner honours.  Files have a ``name`` (and webhooks: the event's), and for
+    the manifest beside them a ``sequence``, a ``count`` of records and a control ``total``.  ``deadline`` is in seconds
+    of the monotonic clock.
     """
 
     body: bytes = field(repr=False)
@@ -66,10 +72,11 @@ class Answered:
 
 @dataclass(frozen=True, slots=True)
 class Unavailable:
-    """Provably not done; may be tried again."""
+    """Provably not done; may be tried again.  ``status`` is HTTP's, where one came and is worth keeping."""
 
     code: str
     why: str
+    status: int | None = None
 
 
 @dataclass(frozen=True, slots=True)

@@ -8,7 +8,21 @@ import sys
 import click
 
 from hub.canonical.errors import HubError
-from hub.cli import adapters, bench, chaos, exchanges, keys, looking, maps, messages, partners, running, store, stores
+from hub.cli import (
+    adapters,
+    bench,
+    callers,
+    chaos,
+    exchanges,
+    keys,
+    looking,
+    maps,
+    messages,
+    partners,
+    running,
+    store,
+    stores,
+)
 from hub.settings import ConfigError
 
 
@@ -51,3 +65,5 @@ for _command in (
 ):  # fmt: skip
     hub.add_command(_command)
 maps.map_.add_command(messages.fields)
+for _command in (callers.onboard, callers.callbacks, callers.certify, callers.promote):
+    partners.partner.add_command(_command)

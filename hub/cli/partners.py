@@ -272,6 +272,10 @@ def partner_mode(mode: Any, ids: Sequence[str], settings_file: Path | None) -> N
     """
     from hub.partners import Overlaid
 
+    known = the_register(settings_file).partners
+    for id in ids:
+        if mode == "live" and id in known and known[id].role == "agent" and known[id].mode == "test":
+            raise click.UsageError(f"{id} is an agent: it goes live by `hub partner promote {id}`")
     _change(load(settings_file), [Overlaid(id=id, mode=mode) for id in ids])
     _told(settings_file, ids)
 

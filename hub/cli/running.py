@@ -143,7 +143,8 @@ def _engine(found: Settings, *, delivers: bool, zones: tuple[str, ...], **more: 
 @click.option("--faults", type=click.Choice(["none", "some", "storm"]), default="none", show_default=True,
               help="How often partners fail, answer late, twice or not at all.")  # fmt: skip
 @click.option("--port", type=click.IntRange(0, 65535), default=0, help="Port to answer at; 0 takes a free one.")
-def simulate(settings_file: Path | None, seed: int, faults: str, port: int) -> None:
+@click.option("--sandbox", is_flag=True, help="Play the twins that agents in test mode meet, and nobody else.")
+def simulate(settings_file: Path | None, seed: int, faults: str, port: int, sandbox: bool) -> None:
     """Play every partner: ministry, missions, banks, houses, carriers and border posts.
 
     A process of its own, with a ledger of its own (var/simulators.db) and no code of the hub's exchanges.
@@ -154,7 +155,15 @@ def simulate(settings_file: Path | None, seed: int, faults: str, port: int) -> N
     configure_logging()
     found = load(settings_file)
     with faults_told():
-        run(found, found.var, seed, faults, port, the_register(settings_file))
+        register = the_register(settings_file)
+        if not sandbox:
+            run(found, found.var, seed, faults, port, register)
+            return
+        from hub.partners.sandbox import is_twin
+
+        place = found.var / "sandbox"
+        place.mkdir(parents=True, exist_ok=True, mode=0o700)
+        run(found, place, seed, faults, port, register.just(*(one for one in register.enabled if is_twin(one.id))))
 
 
 @click.command(short_help="See a season go from request to exit stamp.")

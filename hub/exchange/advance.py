@@ -4,7 +4,7 @@ This is the one place where a case moves.  States, history, kept facts, incident
 causes are rows of the same commit.
 """
 
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from typing import Literal
 from uuid import UUID
@@ -46,7 +46,7 @@ _GIVES = {"reference.issued": ("reference_no", "reference"), "visa.issued": ("vi
 
 
 class Advance:
-    """Applies events to cases and routes what they cause."""
+    """Applies events to cases and routes what they cause; *hear* is told of each event that moved one."""
 
     def __init__(
         self,
@@ -56,9 +56,10 @@ class Advance:
         rules: Rules,
         sealer: Sealer,
         moves: Moves,
+        hear: Callable[[Transaction, Case, Event, Moment], None],
     ) -> None:
         self._cases, self._ledger, self._register, self._rules = cases, ledger, register, rules
-        self._sealer, self._moves = sealer, moves
+        self._sealer, self._moves, self._hear = sealer, moves, hear
 
     def happen(
         self,
@@ -137,6 +138,7 @@ class Advance:
             for one in (event, *result.events):
                 self._time(tx, kept, one, at, spent_us)
                 self._route(tx, case, one, at)
+                self._hear(tx, case, one, at)
         return result
 
     def foresee(self, tx: Transaction, lines: Iterable[object]) -> None:

@@ -25,7 +25,7 @@ from hub.store.ledger import Ledger, Moment
 
 log = structlog.get_logger(__name__)
 
-BACKOFF = (0.25, 30.0)  # seconds: first and longest ceiling of the full-jitter wait
+BACKOFF = 0.25  # seconds: the first ceiling of the full-jitter wait
 GIVE_UP = 72 * 3600.0  # seconds after which what could never be delivered becomes a dead letter
 LONGEST_WAIT = 3600.0  # seconds for which a partner may put us off at a time; it may mean years and not know it
 HELD = 60.0  # seconds between looks at what waits for a person to mend a setting
@@ -49,13 +49,12 @@ class Done:
     reply: Reply
 
 
-def backoff(attempts: int) -> float:
-    """Seconds to wait before the next attempt: full jitter under a doubling ceiling.
+def backoff(attempts: int, longest: float = 30.0) -> float:
+    """Seconds to wait before the next attempt: full jitter under a doubling ceiling, which is at most *longest*.
 
     Source: AWS Architecture Blog, "Exponential Backoff And Jitter".
     """
-    first, longest = BACKOFF
-    return random.uniform(0, min(longest, first * 2 ** min(attempts, 16)))  # noqa: S311  spread, not secrecy
+    return random.uniform(0, min(longest, BACKOFF * 2 ** min(attempts, 16)))  # noqa: S311  spread, not secrecy
 
 
 class Delivery:
@@ -75,7 +74,7 @@ class Delivery:
     def read(self, work: Work, answered: Answered) -> Reply:
         """The answer as its map reads it.  Pure; done outside the unit of work."""
         operation = work.operation
-        if operation.channel == "files":
+        if operation.handed_over:
             return Reply()
         try:
             message = self._register.map(operation.adapter, operation.name, "reply").read(answered.body)
@@ -110,7 +109,7 @@ class Delivery:
             return
         spent_us = int(result.spent * 1e6)
         self._ledger.audit(tx, at, work.partner.id, work.operation.name, None, work.exchange)
-        if work.operation.channel == "files":
+        if work.operation.handed_over:
             self._delivered(tx, work, row, subjects, at, spent_us)
             return
         self._ledger.keep(tx, at, work.exchange, "reply", result.body)
@@ -295,25 +294,34 @@ class Delivery:
             self._not_done(tx, work, row, failure, at)
 
     def _not_done(self, tx: Transaction, work: Work, row: Row, failure: Unavailable | Throttled, at: Moment) -> None:
+        status = failure.status if isinstance(failure, Unavailable) else None
+        said = None if status is None else f"status {status}"
         if self._given_up(tx, row, at):
-            self._dead(tx, row, failure.code, at)
+            self._dead(tx, row, failure.code, at, said)
             return
-        wait = backoff(row["attempts"])
+        wait = backoff(row["attempts"], work.operation.longest_wait)
         if isinstance(failure, Throttled) and failure.retry_after is not None:
             wait += min(failure.retry_after, LONGEST_WAIT)
-        self._ledger.move(tx, at, row, "waiting", code=failure.code, next_at=at.wall + int(wait * _SECOND))
+        next_at = at.wall + int(wait * _SECOND)
+        self._ledger.move(tx, at, row, "waiting", code=failure.code, outcome=said, next_at=next_at)
 
-    def _dead(self, tx: Transaction, row: Row, code: str, at: Moment) -> None:
+    def _dead(self, tx: Transaction, row: Row, code: str, at: Moment, said: str | None = None) -> None:
         for subject in self._ledger.subjects_of(tx, as_uuid(row["id"])):
             if subject["state"] != "open":
                 continue
             self._ledger.settle_subject(tx, at, subject, "dead", None, code=code, owner="operator")
             if subject["enquires"] is not None:
                 self._unanswered(tx, self._ledger.subject(tx, as_uuid(subject["enquires"])), at)
-        self._ledger.move(tx, at, row, "dead", code=code, owner="operator")
+        self._ledger.move(tx, at, row, "dead", code=code, owner="operator", outcome=said)
+        partner, operation, line = row["partner"], row["operation"], None
+        if not row["subjects"]:
+            # Nobody's journey hangs on it: one incident speaks for all that its partner does not take.
+            line = 0
+            if self._ledger.raised_already(tx, code, partner, operation, line):
+                return
         self._ledger.raise_incident(
             tx, at, "exchange", code, "operator",
-            partner=row["partner"], operation=row["operation"], exchange_id=as_uuid(row["id"]),
+            partner=partner, operation=operation, exchange_id=as_uuid(row["id"]), line=line,
         )  # fmt: skip
 
     def park(self, tx: Transaction, work: Work, code: str, at: Moment) -> None:
@@ -333,7 +341,7 @@ class Delivery:
     ) -> None:  # fmt: skip
         """Something may have been done.  Ask first; without an enquiry resend only under the partner's key, or where a
         second sending is harmless; else park for a person."""
-        wait = at.wall + int(backoff(row["attempts"]) * _SECOND)
+        wait = at.wall + int(backoff(row["attempts"], operation.longest_wait) * _SECOND)
         if operation.enquiry:
             self._ledger.move(tx, at, row, "in_doubt", code=code)
             for subject in subjects:

@@ -1,10 +1,11 @@
 """The engine: everything behind the doors, put together once for one process."""
 
 import gc
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from typing import Any
 from uuid import UUID
 
-from hub.canonical.case import Agent
+from hub.canonical.case import Agent, Case
 from hub.canonical.events import Event
 from hub.canonical.messages.desk import Decision, GroupFiling
 from hub.clock import Clock
@@ -18,20 +19,24 @@ from hub.exchange.files import Files
 from hub.exchange.forecast import Forecast
 from hub.exchange.intake import Intake
 from hub.exchange.moves import Moves
+from hub.exchange.onboarding import Onboarding
 from hub.exchange.outbox import Outbox
 from hub.exchange.pressure import Kind, Pressure
 from hub.exchange.promise import Promise
 from hub.exchange.receive import Also, Once, Receipt, Receiver, Said
 from hub.exchange.replay import Replay
 from hub.exchange.roster import Rosters
+from hub.exchange.sandbox import PlayedCompany
 from hub.exchange.watch import Watch
+from hub.exchange.webhooks import Hooks
 from hub.journey import Rules, Turns
 from hub.partners import Overlaid, Register, Schedule, load
 from hub.partners.partner import Partner
+from hub.partners.sandbox import is_twin, twin_of
 from hub.security.keys import Keys
 from hub.security.sealing import Sealer
 from hub.settings import Settings
-from hub.store import overlay, retention
+from hub.store import overlay, retention, webhooks
 from hub.store.awaiting import Awaiting
 from hub.store.cases import Cases
 from hub.store.credentials import Keyring
@@ -139,12 +144,17 @@ class Engine:
         settings.var.mkdir(parents=True, exist_ok=True, mode=0o700)
         self._lock = None if settings.database_url else take(settings)
         self.database = Database(settings.store)
-        self._followed = 0
+        self._followed = (0, 0)
         self._cases = Cases(sealer, self._agent)
         self.database.on_rollback(self._cases.forget)
         self._ledger = Ledger(sealer)
         self.moves = Moves()
-        self._advance = Advance(self._cases, self._ledger, self.register, rules, sealer, self.moves)
+        self.hooks = Hooks(
+            settings, self.database, self._ledger, self.register, webhooks.Webhooks(sealer), self.now, self._follow
+        )
+        self._advance = Advance(
+            self._cases, self._ledger, self.register, rules, sealer, self.moves, self._heard
+        )  # fmt: skip
         self._delivery = Delivery(self._cases, self._ledger, self.register, self._advance)
         outbox = Outbox(self._cases, self._ledger, self.register)
         self.dispatcher = dispatcher(
@@ -160,6 +170,7 @@ class Engine:
         rosters = Rosters(self.database, self._cases, self._ledger, self.register, receiver, intake)
         files = Files(self.database, self._ledger, self.register, receiver, Staging(sealer))
         self.exchange = Exchange(self.register, receiver, files, intake, rosters, self.pressure)
+        self._company = PlayedCompany(self.exchange.receive)
         self._collector = Collector(
             self.register, self.exchange.receive, receiver.put_aside, self.serves, self.database.alone, self.pressure
         )
@@ -170,10 +181,14 @@ class Engine:
         )
         self._awaiting = Awaiting(self._ledger)
         self.keyring = Keyring(self.database, self.register, self.clock.wall)
-        self._control = Control(
-            settings, self.change_partners, self._follow,
-            {"replay": self.replay.asked, "key": self.keyring.asked},
-        )  # fmt: skip
+        #: What a command has done beside a hub at work: JSON in and the caller's name, JSON out.
+        self.asks: Mapping[str, Callable[[Any, str], Any]] = {
+            "replay": self.replay.asked,
+            "key": self.keyring.asked,
+            "callbacks": self.hooks.asked,
+            "onboard": Onboarding(self.change_partners, self.keyring, lambda: self.register).asked,
+        }
+        self._control = Control(settings, self.change_partners, self._follow, self.asks)
         self._claims = Claims(
             self.database, self._ledger, self._delivery, self.dispatcher, self.now,
             lambda today: retention.keep(self.database, today, settings.retention),
@@ -213,6 +228,7 @@ class Engine:
     def stop(self) -> None:
         self._control.stop()
         self._collector.stop()
+        self._company.close()
         self.dispatcher.stop()
         self._claims.stop()
         self._watch.close()
@@ -273,16 +289,20 @@ class Engine:
         return version
 
     def _follow(self) -> None:
-        """Take over what was laid over the partners' files since the last look."""
+        """Take over what was laid over the partners' files, and who listens, since the last look."""
         with self.database.reading() as tx:
-            version = overlay.version(tx)
+            version = overlay.version(tx), webhooks.version(tx)
             if version == self._followed:
                 return
-            over = overlay.rows(tx)
-        self.register.become(self.register.overlaid(over))
+            over = None if version[0] == self._followed[0] else overlay.rows(tx)
+            after = self.register if over is None else self.register.overlaid(over)
+            after = after.heard_by(self.hooks.listeners(tx, after.partners))
+        before = self.register.listeners
+        self.register.become(after)
         self._followed = version
-        for partner in self.register.enabled:
-            if self.serves(partner.id):
+        # All of them where any partner may have been switched; else those who listen anew.
+        for partner in (*(self.register.enabled if over is not None else ()), *self.register.listeners.values()):
+            if before.get(partner.id) is not partner and self.serves(partner.id):
                 self.dispatcher.wake(partner.id)
 
     def broken(self, group: UUID, request: UUID | None, event: str) -> None:
@@ -293,17 +313,27 @@ class Engine:
             )
         )
 
+    def _heard(self, tx: Transaction, case: Case, event: Event, at: Moment) -> None:
+        self.hooks.tell(tx, case, event, at)
+        self._company.hear(tx, case, event, at)
+
     def _busy(self) -> bool:
         return not self.database.idle or not self.dispatcher.idle or self._collector.unread()
 
-    def _agent(self, agent_id: str) -> Agent:
-        """An agent's standing as the register has it now."""
-        terms = self.register.partners[agent_id].agent
+    def _agent(self, agent_id: str, company: str | None = None) -> Agent:
+        """An agent's standing as the register has it now.
+
+        A group that was filed in test stays a test, whatever its agent has become: its *company* says so.
+        """
+        known = self.register.partners[agent_id]
+        terms = known.agent
         assert terms is not None
+        test = known.mode == "test" if company is None else is_twin(company)
         return Agent(
             id=agent_id,
             country=terms.country,
             mission=terms.mission,
-            company=terms.company,
+            company=twin_of(terms.company) if test else terms.company,
+            test=test,
             quota_left=terms.quota,
         )

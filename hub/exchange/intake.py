@@ -105,11 +105,12 @@ class Intake:
 
         return self._receiver.once(once, unit)
 
-    def standing(self, tx: Transaction, agent: Partner) -> Agent:
-        """An agent's terms as the register has them, with what is left of its quota."""
+    def standing(self, tx: Transaction, agent: Partner, company: str | None = None) -> Agent:
+        """An agent's terms as the register has them, with what is left of its quota; *company* is that of a group which
+        is there already."""
         if agent.agent is None:
             raise HubError("forbidden")
-        standing = self._cases.agent(agent.id)
+        standing = self._cases.agent(agent.id, company)
         if standing.quota_left is not None:
             standing.quota_left -= self._ledger.last_number(tx, f"filed/{agent.id}") or 0
         return standing
@@ -171,7 +172,7 @@ class Intake:
     ) -> list[Problem]:
         """Draft and submit one member; answers what stands against it."""
         case, now = kept.case, moment(at.business)
-        case.agent = self.standing(tx, agent)
+        case.agent = self.standing(tx, agent, case.agent.company)
         drafted = Event(name="request.drafted", group=case.id, request=request_id, happened=now)
         submitted = Event(name="request.submitted", group=case.id, request=request_id, happened=now)
         self._advance.happen(tx, kept, [drafted], at, exchange=exchange, partner=agent.id)
@@ -284,7 +285,7 @@ class Intake:
         if _suspended(agent):
             return [_SUSPENDED]
         case, trial = kept.case, new_id()
-        case.agent = self.standing(tx, agent)
+        case.agent = self.standing(tx, agent, case.agent.company)
         case.members[trial] = Member(id=trial, request_no="", state="DRAFT")
         case.pilgrims[trial] = Pilgrim(person=filing.person, document=filing.document, companion=filing.companion)
         try:

@@ -7,6 +7,7 @@ from uuid import UUID
 from hub.canonical.errors import catalogue
 from hub.partners import Operation
 from hub.partners.partner import Partner
+from hub.partners.sandbox import is_twin, own_of
 from hub.security.sealing import Sealer
 from hub.store.cases import Cases
 from hub.store.database import Transaction, as_uuid
@@ -75,7 +76,9 @@ class Matching:
         kept = self._cases.load(tx, group)
         assert kept is not None
         agent = kept.case.agent
-        for word, code in (("mission", agent.mission), ("company", agent.company)):
+        if agent.test != is_twin(partner.id) and (partner.mode == "live" or is_twin(partner.id)):
+            return False  # what is simulated says nothing of a real pilgrim, and nobody real of a simulated one
+        for word, code in (("mission", agent.mission), ("company", own_of(agent.company))):
             if word in partner.serves and code not in partner.serves[word]:
                 return False
         return True

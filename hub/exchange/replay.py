@@ -309,8 +309,8 @@ class Replay:
         open_ = [s for s in self._ledger.subjects_of(tx, id) if s["state"] == "open"]
         if any(s["enquires"] is not None for s in open_) or (says and len(open_) != 1):
             raise HubError("decision_unfit", state=found.row["state"])
-        line = None if operation.channel == "files" else self._said(operation, outcome, says, open_)
-        if operation.channel == "files" and (outcome != DELIVERED or says):
+        line = None if operation.handed_over else self._said(operation, outcome, says, open_)
+        if operation.handed_over and (outcome != DELIVERED or says):
             raise HubError("outcome_impossible", operation=operation.name)
         self._unasked(tx, at, open_)
         self._delivery.told(tx, partner, found.row, line, at)

@@ -16,6 +16,7 @@ from hub.partners.schedules import Purpose, Schedule
 Side = Literal["request", "reply"]
 Maps = Mapping[tuple[str, str, Side], Map]
 T = TypeVar("T")
+K = TypeVar("K")
 #: Where the codes of a ``to:`` are listed that need somebody to serve them; the others are those that agents name.
 _LISTED = {"hotel_code": "mappings/tables/hotels.csv", "company_code": "mappings/tables/carriers.csv"}
 
@@ -192,8 +193,8 @@ def _codes(home: Path, file: str, faults: list[Fault]) -> list[tuple[str, str, i
         return []
 
 
-def grouped(pairs: Iterable[tuple[str, T]]) -> dict[str, tuple[T, ...]]:
-    found: dict[str, list[T]] = {}
+def grouped(pairs: Iterable[tuple[K, T]]) -> dict[K, tuple[T, ...]]:
+    found: dict[K, list[T]] = {}
     for key, value in pairs:
         found.setdefault(key, []).append(value)
     return {key: tuple(values) for key, values in found.items()}

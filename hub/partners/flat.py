@@ -23,6 +23,7 @@ COLUMNS = (
     *_AGENT,
 )  # fmt: skip
 MOST = 10_000
+NO_DEFAULTS: Mapping[str, str] = {}
 
 
 def overlaid(
@@ -53,8 +54,17 @@ def overlaid(
     return Overlaid(id=given["id"], row=row, enabled=enabled, mode=mode, origin=origin, line=line)
 
 
-def read(data: bytes, known: Mapping[str, Partner], origin: str) -> tuple[list[Overlaid], list[Fault]]:
-    """The partners of a CSV file (UTF-8, a heading, commas or semicolons), with every fault of every row."""
+#: What an agent's row need not say.
+AGENT = {"adapter": "agents/roster agents/desk", "role": "agent", "endpoint": "${FILES_ROOT}/{id}", "zone": "abroad"}
+
+
+def read(
+    data: bytes, known: Mapping[str, Partner], origin: str, defaults: Mapping[str, str] = NO_DEFAULTS
+) -> tuple[list[Overlaid], list[Fault]]:
+    """The partners of a CSV file (UTF-8, a heading, commas or semicolons), with every fault of every row.
+
+    What a row leaves empty is taken from *defaults*, ``{id}`` being its own, unless it is ``like`` another partner.
+    """
     faults: list[Fault] = []
     try:
         text = data.decode("utf-8-sig")
@@ -77,6 +87,9 @@ def read(data: bytes, known: Mapping[str, Partner], origin: str) -> tuple[list[O
         if None in row or any(value is None for value in row.values()):
             faults.append(Fault(origin, rows.line_num, f"has not the heading's {len(names)} cells"))
             continue
+        if not (row.get("like") or "").strip():
+            id = (row["id"] or "").strip()
+            row = {**row, **{n: text.replace("{id}", id) for n, text in defaults.items() if not row.get(n)}}
         one = overlaid(row, known, origin, rows.line_num, faults)
         if one is not None:
             found.append(one)

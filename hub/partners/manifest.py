@@ -84,6 +84,7 @@ class Operation:
     that the partner honours as our key.  ``gives`` maps an outcome to the event it means, or to ``nothing``.
     Operations with the same ``when`` and ``to`` are alternatives: one partner of all their adapters serves a code.
     Where the operation is ``optional``, a code that nobody serves is no fault: there is nobody to tell.
+    ``longest_wait`` is the longest ceiling, in seconds, of the wait between two attempts.
     """
 
     name: str
@@ -116,6 +117,12 @@ class Operation:
     wire: Mapping[str, str] = field(default_factory=dict)
     effect: Effect | None = None
     simulate: Simulation | None = None
+    longest_wait: float = 30.0
+
+    @property
+    def handed_over(self) -> bool:
+        """Whether its partner takes it and says nothing: there is no answer to read."""
+        return self.channel in ("files", "webhook")
 
     @property
     def opens(self) -> bool:

@@ -11,8 +11,10 @@ from hub.partners.fit import Maps, Side, grouped
 from hub.partners.manifest import Adapter, Operation
 from hub.partners.overlay import Overlaid
 from hub.partners.partner import Partner
+from hub.partners.sandbox import is_twin, own_of, twin_of, with_twins
 from hub.partners.schedules import Purpose, Schedule
 from hub.partners.sources import sources
+from hub.partners.webhooks import Listener
 from hub.settings import Settings
 
 
@@ -35,7 +37,7 @@ def _transport(case: Case, line: str) -> str | None:
 #: For each ``to:`` of a manifest, the code that a case has there.  A subject that is a programme line goes by its id.
 _READ: Mapping[str, Callable[[Case, str], str | None]] = {
     "request.mission": lambda case, _: case.agent.mission,
-    "group.company": lambda case, _: case.agent.company,
+    "group.company": lambda case, _: own_of(case.agent.company),
     "housing.hotel_code": _housing,
     "transport.company_code": _transport,
     "agent.country": lambda case, _: case.agent.country,
@@ -61,25 +63,43 @@ class Register:
     """What is known of partners.  Built by :func:`load`; every question to it is answered from a dictionary.
 
     ``adapters`` are those that may be used, ``drafts`` where those lie that are being written; ``enabled`` are the
-    partners with whom anything is exchanged.
+    partners with whom anything is exchanged, and ``listeners`` who subscribed to events, found among ``partners`` too.
     """
 
-    def __init__(self, filed: Filed, partners: Mapping[str, Partner]) -> None:
-        self._filed = filed
+    def __init__(self, filed: Filed, own: Mapping[str, Partner], listeners: Iterable[Listener] = ()) -> None:
+        self._filed, self._own = filed, own
         self.adapters, self.drafts = dict(filed.adapters), filed.drafts
+        self.listeners = {one.id: one for one in listeners}
+        partners: Mapping[str, Partner] = {**own, **self.listeners} if self.listeners else own
         self.partners, self.maps, self.purposes = partners, filed.maps, filed.purposes
         self.schedules = {name: replace(one, partner=partners[one.partner.id]) for name, one in filed.schedules.items()}
-        self.enabled: tuple[Partner, ...] = tuple(one for one in partners.values() if one.enabled)
+        # What is collected from a partner by the calendar is collected from its twin too.
+        self.schedules |= {
+            twin_of(name): replace(one, name=twin_of(name), partner=partners[twin_of(one.partner.id)])
+            for name, one in filed.schedules.items()
+            if one.operation and twin_of(one.partner.id) in own
+        }
+        self.enabled: tuple[Partner, ...] = tuple(one for one in own.values() if one.enabled)
         self._by_adapter: dict[str, tuple[Partner, ...]] = grouped(
-            (adapter.id, one) for one in partners.values() for adapter in one.adapters
+            (adapter.id, one) for one in own.values() if not is_twin(one.id) for adapter in one.adapters
+        )
+        self._hearing: dict[tuple[str, str, str], tuple[Listener, ...]] = grouped(
+            ((event, kind, code), one)
+            for one in self.listeners.values()
+            if one.enabled
+            for event in one.events
+            for kind, code in one.whose
         )
         self._presenting = {sha256: one for one in self.enabled for sha256 in one.certificates}
         self._agents: dict[str, tuple[str, ...]] = grouped(
-            (one.agent.mission, one.id) for one in partners.values() if one.agent is not None
+            (one.agent.mission, one.id)
+            for one in own.values()
+            if one.agent is not None and one.mode == "live"  # what is a test is no mission's business
         )
         self._serving = {
             (adapter.id, word, code): one
             for one in self.enabled
+            if not is_twin(one.id)
             for adapter in one.adapters
             for word, codes in one.serves.items()
             for code in codes
@@ -95,6 +115,11 @@ class Register:
     def overlaid(self, over: Iterable[Overlaid]) -> "Register":
         """The same files under another overlay.  Raises :class:`RegisterFaults` where the two do not fit."""
         return _under(self._filed, over)
+
+    def heard_by(self, listeners: Iterable[Listener]) -> "Register":
+        """The same partners with other *listeners*; one whose caller is not there any more, or not enabled, is out."""
+        there = {one.id for one in self.enabled}
+        return Register(self._filed, self._own, [one for one in listeners if one.owner.id in there])
 
     def just(self, *partners: Partner) -> "Register":
         """The same adapters and maps with *partners* alone."""
@@ -117,6 +142,19 @@ class Register:
         """The operations that *event* causes; not those of adapters of which no partner is enabled."""
         return self._subscribers.get(event, ())
 
+    def hearing(self, event: str, case: Case) -> Iterable[Listener]:
+        """Who has asked to hear of *event*, of those whose *case* it is, with its focus: its agent, its company, and
+        its mission once a reference number binds the pilgrim to it."""
+        if not self._hearing:
+            return ()
+        agent, member = case.agent, case.member
+        found = self._hearing.get((event, "agent", agent.id), ()) + self._hearing.get(
+            (event, "company", agent.company), ()
+        )
+        if member is not None and not agent.test and member.marks.get("reference_at") is not None:
+            found += self._hearing.get((event, "mission", agent.mission), ())
+        return found
+
     def speaking(self, adapter: str) -> tuple[Partner, ...]:
         """The partners that are reached by *adapter*."""
         return self._by_adapter.get(adapter, ())
@@ -124,8 +162,15 @@ class Register:
     def choose(self, operation: Operation, case: Case, subject_id: str) -> Partner | None:
         """Who gets *operation* for this case; *subject_id* names the programme line where the operation is about one.
 
-        None when nobody that is enabled serves the code that the case has there; see :meth:`awaited`.
+        None when nobody that is enabled serves the code that the case has there; see :meth:`awaited`.  Of a case that
+        is a test only somebody simulated is chosen.
         """
+        one = self._chosen(operation, case, subject_id)
+        if one is None or not case.agent.test or one.mode == "test":
+            return one
+        return self._own.get(twin_of(one.id))
+
+    def _chosen(self, operation: Operation, case: Case, subject_id: str) -> Partner | None:
         if operation.to is None:
             only = [one for one in self.speaking(operation.adapter) if one.enabled]
             return only[0] if len(only) == 1 else None
@@ -164,7 +209,7 @@ def load(settings: Settings, over: Iterable[Overlaid] = ()) -> Register:
     if faults:
         raise RegisterFaults(faults)
     over = tuple(over)
-    return _under(filed, over) if over else Register(filed, filed.partners)
+    return _under(filed, over) if over else Register(filed, with_twins(filed.partners, settings))
 
 
 def alone(settings: Settings, adapter: str) -> tuple[Register, tuple[Fault, ...]]:
@@ -231,4 +276,4 @@ def _under(filed: Filed, over: Iterable[Overlaid]) -> Register:
     fit.know_each_other(found, filed.schedules, faults)
     if faults:
         raise RegisterFaults(faults)
-    return Register(filed, found)
+    return Register(filed, with_twins(found, filed.settings))

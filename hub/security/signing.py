@@ -21,6 +21,15 @@ def sign(secret: str, body: bytes, at: datetime) -> str:
     return f"t={stamp},n={nonce},v1={_digest(secret, stamp, nonce, body)}"
 
 
+def sign_with_all(secrets: Iterable[str], body: bytes, at: datetime, nonce: str) -> str:
+    """As :func:`sign`, with a ``v1=`` for each of *secrets*: while one is being changed, whoever has either can verify.
+
+    *nonce* is the event's id, the same each time it is told: by it the receiver knows what it has heard before.
+    """
+    stamp = str(int(at.timestamp()))
+    return ",".join((f"t={stamp},n={nonce}", *(f"v1={_digest(one, stamp, nonce, body)}" for one in secrets)))
+
+
 def verify(secrets: Iterable[str], header: str | None, body: bytes, now: datetime, within: int = 300) -> str:
     """Check *header* against *body* and give its nonce, which the caller keeps to refuse a second use.
 

@@ -121,7 +121,7 @@ class Cases:
     ``agent_of`` gives an agent's present standing, which is the register's to know, not the tables'.
     """
 
-    def __init__(self, sealer: Sealer, agent_of: Callable[[str], Agent]) -> None:
+    def __init__(self, sealer: Sealer, agent_of: Callable[[str, str | None], Agent]) -> None:
         self._sealer = sealer
         self._agent_of = agent_of
         self._kept: OrderedDict[UUID, Kept] = OrderedDict()
@@ -131,9 +131,9 @@ class Cases:
         for group in groups:
             self._kept.pop(group, None)
 
-    def agent(self, agent_id: str) -> Agent:
-        """An agent's present standing, as the register has it."""
-        return self._agent_of(agent_id)
+    def agent(self, agent_id: str, company: str | None = None) -> Agent:
+        """An agent's present standing, as the register has it; *company* is that of a group which is there already."""
+        return self._agent_of(agent_id, company)
 
     # -- finding -----------------------------------------------------------------------------------------------------
 
@@ -266,7 +266,7 @@ class Cases:
             agent_ref=row["agent_ref"],
             season=row["season"],
             state=row["state"],
-            agent=self.agent(row["agent"]),
+            agent=self.agent(row["agent"], row["company"]),
             heads=row["heads"],
             programme=undump(Programme, json.loads(row["programme"])),
             opened_at=moment(row["opened_at"]),

@@ -6,7 +6,7 @@ within a second and a busy caller costs the store two looks a second.
 
 import hmac
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from datetime import UTC, datetime, timedelta
 from typing import Any
@@ -134,6 +134,18 @@ class Keyring:
         if len(label) > 80:
             raise HubError("invalid_range", field="label")
         return self._database.unit(lambda tx: self._make(tx, holder, role, label, days, who))
+
+    def first_ones(self, holders: Sequence[str], label: str, who: str) -> dict[str, str]:
+        """A key for each of *holders*, all of them partners, that has none that lives; by holder, in one commit."""
+
+        def unit(tx: Transaction) -> dict[str, str]:
+            now = self._wall()
+            without = [
+                one for one in holders if not any(_key(row).lives(now) for row in tx.all(_of_holder, holder=one))
+            ]
+            return {one: self._make(tx, one, self._role(one, None), label, None, who)["key"] for one in without}
+
+        return self._database.unit(unit)
 
     def rotate(self, id: str, hours: int, days: int | None, who: str) -> dict[str, Any]:
         """A new key beside key *id*, which lives on for *hours*: its holder changes over meanwhile."""

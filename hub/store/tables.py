@@ -386,6 +386,30 @@ partner_overlay = Table(
     Column("changed_by", String(40), nullable=False),
 )
 
+# What callers asked to be told of.  Sealed are the address and the secrets.
+webhook = Table(
+    "webhook",
+    metadata,
+    Column("id", Uuid, primary_key=True),
+    Column("owner", String(40), nullable=False),
+    Column("events", Text, nullable=False),
+    Column("active", Boolean, nullable=False),
+    Column("created_at", BigInteger, nullable=False),
+    Column("version", Integer, nullable=False),
+    Column("wrapped", LargeBinary, nullable=False),
+    Column("sealed", LargeBinary, nullable=False),
+    Index("webhook_owner", "owner"),
+)
+
+# The hosts to which a caller may have events sent: an operator says so, one by one.
+webhook_host = Table(
+    "webhook_host",
+    metadata,
+    Column("owner", String(40), nullable=False),
+    Column("host", String(260), nullable=False),
+    PrimaryKeyConstraint("owner", "host"),
+)
+
 # Who may call, by the SHA-256 of a key that was shown once.
 api_key = Table(
     "api_key",

@@ -7,7 +7,7 @@ from werkzeug.middleware.proxy_fix import ProxyFix
 from hub.exchange.engine import Engine
 from hub.settings import ConfigError
 from hub.web import access, problems
-from hub.web.api import bodies, desk, keys, ledger, operations, replays
+from hub.web.api import bodies, desk, keys, ledger, operations, replays, webhooks
 from hub.web.console import pages
 
 #: The longest body that any door takes, in bytes: a group of some 900 pilgrims.
@@ -53,7 +53,7 @@ def create_app(engine: Engine) -> Flask:
     access.install(app)
     for blueprint in (
         desk.blueprint, bodies.blueprint, keys.blueprint, operations.blueprint, ledger.blueprint,
-        replays.blueprint, pages.blueprint,
+        replays.blueprint, webhooks.blueprint, pages.blueprint,
     ):  # fmt: skip
         app.register_blueprint(blueprint)
     # Flask's own view of the pages' files.

@@ -1,0 +1,49 @@
+"""Who plays the Umrah company of an agent in test mode: it accepts whatever is filed, or does as the agent asks."""
+
+from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
+from typing import Any
+from uuid import UUID
+
+import structlog
+
+from hub.canonical.case import Case
+from hub.canonical.errors import HubError
+from hub.canonical.events import Event
+from hub.canonical.messages.desk import Decision
+from hub.exchange.receive import Receipt
+from hub.store.database import Transaction
+from hub.store.ledger import Moment
+
+log = structlog.get_logger(__name__)
+RETURN = "-RETURN"
+
+
+class PlayedCompany:
+    """Accepts each request of a test a moment after it was filed; *receive* is the one entrance."""
+
+    def __init__(self, receive: Callable[..., Receipt]) -> None:
+        self._receive = receive
+        self._pool = ThreadPoolExecutor(1, thread_name_prefix="hub-sandbox")
+
+    def hear(self, tx: Transaction, case: Case, event: Event, at: Moment) -> None:
+        """*event* has happened to *case*."""
+        if not case.agent.test or event.name not in ("request.submitted", "request.corrected"):
+            return
+        company, request = case.agent.company, event.request
+        assert request is not None
+        # A group whose number ends so wants to see what being returned is like: once, until it is corrected.
+        returns = case.agent_ref.upper().endswith(RETURN) and event.name == "request.submitted"
+        tx.after_commit(lambda: self._decide(company, request, "return" if returns else "accept"))
+
+    def close(self) -> None:
+        self._pool.shutdown()
+
+    def _decide(self, company: str, request: UUID, outcome: str) -> None:
+        def play() -> Any:
+            try:
+                self._receive(company, "decide", b"{}", message=Decision(outcome=outcome), request=request)
+            except HubError as error:
+                log.warning("sandbox_waits", code=error.code)
+
+        self._pool.submit(play)

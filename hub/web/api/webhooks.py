@@ -1,0 +1,153 @@
+"""Webhooks: what a caller wants to be told of, at which address, and what became of each telling."""
+
+from typing import Any
+
+from flask import Blueprint, Response, jsonify, request
+from marshmallow import Schema, ValidationError, fields, validate
+
+from hub.canonical.errors import HubError
+from hub.canonical.schema import loads_strict, problems
+from hub.channels.guard import LONGEST_URL
+from hub.store.webhooks import STATES
+from hub.web.access import allow, caller, hub, identity
+from hub.web.api.desk import limited
+from hub.web.problems import Faulty
+
+blueprint = Blueprint("webhooks", __name__, url_prefix="/v1/webhooks")
+
+_SUBSCRIBERS = ("agent", "company", "mission")
+_SAID: dict[str, Any] = {"required": "required", "null": "required", "invalid": "invalid_type", "type": "invalid_type"}
+_EVENTS: dict[str, Any] = {
+    "validate": validate.Length(1, 60, error="invalid_length"),
+    "error_messages": _SAID,
+}
+
+
+class _Strict(Schema):
+    class Meta:
+        unknown = "raise"
+
+    error_messages = {"unknown": "unknown_field", "type": "invalid_type"}  # noqa: RUF012  marshmallow's own way
+
+
+class Wanted(_Strict):
+    """What a new subscription is."""
+
+    url = fields.String(
+        required=True, validate=validate.Length(8, LONGEST_URL, error="invalid_length"), error_messages=_SAID
+    )
+    events = fields.List(fields.String(error_messages=_SAID), required=True, **_EVENTS)
+
+
+class Changed(_Strict):
+    """What of a subscription may be changed."""
+
+    state = fields.String(validate=validate.OneOf(("active", "paused"), error="invalid_code"), error_messages=_SAID)
+    events = fields.List(fields.String(error_messages=_SAID), **_EVENTS)
+
+
+class Between(_Strict):
+    """A stretch of time, wall time; ``until`` is not of it."""
+
+    since = fields.AwareDateTime(required=True, error_messages=_SAID | {"invalid_awareness": "invalid_type"})
+    until = fields.AwareDateTime(required=True, error_messages=_SAID | {"invalid_awareness": "invalid_type"})
+
+
+@blueprint.post("")
+@allow(*_SUBSCRIBERS)
+def subscribe() -> Response:
+    """Be told of events.  The secret is in this answer and in no other."""
+    given = _load(Wanted())
+    told, secret = hub().hooks.subscribe(caller().partner, given["url"], given["events"])
+    answer = jsonify({**told, "secret": secret})
+    answer.status_code = 201
+    answer.headers["Location"] = f"{request.path}/{told['id']}"
+    return answer
+
+
+@blueprint.get("")
+@allow(*_SUBSCRIBERS)
+def subscriptions() -> Response:
+    return jsonify(webhooks=hub().hooks.subscriptions(caller().partner))
+
+
+@blueprint.get("/<id>")
+@allow(*_SUBSCRIBERS)
+def subscription(id: str) -> Response:
+    return jsonify(hub().hooks.get(caller().partner, identity(id)))
+
+
+@blueprint.patch("/<id>")
+@allow(*_SUBSCRIBERS)
+def change(id: str) -> Response:
+    """Pause a subscription, resume it, or have it hear of other events."""
+    given = _load(Changed())
+    active = given["state"] == "active" if "state" in given else None
+    return jsonify(hub().hooks.change(caller().partner, identity(id), active=active, events=given.get("events")))
+
+
+@blueprint.delete("/<id>")
+@allow(*_SUBSCRIBERS)
+def forget(id: str) -> Response:
+    hub().hooks.forget(caller().partner, identity(id))
+    return Response(status=204)
+
+
+@blueprint.post("/<id>/rotate")
+@allow(*_SUBSCRIBERS)
+def rotate(id: str) -> Response:
+    """A new secret, in this answer only; the old one signs beside it for a day."""
+    told, secret = hub().hooks.rotate(caller().partner, identity(id))
+    return jsonify({**told, "secret": secret})
+
+
+@blueprint.post("/<id>/test")
+@allow(*_SUBSCRIBERS)
+def test(id: str) -> Response:
+    """Have an event told that never happened, ``webhook.test``."""
+    answer = jsonify(hub().hooks.test(caller().partner, identity(id)))
+    answer.status_code = 202
+    return answer
+
+
+@blueprint.get("/<id>/deliveries")
+@allow(*_SUBSCRIBERS)
+def deliveries(id: str) -> Response:
+    """What was told and what became of it, the newest first."""
+    state, after = request.args.get("state"), request.args.get("after")
+    if state is not None and state not in STATES:
+        raise HubError("invalid_code", field="state")
+    most = limited(request.args.get("limit", "100"))
+    before = identity(after) if after else None
+    found = hub().hooks.deliveries(caller().partner, identity(id), state=state, before=before, most=most)
+    return jsonify(deliveries=found, next=found[-1]["id"] if len(found) == most else None)
+
+
+@blueprint.post("/<id>/deliveries/<delivery>/replay")
+@allow(*_SUBSCRIBERS)
+def replay(id: str, delivery: str) -> Response:
+    """Have one event told again, under its own id."""
+    return _replayed(hub().hooks.replay(caller().partner, identity(id), identity(delivery)))
+
+
+@blueprint.post("/<id>/replays")
+@allow(*_SUBSCRIBERS)
+def replays(id: str) -> Response:
+    """Have everything told again that was first told between two times."""
+    given = _load(Between())
+    return _replayed(hub().hooks.replay_between(caller().partner, identity(id), given["since"], given["until"]))
+
+
+def _replayed(made: list[str]) -> Response:
+    answer = jsonify(deliveries=made)
+    answer.status_code = 202
+    return answer
+
+
+def _load(schema: Schema) -> dict[str, Any]:
+    body = request.get_data(cache=False)
+    try:
+        loaded: dict[str, Any] = schema.load(loads_strict(body, limit=len(body)))
+    except ValidationError as wrong:
+        raise Faulty(problems(wrong)) from None
+    return loaded
