@@ -42,6 +42,9 @@ class Settings:
     and nothing at all, is taken; ``disks`` are folders besides ``var`` whose file systems count (a database server's
     data on this machine, say); ``backlog`` is how many messages may be open before nothing new is taken.
 
+    ``sftp_port`` is where partners bring and fetch files by SFTP (none where it is 0), at ``host``; ``sftp_key`` is the
+    file of the hub's own key there, made where there is none, which also signs what acknowledges a file.
+
     ``retention`` is how many whole months exchanges that are done are kept, with their bytes.
     """
 
@@ -65,6 +68,8 @@ class Settings:
     reserve_free: int = 1
     backlog: int = 250_000
     retention: int = 13
+    sftp_port: int = 0
+    sftp_key: Path = Path("sftp_host_key")
     database_url: str = field(default="", repr=False)
     broker_url: str = field(default="", repr=False)
 
@@ -143,12 +148,15 @@ def load(path: Path | None = None, env: Mapping[str, str] = os.environ) -> Setti
         reserve_free=_number("reserve_free", env.get("HUB_RESERVE_FREE") or given.pop("reserve_free", 1), 99),
         backlog=_number("backlog", env.get("HUB_BACKLOG") or given.pop("backlog", 250_000), 1_000_000_000),
         retention=_number("retention", env.get("HUB_RETENTION") or given.pop("retention", 13), 1_200),
+        sftp_port=_number("sftp_port", env.get("HUB_SFTP_PORT") or given.pop("sftp_port", 0), 65535),
+        sftp_key=place("sftp_key", "HUB_SFTP_KEY", var / "sftp_host_key"),
         database_url=_database(text("database_url", "")),
         broker_url=_broker(text("broker_url", "")),
     )
     if settings.reserve_free > settings.intake_free:
         raise ConfigError("setting_invalid", "reserve_free")
-    for name in ("port", "test_mode", "proxies", "adapters", "disks", "intake_free", "reserve_free", "backlog"):
+    for name in ("port", "test_mode", "proxies", "adapters", "disks", "intake_free", "reserve_free", "backlog",
+                 "sftp_port"):  # fmt: skip
         given.pop(name, None)
     for name in given:
         raise ConfigError("setting_unknown", name)

@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Any, BinaryIO
 
 from hub.mapping import csv as commas
-from hub.mapping import edifact, files, fixed, json, mt, mt_writing, xml
+from hub.mapping import edifact, files, fixed, given_back, json, mt, mt_writing, xml
 from hub.mapping.cells import guard
 from hub.mapping.document import Document, enveloped
 from hub.mapping.errors import Bad, Fault, MapError
@@ -159,6 +159,12 @@ class Map:
     def rows(self, data: files.Bytes, *, date_order: str | None = None, on: date | None = None) -> Iterator[files.Row]:
         """The rows of :meth:`open_rows`, for callers that do not need the file's head."""
         return iter(self.open_rows(data, date_order=date_order, on=on))
+
+    def given_back(self, data: bytes, told: bytes) -> bytes:
+        """The csv file or spreadsheet *data* again, with what *told* says of each row beside it."""
+        layout = self._layout()
+        rows = list(layout.table(data, self._failing("read")))
+        return given_back.beside(iter(rows), told, workbook=given_back.is_workbook(data), delimiter=layout.delimiter)
 
     def at(self, on: date | None = None) -> "Map":
         """This map with its code tables as they are on a day, today where none is given."""

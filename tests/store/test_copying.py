@@ -233,4 +233,4 @@ def test_a_store_of_another_version_is_not_copied_in_part(place):
         store.connection.exec_driver_sql("UPDATE alembic_version SET version_num = '0000x'")
     with pytest.raises(HubError) as caught, reading(url):
         pass
-    assert str(caught.value) == "store_version (file=0.db found=0000x expected=0001)"
+    assert str(caught.value) == "store_version (file=0.db found=0000x expected=0003)"

@@ -39,11 +39,9 @@ class Roster:
 
 @canonical
 class RowOutcome:
-    """One row given back, in the order of the file: accepted, unchanged or rejected with its reason."""
+    """What stands beside a row that is given back: accepted, unchanged or rejected with its reason."""
 
     row: int = integer(1, 9_999_999, path="exchange.row")
-    group_no: str | None = text(60, path="group.no", default=None)
-    document_no: str | None = text(60, path="document.number", personal=True, default=None)
     outcome: str = text(9, one_of=("accepted", "unchanged", "rejected"), path="exchange.outcome")
     request_no: str | None = text(13, path="request.no", default=None)
     code: str | None = text(40, path="exchange.code", default=None)
