@@ -90,12 +90,13 @@ class Collector:
                 except Exception as error:
                     log.error("collect_failed", partner=partner.id, exc_info=error)
             try:
-                self._read_uploads()
+                self.take_uploads()
             except Exception as error:
                 log.error("collect_failed", exc_info=error)
             self.busy = False
 
-    def _read_uploads(self) -> None:
+    def take_uploads(self) -> None:
+        """Receive what partners have given us by the API."""
         for name in self._uploads.partners():
             partner = self._register.partners.get(name)
             if partner is None or not self._serves(name) or self.stopped(partner) is not None:
@@ -114,8 +115,12 @@ class Collector:
             return found
 
     def unread(self) -> bool:
-        """Whether a polled folder holds a file that nobody has taken yet."""
-        return self.busy or any(_holds_files(self._folder(p)) for p in self._polled if not p.missing)
+        """Whether the store or a polled folder holds a file that nobody has taken yet."""
+        return (
+            self.busy
+            or bool(self._uploads.partners())
+            or any(_holds_files(self._folder(p)) for p in self._polled if not p.missing)
+        )
 
     def collect(self, partner: Partner) -> Collected:
         """Receive every whole file that *partner* has left, in the order of their numbers.

@@ -230,6 +230,10 @@ class Engine:
         """Receive what *partner* has left in its folder."""
         return self._collector.collect(partner)
 
+    def take_uploads(self) -> None:
+        """Receive what partners have given us by the API and nobody has read yet."""
+        self._collector.take_uploads()
+
     def stopped(self, schedule: Schedule) -> bool:
         """Whether *schedule* would find intake stopped."""
         return not schedule.check and self._collector.stopped(schedule.partner) is not None

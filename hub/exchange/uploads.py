@@ -145,9 +145,9 @@ class Uploads:
             at = self._receiver.now()
             state = receipt.status if receipt.status in ("refused", "repeated") else "taken"
             self._files.ended(tx, at, progress.file, state, code, receipt.exchange)
-            if operation.wire.get("acknowledge") != "signed":
-                return
             row = self._files.get(tx, progress.file)
+            if operation.wire.get("acknowledge") != "signed" or row["via"] == "api":
+                return  # who called asks for it where it looks for the file
             signed = self._signed(row)
             stem = f"{''.join(c if c.isascii() and (c.isalnum() or c in '._-') else '-' for c in row['name'])[:60]}"
             stem = f"{stem.strip('-._') or 'file'}.{str(progress.file)[-12:]}"

@@ -1,15 +1,20 @@
 """Who is calling, and what they may touch.  The tenant comes from the credential alone, never from the request."""
 
+import functools
 import hashlib
 import re
+from collections.abc import Callable
 from dataclasses import dataclass
+from typing import Any, TypeVar
 from uuid import UUID
 
-from flask import current_app, request
+from flask import current_app, g, request
 
 from hub.canonical.errors import HubError
 from hub.exchange.engine import Engine
 from hub.security import api_keys
+
+T = TypeVar("T")
 
 #: The name under which an operator's own keys stand in ``[api_keys]``; no partner is called so.
 OPERATOR = "operator"
@@ -51,6 +56,27 @@ def calling(*roles: str) -> Caller:
     if role not in roles:
         raise HubError("forbidden")
     return Caller(partner, role)
+
+
+def allow(*roles: str) -> Callable[[Callable[..., T]], Callable[..., T]]:
+    """Only callers in one of *roles* reach the view."""
+
+    def guarded(view: Callable[..., T]) -> Callable[..., T]:
+        @functools.wraps(view)
+        def checked(*given: Any, **named: Any) -> T:
+            g.caller = calling(*roles)
+            return view(*given, **named)
+
+        checked.allowed = frozenset(roles)  # type: ignore[attr-defined]
+        return checked
+
+    return guarded
+
+
+def caller() -> Caller:
+    """Who calls the view at hand."""
+    found: Caller = g.caller
+    return found
 
 
 def identity(text: str) -> UUID:
