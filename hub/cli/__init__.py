@@ -44,8 +44,8 @@ def main() -> None:
 
 
 for _command in (
-    running.serve, running.worker, running.scheduler, running.tickets, running.simulate, running.demo, running.keys,
-    looking.doctor, looking.promises, looking.schedule, partners.partner, adapters.adapter,
+    running.serve, running.worker, running.scheduler, running.tickets, running.sftp, running.simulate, running.demo,
+    running.keys, looking.doctor, looking.promises, looking.schedule, partners.partner, adapters.adapter,
     exchanges.exchange, exchanges.incident,
     maps.map_, bench.bench, chaos.chaos, stores.backup, stores.restore, store.store,
 ):  # fmt: skip
