@@ -46,12 +46,12 @@ class Claimer:
 
     def _round(self, tx: Transaction) -> tuple[int, dict[object, int]]:
         at = Moment.of(datetime.now(UTC), START)
-        rows = self._ledger.get_many(tx, list(self._claimed))  # type: ignore[arg-type]
+        rows, _ = self._ledger.claimed(tx, [as_uuid(id) for id in self._claimed])
         ours: list[Row] = [row for id, row in rows.items() if row["attempts"] == self._claimed[id]]
         for row in ours:
             self._ledger.move(tx, at, row, "settled", outcome="answered")
         claim = Claim(self._worker, workers.clock(tx) + LEASE * 1_000_000)
-        ready = self._ledger.ready(tx, at, MINISTRY, ROUND)
+        ready = self._ledger.ready(tx, at, {MINISTRY: (ROUND, ROUND)})[MINISTRY].exchanges
         return len(ours), {as_uuid(row["id"]): self._ledger.claim(tx, at, row, "leased", claim) for row in ready}
 
 

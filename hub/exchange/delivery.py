@@ -87,10 +87,9 @@ class Delivery:
 
     def settle(self, tx: Transaction, done: Sequence[Done], at: Moment) -> None:
         """Write what became of works that this process has claimed: for each subject, and for each exchange."""
-        rows = self._ledger.get_many(tx, [one.work.exchange for one in done])
+        rows, subjects = self._ledger.claimed(tx, [one.work.exchange for one in done])
         ours = [one for one in done if self._still_ours(rows.get(one.work.exchange), one.work)]
-        subjects = self._ledger.subjects_of_many(tx, [one.work.exchange for one in ours])
-        about = {as_uuid(s["group_id"]) for found in subjects.values() for s in found}
+        about = {as_uuid(s["group_id"]) for one in ours for s in subjects.get(one.work.exchange, ())}
         self._cases.prefetch(tx, about)
         self._advance.foresee(tx, (line for one in ours for line in one.reply.lines))
         for one in ours:

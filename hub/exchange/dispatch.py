@@ -44,6 +44,7 @@ log = structlog.get_logger(__name__)
 SENDERS = 512  # threads of the send pool at most: as many as all partners together may hold, so that none waits
 ROUND = 200  # results settled, and exchanges claimed, in one round: others want the writer too
 STORE_WAIT = 0.5  # seconds between attempts to write a round while the store cannot take it
+GATHER = 0.2  # seconds between looks at whoever is only sent batches that wait for company
 GRACE = 15.0  # seconds beyond a call's own time limit after which a claim is not believed to be at work
 _SECOND = 1_000_000
 
@@ -134,8 +135,12 @@ class Dispatcher:
         """*partner* has work."""
         with self._changed:
             if self._running and partner in self._register.partners:
-                self._slots_of(partner).wanted = True
-                self._changed.notify()
+                slots = self._slots_of(partner)
+                if slots.timer < math.inf and _gathers(slots.partner):
+                    self._later(slots, time.monotonic() + GATHER)
+                else:
+                    slots.wanted = True
+                    self._changed.notify()
 
     def look(self) -> None:
         """Wake every partner of ours that has work in the ledger, whoever put it there."""
@@ -292,7 +297,7 @@ class Dispatcher:
 
     def _unit(self, tx: Transaction, done: Sequence[Done], wanted: Mapping[str, tuple[Partner, int]]) -> _Round:
         """The one unit of work of delivery: settle *done*, claim for *wanted* (each with what we are at already)."""
-        at, now = self._now(), workers.clock(tx)
+        at = self._now()
         if done:
             self._delivery.settle(tx, done, at)
         for partner in wanted:
@@ -301,12 +306,12 @@ class Dispatcher:
         went: dict[str, list[bool]] = {}
         for one in done:
             went.setdefault(one.work.partner.id, []).append(failed(one.result))
-        moods = self._moods(tx, {*went, *wanted})
+        now, moods, others = self._standing(tx, {*went, *wanted}, wanted)
         after = {p: mood.after(went.get(p, ()), now) for p, mood in moods.items()}
         for partner in went.keys() - moods.keys():
             workers.count_failures(tx, partner, sum(went[partner]))  # somebody else has it in hand
         again: dict[str, float | None] = {}
-        allowed = self._allowed(tx, wanted, after, now, again)
+        allowed = self._allowed(wanted, after, others, now, again)
         lease = max((p.limits.timeout for p, _ in allowed.values()), default=0.0) + GRACE
         claimed: Mapping[str, Claimed] = {}
         if allowed:
@@ -326,27 +331,33 @@ class Dispatcher:
         """Whether what may be sent to *partner* is counted by each process for itself."""
         return self._register.partners[partner].limits.per_worker
 
-    def _moods(self, tx: Transaction, partners: Iterable[str]) -> dict[str, Mood]:
-        """How partners are doing.  Whose limits are shared is kept from other processes until the commit; one that
-        another process has in hand is left out."""
+    def _standing(
+        self, tx: Transaction, partners: Iterable[str], wanted: Iterable[str]
+    ) -> tuple[int, dict[str, Mood], dict[str, int]]:
+        """The store's clock; how *partners* are doing; and how many exchanges all processes have of those *wanted*.
+
+        Whose limits are shared is kept from other processes until the commit; one that another process has in hand is
+        left out.
+        """
         own = [partner for partner in partners if self._own_pace(partner)]
         shared = [partner for partner in partners if not self._own_pace(partner)]
-        moods = {p: mood_of(row) for p, row in workers.flows(tx, shared).items()} if shared else {}
-        for partner, row in workers.flows_seen(tx, own).items() if own else ():
-            moods[partner] = replace(mood_of(row), paced_to=self._paced.get(partner, 0))
-        return moods
+        counted = [p for p in wanted if self._database.shared and not self._own_pace(p)]
+        now, rows, others = workers.look(tx, shared, own, counted)
+        moods = {p: mood_of(row) for p, row in rows.items()}
+        for partner in own:
+            if partner in moods:
+                moods[partner] = replace(moods[partner], paced_to=self._paced.get(partner, 0))
+        return now, moods, others
 
     def _allowed(
         self,
-        tx: Transaction,
         wanted: Mapping[str, tuple[Partner, int]],
         moods: Mapping[str, Mood],
+        others: Mapping[str, int],
         now: int,
         again: dict[str, float | None],
     ) -> dict[str, tuple[Partner, int]]:
         """For each of *wanted* how many exchanges may be claimed; when to look *again* at those that may have none."""
-        shared = [p for p, (partner, _) in wanted.items() if self._database.shared and not partner.limits.per_worker]
-        others = workers.in_hand(tx, shared) if shared else {}
         allowed, left = {}, ROUND
         for name, (partner, busy) in wanted.items():
             mood = moods.get(name)
@@ -418,3 +429,9 @@ class Dispatcher:
             with self._changed:
                 channel = self._channels.setdefault(operation.channel, open_channel(operation.channel))
         return channel
+
+
+def _gathers(partner: Partner) -> bool:
+    """Whether *partner* is only sent batches that wait much longer for company than a look at them is put off."""
+    sent = [operation.batch for operation in partner.operations.values() if operation.direction == "out"]
+    return all(batch is not None and batch.within >= 5 * GATHER for batch in sent)

@@ -21,7 +21,7 @@ from hub.store.awaiting import Awaiting
 from hub.store.cases import Cases
 from hub.store.database import Row, Transaction, as_uuid
 from hub.store.encoding import moment
-from hub.store.ledger import ABSURD, Ledger, Moment
+from hub.store.ledger import ABSURD, Ledger, Moment, Ready
 from hub.store.statement import plain
 from hub.store.workers import Claim
 
@@ -135,7 +135,9 @@ class Outbox:
 
         Everything is read before anything is written, so that the writes of all partners go out together.
         """
-        waiting = [self._ready(tx, partner, free, at) for partner, free in wanted.values()]
+        looked = {p: (free, MOST if _batched(partner) else free) for p, (partner, free) in wanted.items()}
+        found_ready = self._ledger.ready(tx, at, looked)
+        waiting = [self._ready(tx, partner, free, found_ready[partner.id], at) for partner, free in wanted.values()]
         again = [as_uuid(row["id"]) for ready in waiting for row in ready.frozen]
         subjects = self._ledger.subjects_of_many(tx, again) if again else {}
         bodies = {exchange: self._ledger.bytes_of(tx, exchange) for exchange in again}
@@ -160,20 +162,22 @@ class Outbox:
         numbers.write()
         return found
 
-    def _ready(self, tx: Transaction, partner: Partner, free: int, at: Moment) -> _Ready:
+    def _ready(self, tx: Transaction, partner: Partner, free: int, found: Ready, at: Moment) -> _Ready:
         """What may be sent to *partner* now, *free* exchanges at most, by urgency; of the same urgency those frozen
         before go first."""
-        frozen = []
-        for row in self._ledger.ready(tx, at, partner.id, free):
+        frozen, next_at = [], found.next_at
+        for row in found.exchanges:
             if row["operation"] in partner.operations:
                 frozen.append(row)
             else:
                 self._ledger.move(tx, at, row, "parked", code="operation_gone", owner="engineer")
-        batched = any(operation.batch for operation in partner.operations.values())
-        rows = self._ledger.subjects_ready(tx, partner.id, MOST if batched else free)
+        if frozen:
+            next_at = at.wall
+        elif found.exchanges:
+            next_at = self._ledger.next_at(tx, partner.id)  # what was due is nobody's to send any more
         ready = _Ready(
-            partner, free, [], [row for row in rows if row["operation"] in partner.operations],
-            self._ledger.next_at(tx, partner.id) if not frozen else at.wall,
+            partner, free, [], [row for row in found.subjects if row["operation"] in partner.operations],
+            next_at,
         )  # fmt: skip
         fresh, waits = _batches(ready.subjects, partner, at.wall)
         fresh.reverse()
@@ -322,6 +326,10 @@ class Outbox:
         assert kept is not None
         kept.case.focus = UUID(hex=row["subject_id"]) if row["kind"] == "request" else None
         return kept.case
+
+
+def _batched(partner: Partner) -> bool:
+    return any(operation.batch for operation in partner.operations.values())
 
 
 def _numbered(partner: Partner, row: Row) -> bool:

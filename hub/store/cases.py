@@ -234,10 +234,10 @@ class Cases:
         """Read cases out of their rows, and keep them."""
         for group_id in group_ids:
             self._kept.pop(group_id, None)
-        opened = {as_uuid(row["id"]): self._group(row) for row in tx.all(_groups, ids=group_ids)}
-        if not opened:
-            return
-        for r in tx.all(_members, ids=group_ids):
+        ids = {"ids": group_ids}
+        groups, members, vouchers = tx.several((_groups, ids), (_members, ids), (_vouchers, ids))
+        opened = {as_uuid(row["id"]): self._group(row) for row in groups}
+        for r in members:
             kept = opened[as_uuid(r["group_id"])]
             request_id = as_uuid(r["id"])
             kept.case.members[request_id] = Member(
@@ -254,7 +254,7 @@ class Cases:
             kept.wrapped[request_id] = r["wrapped"]
             kept.numbers[request_id] = r["member"]
             kept.case.pilgrims[request_id] = self._unseal(request_id, r["wrapped"], r["sealed"])
-        for v in tx.all(_vouchers, ids=group_ids):
+        for v in vouchers:
             opened[as_uuid(v["group_id"])].case.voucher = _voucher(v)
         for kept in opened.values():
             self._keep(kept)

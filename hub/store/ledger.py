@@ -5,13 +5,13 @@ something; ``in_doubt`` waits for an answer to an enquiry; ``held`` waits for a 
 a person to decide; ``settled`` and ``dead`` are done.  A subject without an exchange is waiting to be frozen into one.
 """
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Any, Literal
 from uuid import UUID
 
-from sqlalchemy import ColumnElement, Select, and_, bindparam, func, null, or_, select, true, update
+from sqlalchemy import ColumnElement, Select, and_, bindparam, false, func, null, or_, select, true, update
 
 from hub.canonical.ids import new_id
 from hub.security.sealing import Sealer
@@ -33,14 +33,34 @@ _exchange_get = Statement(select(exchange).where(exchange.c.id == bindparam("id"
 _exchanges_get = Statement(
     select(exchange).where(within(exchange.c.id, "ids")).order_by(exchange.c.id).with_for_update()
 )
-_exchange_move = Statement(
-    update(exchange)
-    .where(exchange.c.id == bindparam("exchange_id"), exchange.c.open == bindparam("was_open"))
-    .values({c: bindparam(c) for c in ("open", "state", "outcome", "code", "owner", "attempts", "next_at", "worker",
-                                       "lease_until", "settled_at")})
-    .values(partner_us=exchange.c.partner_us + bindparam("spent")),
-    exact=True,
-)  # fmt: skip
+# Where a row lies is said in as many words: with a parameter PostgreSQL looks through all months (half the time of it).
+_claims_get = Statement(
+    select(exchange)
+    .where(exchange.c.open == true(), within(exchange.c.id, "ids"))
+    .order_by(exchange.c.id)
+    .with_for_update()
+)
+
+
+def _moving(where: ColumnElement[bool]) -> Statement:
+    columns = (
+        "open",
+        "state",
+        "outcome",
+        "code",
+        "owner",
+        "attempts",
+        "next_at",
+        "worker",
+        "lease_until",
+        "settled_at",
+    )
+    moved = update(exchange).where(exchange.c.id == bindparam("exchange_id"), exchange.c.open == where)
+    values: dict[str, Any] = {c: bindparam(c) for c in columns}
+    return Statement(moved.values({**values, "partner_us": exchange.c.partner_us + bindparam("spent")}), exact=True)
+
+
+_open_move, _done_move = _moving(true()), _moving(false())
 _exchange_spent = Statement(
     update(exchange)
     .where(exchange.c.id == bindparam("exchange_id"), exchange.c.open == true())
@@ -66,12 +86,12 @@ _subjects_ready = Statement(
     .where(
         exchange_subject.c.partner == bindparam("partner"),
         exchange_subject.c.exchange_id.is_(None),
-        exchange_subject.c.state == "open",
+        exchange_subject.c.settled_at.is_(None),
         ~select(_busy_lane.c.id)
         .where(
             _busy_lane.c.partner == exchange_subject.c.partner,
             _busy_lane.c.lane == exchange_subject.c.lane,
-            _busy_lane.c.state == "open",
+            _busy_lane.c.settled_at.is_(None),
             or_(_busy_lane.c.exchange_id.is_not(None), _busy_lane.c.id < exchange_subject.c.id),
         )
         .offset(0)  # looked up row by row, in the order of the index, however long the backlog is
@@ -99,7 +119,7 @@ def _partners_of(column: ColumnElement[str], *where: ColumnElement[bool]) -> Sel
     return select(steps.c.partner).where(steps.c.partner.is_not(None))
 
 
-_unfrozen = (exchange_subject.c.exchange_id.is_(None), exchange_subject.c.state == "open")
+_unfrozen = (exchange_subject.c.exchange_id.is_(None), exchange_subject.c.settled_at.is_(None))
 _partners_unfrozen = Statement(_partners_of(exchange_subject.c.partner, *_unfrozen))
 _partners_frozen = Statement(
     select(exchange.c.partner)
@@ -108,7 +128,7 @@ _partners_frozen = Statement(
 )
 _open_work = Statement(
     select(exchange_subject.c.partner, exchange_subject.c.operation)
-    .where(exchange_subject.c.exchange_id.is_(None), exchange_subject.c.state == "open")
+    .where(*_unfrozen)
     .union(
         select(exchange.c.partner, exchange.c.operation).where(
             exchange.c.open == true(),
@@ -260,6 +280,16 @@ class Moment:
         return cls(micros(wall), micros(business))
 
 
+@dataclass(frozen=True, slots=True)
+class Ready:
+    """What may be sent to a partner, the most urgent first: exchanges with the bytes they have, subjects that are still
+    to be frozen (the first of each free lane), and when (wall µs) the next exchange that waits is due."""
+
+    exchanges: list[Row]
+    subjects: list[Row]
+    next_at: int | None
+
+
 class Ledger:
     """Reads and writes of the ledger inside a unit of work."""
 
@@ -305,6 +335,15 @@ class Ledger:
         """Exchanges by their ids, kept from other writers until the commit."""
         return {as_uuid(row["id"]): row for row in tx.all(_exchanges_get, ids=list(ids))}
 
+    def claimed(self, tx: Transaction, ids: Sequence[UUID]) -> tuple[dict[UUID, Row], dict[UUID, list[Row]]]:
+        """Exchanges that were claimed, as far as they are still open, kept from other writers until the commit; and the
+        subjects of each."""
+        exchanges, subjects = tx.several((_claims_get, {"ids": ids}), (_subjects_of_many, {"ids": ids}))
+        found: dict[UUID, list[Row]] = {}
+        for row in subjects:
+            found.setdefault(as_uuid(row["exchange_id"]), []).append(row)
+        return {as_uuid(row["id"]): row for row in exchanges}, found
+
     def move(
         self,
         tx: Transaction,
@@ -335,8 +374,8 @@ class Ledger:
         owner: str | None, attempts: int, next_at: int | None, worker: int | None, lease_until: int | None, spent: int,
     ) -> None:  # fmt: skip
         tx.put(
-            _exchange_move,
-            exchange_id=as_uuid(row["id"]), was_open=bool(row["open"]), open=state not in DONE, state=state,
+            _open_move if row["open"] else _done_move,
+            exchange_id=as_uuid(row["id"]), open=state not in DONE, state=state,
             outcome=outcome, code=code, owner=owner, attempts=attempts, next_at=next_at, worker=worker,
             lease_until=lease_until, settled_at=at.wall if state in DONE else None, spent=spent,
         )  # fmt: skip
@@ -347,9 +386,16 @@ class Ledger:
         for subject in subjects:
             tx.put(_subject_spent, subject_row=as_uuid(subject["id"]), spent=spent_us)
 
-    def ready(self, tx: Transaction, at: Moment, partner: str, most: int) -> list[Row]:
-        """Exchanges whose bytes may be sent (again), the most urgent first."""
-        return tx.all(_exchanges_ready, partner=partner, now_at=at.wall, absurd_at=at.wall + ABSURD, most=most)
+    def ready(self, tx: Transaction, at: Moment, wanted: Mapping[str, tuple[int, int]]) -> dict[str, "Ready"]:
+        """What may be sent to each of *wanted*, of which so many exchanges, and so many subjects, are looked at."""
+        asked: list[tuple[Statement, dict[str, Any]]] = []
+        for partner, (exchanges, subjects) in wanted.items():
+            due = {"now_at": at.wall, "absurd_at": at.wall + ABSURD}
+            asked.append((_exchanges_ready, {"partner": partner, "most": exchanges, **due}))
+            asked.append((_subjects_ready, {"partner": partner, "most": subjects}))
+            asked.append((_next_exchange, {"partner": partner}))
+        found = iter(tx.several(*asked))
+        return {partner: Ready(next(found), next(found), next(found)[0][0]) for partner in wanted}
 
     def next_at(self, tx: Transaction, partner: str) -> int | None:
         row = tx.one(_next_exchange, partner=partner)
@@ -391,10 +437,6 @@ class Ledger:
             enquires=enquires, attempts=0, urgency=urgency, not_before=not_before, partner_us=0, created_at=at.wall,
             settled_at=None,
         )  # fmt: skip
-
-    def subjects_ready(self, tx: Transaction, partner: str, most: int) -> list[Row]:
-        """Subjects waiting to be frozen, the first of each free lane, the most urgent first."""
-        return tx.all(_subjects_ready, partner=partner, most=most)
 
     def freeze(self, tx: Transaction, rows: list[Row], exchange_id: UUID) -> None:
         for row in rows:

@@ -37,7 +37,7 @@ _audited = Statement(
 )
 _unfrozen = Statement(
     select(*_SUBJECT)
-    .where(exchange_subject.c.exchange_id.is_(None), exchange_subject.c.state == "open")
+    .where(exchange_subject.c.exchange_id.is_(None), exchange_subject.c.settled_at.is_(None))
     .order_by(exchange_subject.c.id)
     .limit(bindparam("most"))
 )

@@ -65,6 +65,11 @@ class PostgresConnection:
         cursor: Cursor = self._raw.execute(sql, values or None)
         return cursor
 
+    def read(self, asked: Sequence[tuple[str, Values]]) -> list[list[Row]]:
+        with self._raw.pipeline():
+            cursors = [self._raw.execute(sql, values or None) for sql, values in asked]
+        return [cursor.fetchall() for cursor in cursors]
+
     def write(self, batches: Sequence[tuple[str, Sequence[Values]]]) -> list[int]:
         cursors = [self._raw.cursor() for _ in batches]
         # One round trip for all of them.

@@ -7,7 +7,7 @@ from pathlib import Path
 from uuid import UUID
 
 from hub.canonical.errors import HubError
-from hub.store.transaction import NOTHING, Cursor, Values
+from hub.store.transaction import NOTHING, Cursor, Row, Values
 
 sqlite3.register_adapter(UUID, lambda value: value.hex)
 
@@ -22,6 +22,9 @@ class SqliteConnection:
 
     def execute(self, sql: str, values: Values = NOTHING) -> Cursor:
         return self._raw.execute(sql, values)
+
+    def read(self, asked: Sequence[tuple[str, Values]]) -> list[list[Row]]:
+        return [self._raw.execute(sql, values).fetchall() for sql, values in asked]
 
     def write(self, batches: Sequence[tuple[str, Sequence[Values]]]) -> list[int]:
         return [

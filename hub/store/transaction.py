@@ -38,6 +38,9 @@ class Connection(Protocol):
     dialect: str
 
     def execute(self, sql: str, values: Values = NOTHING) -> Cursor: ...
+    def read(self, asked: Sequence[tuple[str, Values]]) -> list[list[Row]]:
+        """What each of several statements finds, in one round trip."""
+
     def write(self, batches: Sequence[tuple[str, Sequence[Values]]]) -> list[int]:
         """Run each statement for all its rows; answers how many rows each has changed."""
 
@@ -197,6 +200,15 @@ class Transaction:
     def all(self, statement: Statement, **values: Any) -> list[Row]:
         return self._execute(statement, values).fetchall()
 
+    def several(self, *asked: tuple[Statement, Values]) -> list[list[Row]]:
+        """What each of several statements finds, in their order, for the time of one."""
+        for statement, values in asked:
+            self._shown(statement, values)
+        try:
+            return self._connection.read([self._written(statement, values) for statement, values in asked])
+        except Exception as error:
+            raise Interrupted(error) from error
+
     def each(self, statement: Statement, **values: Any) -> Iterator[Row]:
         """The rows one by one, for what is too long to hold."""
         cursor = self._execute(statement, values)
@@ -231,17 +243,24 @@ class Transaction:
 
     # -- the writer's side -------------------------------------------------------------------------------------------
 
-    def _execute(self, statement: Statement, values: dict[str, Any]) -> Cursor:
-        given: Values = values
-        if self._later is not None and (statement.writes or self._later.seen_by(statement, given)):
-            self._write_out(statement.writes)
-        sql = statement.sqlite if self._connection.dialect == "sqlite" else statement.postgresql
-        if statement.lists and self._connection.dialect == "sqlite":
-            given = {**given, **{name: as_list(given[name]) for name in statement.lists}}
+    def _execute(self, statement: Statement, values: Values) -> Cursor:
+        self._shown(statement, values)
         try:
-            return self._connection.execute(sql, given)
+            return self._connection.execute(*self._written(statement, values))
         except Exception as error:
             raise Interrupted(error) from error
+
+    def _shown(self, statement: Statement, values: Values) -> None:
+        """Write what was put off and *statement* could see."""
+        if self._later is not None and (statement.writes or self._later.seen_by(statement, values)):
+            self._write_out(statement.writes)
+
+    def _written(self, statement: Statement, values: Values) -> tuple[str, Values]:
+        if self._connection.dialect != "sqlite":
+            return statement.postgresql, values
+        if statement.lists:
+            values = {**values, **{name: as_list(values[name]) for name in statement.lists}}
+        return statement.sqlite, values
 
     def _write_out(self, mine_too: bool) -> None:
         """Write what others have put off, then, behind a savepoint, what this unit has."""

@@ -3,7 +3,7 @@
 A claim says who is at an exchange, and until when it may be thought to be at it by the store's own clock.
 """
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
 from sqlalchemy import bindparam, delete, func, select, true, update
@@ -112,14 +112,17 @@ def expired(tx: Transaction, now: int) -> list[Row]:
     return tx.all(_overdue, now_at=now)
 
 
-def in_hand(tx: Transaction, partners: Iterable[str]) -> dict[str, int]:
-    """How many exchanges of each partner are claimed, by whomever."""
-    return {row[0]: row[1] for row in tx.all(_in_hand, partners=list(partners))}
+def look(
+    tx: Transaction, shared: Sequence[str], own: Sequence[str], counted: Sequence[str]
+) -> tuple[int, dict[str, Row], dict[str, int]]:
+    """The store's clock; how partners are doing; and how many exchanges of those *counted* are claimed, by whomever.
 
-
-def flows(tx: Transaction, partners: Iterable[str]) -> dict[str, Row]:
-    """How partners are doing, kept for this unit; one that another process is looking at is left out."""
-    return {row["partner"]: row for row in tx.all(_flows, partners=list(partners))}
+    *shared* ones are kept for this unit, and left out where another process is looking at them.
+    """
+    clock_, kept, seen, claimed = tx.several(
+        (_now, {}), (_flows, {"partners": shared}), (_flows_seen, {"partners": own}), (_in_hand, {"partners": counted})
+    )
+    return int(clock_[0][0]), {row["partner"]: row for row in (*kept, *seen)}, {row[0]: row[1] for row in claimed}
 
 
 def flows_seen(tx: Transaction, partners: Iterable[str]) -> dict[str, Row]:

@@ -3,6 +3,7 @@
 import importlib
 import pkgutil
 import re
+from contextlib import closing
 from pathlib import Path
 
 import pytest
@@ -10,6 +11,7 @@ import pytest
 from hub import store as package
 from hub.store import cases, ledger
 from hub.store.database import Database, Statement
+from hub.store.postgres import Postgres
 from hub.store.sqlite import Sqlite
 
 LISTS = [
@@ -54,3 +56,30 @@ def test_postgresql_understands_every_statement(postgres):
                 except psycopg.Error as error:
                     wrong.append((module.name, name, str(error)))
     assert wrong == []
+
+
+@pytest.mark.parametrize("counted", ["when nothing was there", "when all were done"])
+def test_a_claim_takes_its_own_indexes_whatever_the_planner_last_counted(postgres, counted):
+    """What waits in the morning was counted by nobody: all indexes of open rows look empty, and as good as another."""
+    import psycopg
+
+    Database(postgres).close()
+    with psycopg.connect(postgres, autocommit=True) as connection:
+        if counted == "when all were done":
+            connection.execute(
+                "INSERT INTO exchange_subject (id, exchange_id, partner, operation, kind, subject_id, group_id, lane,"
+                " key, state, attempts, urgency, not_before, partner_us, created_at, settled_at) SELECT"
+                " gen_random_uuid(), gen_random_uuid(), 'ministry', 'ask', 'request', i, gen_random_uuid(), i, i,"
+                " 'done', 1, 1, 1, 1, 1, 1 FROM generate_series(1, 2000) AS i"
+            )
+        connection.execute("ANALYZE exchange_subject")
+    with closing(Postgres(postgres).connect(writing=True)) as writer:
+        plan = "\n".join(
+            row[0]
+            for row in writer.execute(
+                f"EXPLAIN {ledger._subjects_ready.postgresql}", {"partner": "ministry", "most": 500}
+            ).fetchall()
+        )
+    assert "using subject_waiting on exchange_subject" in plan
+    assert "using subject_lane on exchange_subject busy" in plan
+    assert "Sort" not in plan

@@ -104,9 +104,9 @@ def upgrade() -> None:
         sa.Column("settled_at", sa.BigInteger(), nullable=True),
         sa.PrimaryKeyConstraint("id"),
     )
-    op.create_index("subject_exchange", "exchange_subject", ["exchange_id"])
+    op.create_index("subject_exchange", "exchange_subject", ["exchange_id"], **_only("exchange_id IS NOT NULL"))
     op.create_index("subject_key", "exchange_subject", ["key"])
-    op.create_index("subject_lane", "exchange_subject", ["partner", "lane", "state"])
+    op.create_index("subject_lane", "exchange_subject", ["partner", "lane"])
     op.create_index(
         "subject_open", "exchange_subject", ["operation", "partner", "created_at", "state"], **_only("state = 'open'")
     )
@@ -115,7 +115,7 @@ def upgrade() -> None:
         "subject_waiting",
         "exchange_subject",
         ["partner", "urgency", "id"],
-        **_only("exchange_id IS NULL AND state = 'open'"),
+        **_only("exchange_id IS NULL AND settled_at IS NULL"),
     )
     op.create_table(
         "fact",
