@@ -19,6 +19,7 @@ from hub.exchange.forecast import Forecast
 from hub.exchange.intake import Intake
 from hub.exchange.moves import Moves
 from hub.exchange.outbox import Outbox
+from hub.exchange.photos import Photos
 from hub.exchange.pressure import Kind, Pressure
 from hub.exchange.progress import Progress
 from hub.exchange.promise import Promise
@@ -164,6 +165,7 @@ class Engine:
         rosters = Rosters(self.database, self._cases, self._ledger, self.register, receiver, intake)
         files = Files(self.database, self._ledger, self.register, receiver, Staging(sealer))
         self.exchange = Exchange(self.register, receiver, files, intake, rosters, self.pressure)
+        self.photos = Photos(self.database, self._cases, self._ledger, receiver, sealer)
         self.uploads = Uploads(self.database, self._ledger, receiver, self.pressure, HostKey(settings.sftp_key))
         self._collector = Collector(
             self.register, self.exchange.receive, receiver.put_aside, self.serves, self.database.alone, self.pressure,

@@ -19,6 +19,7 @@ from hub.channels.inbox import LONGEST, decent
 from hub.exchange.pressure import Pressure
 from hub.exchange.progress import Progress
 from hub.exchange.receive import Once, Receipt, Receiver, Said
+from hub.mapping.given_back import rejected
 from hub.partners import Operation
 from hub.partners.partner import Partner
 from hub.security.host_key import HostKey
@@ -173,8 +174,11 @@ class Uploads:
         with self._database.reading() as tx:
             return told(self._own(tx, partner, file))
 
-    def outcome(self, partner: str, file: UUID) -> tuple[str, bytes]:
-        """The name and the bytes of the file in which the rows go back.  Raises ``not_found`` while there is none."""
+    def outcome(self, partner: str, file: UUID, *, only_rejected: bool = False) -> tuple[str, bytes]:
+        """The name and the bytes of the file in which the rows go back, all or those to mend.
+
+        Raises ``not_found`` while there is none.
+        """
         with self._database.reading() as tx:
             row = self._own(tx, partner, file)
             if row["outcome"] is None:
@@ -182,6 +186,8 @@ class Uploads:
             exchange = as_uuid(row["outcome"])
             body = self._ledger.bytes_of(tx, exchange)
         ending = "xlsx" if body.startswith(b"PK\x03\x04") else "csv"
+        if only_rejected:
+            return f"{file}.to-fix.{ending}", rejected(body)
         return f"{file}.outcome.{ending}", body
 
     def acknowledgement(self, partner: str, file: UUID) -> Signed:

@@ -54,6 +54,26 @@ def _joined(
     yield from before
 
 
+def rejected(body: bytes) -> bytes:
+    """Of an outcome file its heading and the rows that were not taken, in the same columns: what is left to mend."""
+    if is_workbook(body):
+        from python_calamine import CalamineWorkbook
+
+        table = CalamineWorkbook.from_filelike(io.BytesIO(body)).get_sheet_by_index(0).to_python()
+        return _workbook(_rejected(table))
+    text = body.decode("utf-8-sig")
+    tables = {mark: list(csv.reader(io.StringIO(text, newline=""), delimiter=mark)) for mark in ",;\t|"}
+    mark = max(tables, key=lambda one: max((len(row) for row in tables[one]), default=0))
+    return _text(_rejected(tables[mark]), mark)
+
+
+def _rejected(table: Sequence[Sequence[Any]]) -> Iterator[list[Any]]:
+    for row in table:
+        said = {cell for cell in row if cell in ("accepted", "unchanged")}
+        if "rejected" in row or not said:
+            yield list(row)
+
+
 def _without(row: Sequence[Any], places: set[int]) -> list[Any]:
     return [cell for place, cell in enumerate(row) if place not in places]
 

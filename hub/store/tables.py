@@ -470,3 +470,15 @@ Index(
     sqlite_where=file_in.c.ended_at.is_(None),
     postgresql_where=file_in.c.ended_at.is_(None),
 )
+
+# A pilgrim's photo, sealed under the pilgrim's own key: messages carry its number (the claim check), never the bytes.
+photo = Table(
+    "photo",
+    metadata,
+    Column("request_id", Uuid, primary_key=True),
+    Column("sha256", String(64), nullable=False),
+    Column("width", Integer, nullable=False),
+    Column("height", Integer, nullable=False),
+    Column("sealed", LargeBinary, nullable=False),
+    Column("recorded_at", BigInteger, nullable=False),
+)

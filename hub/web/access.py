@@ -73,6 +73,12 @@ def allow(*roles: str) -> Callable[[Callable[..., T]], Callable[..., T]]:
     return guarded
 
 
+def public(view: Callable[..., T]) -> Callable[..., T]:
+    """Anybody reaches the view."""
+    view.allowed = frozenset()  # type: ignore[attr-defined]
+    return view
+
+
 def caller() -> Caller:
     """Who calls the view at hand."""
     found: Caller = g.caller

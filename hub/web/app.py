@@ -7,7 +7,8 @@ from werkzeug.middleware.proxy_fix import ProxyFix
 from hub.exchange.engine import Engine
 from hub.settings import ConfigError
 from hub.web import problems
-from hub.web.api import bodies, desk, files, ledger, operations, replays
+from hub.web.agent import pages as agent
+from hub.web.api import bodies, desk, files, ledger, operations, photos, replays
 from hub.web.console import pages
 
 #: The longest body that any door takes, in bytes: a group of some 900 pilgrims.
@@ -52,7 +53,7 @@ def create_app(engine: Engine) -> Flask:
     problems.install(app)
     for blueprint in (
         desk.blueprint, bodies.blueprint, operations.blueprint, ledger.blueprint, replays.blueprint, pages.blueprint,
-        files.blueprint,
+        files.blueprint, photos.blueprint, agent.blueprint,
     ):  # fmt: skip
         app.register_blueprint(blueprint)
     if settings.proxies:

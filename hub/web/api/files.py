@@ -78,8 +78,12 @@ def one(id: str) -> Response:
 @blueprint.get("/files/<id>/outcome")
 @allow(*_GIVES)
 def outcome(id: str) -> Response:
-    """The caller's own rows, in their own order and columns, with what became of each."""
-    name, body = hub().uploads.outcome(caller().partner, identity(id))
+    """The caller's own rows, in their own order and columns, with what became of each; with ``?only=rejected`` those
+    that are left to mend."""
+    only = request.args.get("only")
+    if only not in (None, "rejected"):
+        raise HubError("invalid_code", field="only")
+    name, body = hub().uploads.outcome(caller().partner, identity(id), only_rejected=only is not None)
     kind = _XLSX if name.endswith(".xlsx") else "text/csv; charset=utf-8"
     told = Response(body, content_type=kind)
     told.headers.set("Content-Disposition", "attachment", filename=name)
