@@ -8,7 +8,7 @@ import sys
 import click
 
 from hub.canonical.errors import HubError
-from hub.cli import adapters, bench, chaos, exchanges, looking, maps, messages, partners, running, store, stores
+from hub.cli import adapters, bench, chaos, errors, exchanges, looking, maps, messages, partners, running, store, stores
 from hub.settings import ConfigError
 
 
@@ -20,7 +20,7 @@ def hub() -> None:
     \b
     See it work     hub demo, then hub promises
     Run it          hub doctor, hub serve, hub schedule next, hub backup
-    Mend it         hub incident list, hub exchange list, hub exchange replay
+    Mend it         hub incident list, hub exchange list, hub exchange replay, hub errors
     Connect others  hub adapter new, hub adapter check, hub partner add, hub map try
 
     Every command that reports takes --json FILE. Settings come from hub.toml and HUB_* in the environment; `hub doctor`
@@ -46,7 +46,7 @@ def main() -> None:
 for _command in (
     running.serve, running.worker, running.scheduler, running.tickets, running.sftp, running.simulate, running.demo,
     running.keys, looking.doctor, looking.promises, looking.schedule, partners.partner, adapters.adapter,
-    exchanges.exchange, exchanges.incident,
+    exchanges.exchange, exchanges.incident, errors.errors,
     maps.map_, bench.bench, chaos.chaos, stores.backup, stores.restore, store.store,
 ):  # fmt: skip
     hub.add_command(_command)
