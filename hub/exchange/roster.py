@@ -2,7 +2,8 @@
 
 import hashlib
 import re
-from dataclasses import dataclass, field
+from collections.abc import Mapping
+from dataclasses import dataclass, field, replace
 from functools import partial
 from typing import Any
 from uuid import UUID
@@ -78,6 +79,15 @@ class Rosters:
             rows = list(map_.open_rows(body, date_order=order))
         except HubError as error:
             return self._receiver.refuse_file(agent, operation, error, body, name[:LONGEST_NAME])
+        papers = {row.number: row.value.document_no for row in rows if row.value is not None}
+        # Sent back with some of its rows taken out, a row's number would be another's.
+        named = {
+            row.number: papers[there]
+            for row in rows
+            if row.value is not None and (there := _row_named(row.value)) in papers
+        }
+        # Whoever travels in another's care comes after them, wherever they stand in the file.
+        rows.sort(key=lambda row: row.value is not None and row.value.companion_no is not None)
         told = f"{operation.name}/{hashlib.sha256(body).hexdigest()}"
         outcomes: list[RowOutcome] = []
 
@@ -86,7 +96,7 @@ class Rosters:
             if known is not None:
                 return Receipt("repeated", exchange=known)
             at = self._receiver.now()
-            taken = [self._row(tx, agent, row, at) for row in part]
+            taken = [self._row(tx, agent, row, papers, at) for row in part]
             if progress is not None:
                 read, rejected = len(outcomes) + len(taken), rejected + _rejected(taken)
                 progress.rows(tx, read, read - rejected, rejected)
@@ -99,12 +109,13 @@ class Rosters:
                 return taken
             outcomes += taken
             rejected += _rejected(taken)
+        outcomes.sort(key=lambda one: one.row)
         answer = self._register.map(operation.adapter, operation.name, "reply")
         said = answer.write(
             RosterOutcome(received=len(outcomes), accepted=len(outcomes) - rejected, rejected=rejected, rows=outcomes)
         )
         out = _Out(
-            body=map_.given_back(body, said),
+            body=map_.given_back(body, said, {"companion_no": named}),
             name=f"{_stem(name)}.{told.rpartition('/')[2][:8]}.outcome.{'xlsx' if is_workbook(body) else 'csv'}",
             records=len(outcomes),
             map_hash=answer.hash,
@@ -145,7 +156,7 @@ class Rosters:
         self._ledger.audit(tx, at, agent.id, operation.name, None, exchange)
         return Receipt("taken", exchange=exchange, lines=out.records)
 
-    def _row(self, tx: Transaction, agent: Partner, row: Row, at: Moment) -> RowOutcome:
+    def _row(self, tx: Transaction, agent: Partner, row: Row, papers: Mapping[int, str], at: Moment) -> RowOutcome:
         value: RosterRow | None = row.value
         if value is None:
             fault = row.fault
@@ -154,6 +165,12 @@ class Rosters:
         broken = next(iter(faults(value)), None)
         if broken is not None:
             return _given_back(row, _Taken("rejected", code="invalid_value", where={"field": broken.where}))
+        number = _row_named(value)
+        if number is not None:
+            there = papers.get(number)
+            if there is None or number == row.number:
+                return _given_back(row, _Taken("rejected", code="companion_row_unknown"))
+            value = replace(value, companion_no=there)
         return _given_back(row, self._upsert(tx, agent, value, at))
 
     def _upsert(self, tx: Transaction, agent: Partner, row: RosterRow, at: Moment) -> _Taken:
@@ -208,6 +225,12 @@ def _filing(row: RosterRow) -> Filing:
         if row.companion_no and row.companion_relation
         else None,
     )
+
+
+def _row_named(row: RosterRow) -> int | None:
+    """The row, as a spreadsheet numbers them, that a companion is named by; no passport has so short a number."""
+    named = row.companion_no
+    return int(named) if named is not None and named.isdigit() and len(named) <= 4 else None
 
 
 def _arabic(parts: list[str]) -> ArabicName | None:

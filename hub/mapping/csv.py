@@ -112,6 +112,12 @@ class Csv:
 
     # --- the heading --------------------------------------------------------------------------------------------------
 
+    def reads(self, name: Any, field: str) -> bool:
+        """Whether a heading's cell *name* stands over the cells of *field*."""
+        place = self.columns.get(fold(str(name)))
+        rule = None if place is None else self.read_rules[place]
+        return isinstance(rule, Pair) and str(rule.field) == field
+
     def _missing(self, row: list[Any]) -> list[Rule]:
         names = {fold(str(name)) for name in row}
         found = {place for name, place in self.columns.items() if name in names}

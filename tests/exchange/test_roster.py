@@ -138,6 +138,27 @@ def test_a_minor_needs_a_companion_of_the_group(roster):
     assert [r["Outcome"] for r in rows] == ["accepted", "accepted"]
 
 
+@pytest.mark.parametrize("named", ["3", "C7654321"])
+def test_a_companion_is_named_by_passport_or_row_and_may_stand_further_down(roster, named):
+    child = f"G-1001,ANAK,RAHAYU,M,2016-02-01,IDN,C7654329,2024-05-06,2029-05-05,{named},mother"
+    rows = roster.send(child, GOOD)
+    assert [(r["Passport No"], r["Outcome"]) for r in rows] == [("C7654329", "accepted"), ("C7654321", "accepted")]
+    # By the number of its row it could be somebody else in the next file.
+    assert rows[0]["Mahram Passport"] == "C7654321"
+
+
+@pytest.mark.parametrize("named", ["2", "9"], ids=["its own row", "a row that there is not"])
+def test_a_companion_in_no_row_is_refused_with_its_reason(roster, named):
+    child = f"G-1001,ANAK,RAHAYU,M,2016-02-01,IDN,C7654329,2024-05-06,2029-05-05,{named},mother"
+    rows = roster.send(child, GOOD)
+    assert [r["Code"] for r in rows] == ["companion_row_unknown", ""]
+
+
+def test_a_person_with_a_single_name_is_taken(roster):
+    (row,) = roster.send(GOOD.replace("SITI", ""))
+    assert row["Outcome"] == "accepted", row
+
+
 def test_a_file_that_is_no_roster_is_refused_and_kept(roster):
     receipt = roster.tell(AGENT, "receive_roster", b"\x00\x01 not a table", name="x.csv")
     assert receipt.status == "refused" and receipt.problems[0]["ar"]

@@ -26,7 +26,10 @@ class RosterRow:
     issued_on: date = plain(path="document.issued_on", personal=True)
     expires_on: date = plain(path="document.expires_on", personal=True)
     mobile: str | None = text(16, pattern=r"\+[1-9][0-9]{6,14}", path="person.contact", personal=True, default=None)
-    companion_no: str | None = text(12, pattern=DOCUMENT_NUMBER, path="companion.number", personal=True, default=None)
+    # The companion's passport, or the row of the file that the companion stands in.
+    companion_no: str | None = text(
+        12, pattern=rf"{DOCUMENT_NUMBER}|[0-9]{{1,4}}", path="companion.number", personal=True, default=None
+    )
     companion_relation: str | None = text(
         20, one_of=codes.RELATIONS, path="companion.relation", personal=True, default=None
     )
