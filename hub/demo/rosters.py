@@ -14,6 +14,8 @@ from pathlib import Path
 from typing import NamedTuple
 from xml.sax.saxutils import escape
 
+from python_calamine import CalamineWorkbook
+
 from hub.demo.season import START, Group, Traveller
 
 _INDIC = str.maketrans("0123456789", "٠١٢٣٤٥٦٧٨٩")
@@ -197,13 +199,22 @@ class NoOutcome(Exception):
     """A roster was not given back in time."""
 
 
+def _table(path: Path) -> list[list[str]]:
+    if path.suffix == ".xlsx":
+        return [
+            [str(cell) for cell in row] for row in CalamineWorkbook.from_path(path).get_sheet_by_index(0).to_python()
+        ]
+    with path.open(encoding="utf-8-sig", newline="") as file:
+        return list(csv.reader(file))
+
+
 def pass_on(folder: Path, name: str, data: bytes, patience: float) -> Outcome:
     """Drop roster *name* into the agent's *folder* and wait for its outcome file.
 
     Raises :class:`NoOutcome` when there is none after *patience* seconds, or it is not one row a row.
     """
-    stem, _, _ = name.rpartition(".")
-    answer = folder / "to_partner" / f"{stem}.{hashlib.sha256(data).hexdigest()[:8]}.outcome.csv"
+    stem, _, ending = name.rpartition(".")
+    answer = folder / "to_partner" / f"{stem}.{hashlib.sha256(data).hexdigest()[:8]}.outcome.{ending}"
     if not answer.exists():
         drop(folder / "from_partner", name, data)
     until = time.monotonic() + patience
@@ -211,8 +222,8 @@ def pass_on(folder: Path, name: str, data: bytes, patience: float) -> Outcome:
         if time.monotonic() > until:
             raise NoOutcome(f"{name}: nothing came back")
         time.sleep(0.05)
-    with answer.open(encoding="utf-8-sig", newline="") as file:
-        rows = list(csv.DictReader(file))
+    heading, *cells = _table(answer)
+    rows = [dict(zip(heading, row, strict=True)) for row in cells]
     taken = {at: row["Request No"] for at, row in enumerate(rows) if row["Outcome"] in ("accepted", "unchanged")}
     rejected = tuple(Rejected(at, row["Code"]) for at, row in enumerate(rows) if row["Outcome"] == "rejected")
     return Outcome(len(taken), rejected, taken)

@@ -13,6 +13,7 @@ from hub.canonical.errors import HubError
 from hub.channels import Arrived, Inbox
 from hub.exchange.pressure import REASONS, Closed, Kind, Pressure
 from hub.exchange.receive import Receipt, Said, refused
+from hub.exchange.uploads import Uploaded, Uploads
 from hub.partners import Operation, Register
 from hub.partners.partner import Partner
 from hub.store.database import store_at_fault
@@ -50,12 +51,13 @@ class Collector:
         serves: Callable[[str], bool],
         alone: Callable[[str], AbstractContextManager[bool]],
         pressure: Pressure,
+        uploads: Uploads,
     ) -> None:
         self._register, self._receive, self._put_aside = register, receive, put_aside
         self._serves, self._alone = serves, alone
-        self._pressure = pressure
+        self._pressure, self._uploads = pressure, uploads
         self._broken: dict[Path, float] = {}
-        self._gaps: dict[str, set[Path]] = {}
+        self._gaps: dict[tuple[str, type], set[Path]] = {}
         self._not_whole: dict[str, str] = {}
         self._inboxes: dict[tuple[str, Path], Inbox] = {}
         self._locks: dict[str, threading.Lock] = {}
@@ -87,11 +89,38 @@ class Collector:
                             self.collect(partner)
                 except Exception as error:
                     log.error("collect_failed", partner=partner.id, exc_info=error)
+            try:
+                self.take_uploads()
+            except Exception as error:
+                log.error("collect_failed", exc_info=error)
             self.busy = False
 
+    def take_uploads(self) -> None:
+        """Receive what partners have given us by the API."""
+        for name in self._uploads.partners():
+            partner = self._register.partners.get(name)
+            if partner is None or not self._serves(name) or self.stopped(partner) is not None:
+                continue
+            with self._alone(f"collect/{name}") as mine:
+                if mine:
+                    self.read_uploads(partner)
+
+    def read_uploads(self, partner: Partner) -> Collected:
+        """Receive what *partner* has given us by the API, in the order of its numbers."""
+        with self._locks.setdefault(partner.id, threading.Lock()):
+            found = self._receive_all(partner, _FromStore(self._uploads, partner, self._rests))
+            if found.files:
+                # What lies in the folder may have waited for one of them.
+                self._gaps.pop((partner.id, Inbox), None)
+            return found
+
     def unread(self) -> bool:
-        """Whether a polled folder holds a file that nobody has taken yet."""
-        return self.busy or any(_holds_files(self._folder(p)) for p in self._polled if not p.missing)
+        """Whether the store or a polled folder holds a file that nobody has taken yet."""
+        return (
+            self.busy
+            or bool(self._uploads.partners())
+            or any(_holds_files(self._folder(p)) for p in self._polled if not p.missing)
+        )
 
     def collect(self, partner: Partner) -> Collected:
         """Receive every whole file that *partner* has left, in the order of their numbers.
@@ -105,7 +134,17 @@ class Collector:
             return Collected(code=stopped, stopped=True)
         with self._locks.setdefault(partner.id, threading.Lock()):
             inbox = self._inbox(partner)
-            return Collected(code="folder_missing") if inbox is None else self._receive_all(partner, inbox)
+            if inbox is None:
+                return Collected(code="folder_missing")
+            found = self._receive_all(partner, inbox)
+            if found.files:
+                # What came by the API may have waited for one of them.
+                self._receive_all(partner, _FromStore(self._uploads, partner, self._rests))
+            return found
+
+    def _rests(self, taken: Path) -> bool:
+        """Whether the file at *taken* broke us a moment ago."""
+        return self._broken.get(taken, 0.0) > time.monotonic()
 
     def stopped(self, partner: Partner) -> str | None:
         """The code for which nothing of *partner*'s folder is taken now; None where it is."""
@@ -113,13 +152,13 @@ class Collector:
         reason = self._pressure.against(brings)
         return None if reason is None else REASONS[reason][0]
 
-    def _receive_all(self, partner: Partner, inbox: Inbox) -> Collected:
+    def _receive_all(self, partner: Partner, inbox: "Inbox | _FromStore") -> Collected:
         files = lines = 0
         code: str | None = None
         stopped: set[str] = set()
-        waited = self._gaps.pop(partner.id, set())
+        waited = self._gaps.pop((partner.id, type(inbox)), set())
         for arrived in inbox.arrivals():
-            operation = partner.sent_as(arrived.name)
+            operation = _operation(partner, arrived)
             if operation is None:
                 code = "file_name_wrong"
                 inbox.refuse(arrived, HubError(code))
@@ -131,7 +170,7 @@ class Collector:
             gapes = arrived.taken in waited and not files
             receipt = GAP if gapes else self._take(partner, operation, arrived)
             if receipt.status == "gap":
-                self._gaps.setdefault(partner.id, set()).add(arrived.taken)
+                self._gaps.setdefault((partner.id, type(inbox)), set()).add(arrived.taken)
             if receipt.status in ("gap", "broken"):
                 code = receipt.problems[0]["code"]
                 # What has a number waits for its forerunner; what has none stands for itself.
@@ -149,20 +188,25 @@ class Collector:
         """Receive one file.  One that breaks us is ``broken``: it stays where it is and is tried again after a while,
         an engineer hears of it, and nobody else's file waits for it."""
         broken = replace(refused("internal"), status="broken")
-        if self._broken.get(arrived.taken, 0.0) > time.monotonic():
+        if self._rests(arrived.taken):
             return broken
         beside = arrived.manifest
         said = Said() if beside is None else Said(beside.sequence, beside.count, beside.control_sum)
+        progress = self._uploads.begin(partner, operation, arrived)
         try:
-            receipt = self._receive(partner.id, operation.name, arrived.body, name=arrived.name, said=said)
+            receipt = self._receive(
+                partner.id, operation.name, arrived.body, name=arrived.name, said=said, progress=progress
+            )
         except Exception as error:
             if store_at_fault(error) or isinstance(error, Closed):
                 raise
             log.error("file_failed", partner=partner.id, operation=operation.name, exc_info=error)
             self._broken[arrived.taken] = time.monotonic() + AGAIN
             self._put_aside(partner, operation.name, "internal")
+            self._uploads.end(partner, operation, progress, broken)
             return broken
         self._broken.pop(arrived.taken, None)
+        self._uploads.end(partner, operation, progress, receipt)
         return receipt
 
     def _inbox(self, partner: Partner) -> Inbox | None:
@@ -185,6 +229,28 @@ class Collector:
     @staticmethod
     def _folder(partner: Partner) -> Path:
         return partner.folder("from_partner")
+
+
+class _FromStore:
+    """The files of one partner that lie in the store, as an inbox."""
+
+    def __init__(self, uploads: Uploads, partner: Partner, rests: Callable[[Path], bool]) -> None:
+        self._uploads, self._partner, self._rests = uploads, partner, rests
+
+    def arrivals(self) -> Iterable[Arrived]:
+        return self._uploads.arrivals(self._partner, self._rests)
+
+    def done(self, arrived: Arrived) -> None:
+        """It ended with its receipt."""
+
+    def refuse(self, arrived: Arrived, fault: HubError) -> None:
+        """It ended with its receipt."""
+
+
+def _operation(partner: Partner, arrived: Arrived) -> Operation | None:
+    if isinstance(arrived, Uploaded):
+        return partner.operations.get(arrived.operation)
+    return partner.sent_as(arrived.name)
 
 
 def _file_operations(partner: Partner) -> Iterable[Operation]:

@@ -21,18 +21,22 @@ from hub.exchange.intake import Intake
 from hub.exchange.moves import Moves
 from hub.exchange.onboarding import Onboarding
 from hub.exchange.outbox import Outbox
+from hub.exchange.photos import Photos
 from hub.exchange.pressure import Kind, Pressure
+from hub.exchange.progress import Progress
 from hub.exchange.promise import Promise
 from hub.exchange.receive import Also, Once, Receipt, Receiver, Said
 from hub.exchange.replay import Replay
 from hub.exchange.roster import Rosters
 from hub.exchange.sandbox import PlayedCompany
+from hub.exchange.uploads import Uploads
 from hub.exchange.watch import Watch
 from hub.exchange.webhooks import Hooks
 from hub.journey import Rules, Turns
 from hub.partners import Overlaid, Register, Schedule, load
 from hub.partners.partner import Partner
 from hub.partners.sandbox import is_twin, twin_of
+from hub.security.host_key import HostKey
 from hub.security.keys import Keys
 from hub.security.sealing import Sealer
 from hub.settings import Settings
@@ -89,12 +93,14 @@ class Exchange:
         name: str | None = None,
         said: Said = NOTHING_SAID,
         also: Also | None = None,
+        progress: Progress | None = None,
     ) -> Receipt:
         """Take *body*, which *partner* gave us as *operation*; answered after everything it caused is durable.
 
         Only our own API passes a *message*, loaded by its schema, and the *request* it is about; everything else is
         read by its map.  *once* is the caller's idempotency key; *name* is a file's, and *said* what stands beside
-        it; *also* is called in the unit of work that takes bytes read by their map.  Raises
+        it; *also* is called in the unit of work that takes bytes read by their map, and *progress* is told how far a
+        file has come.  Raises
         :class:`~hub.exchange.pressure.Closed` where the hub can take no more of this.
         """
         known = self._register.partners[partner]
@@ -108,8 +114,8 @@ class Exchange:
         if op.channel != "files":
             return self._receiver.message(known, op, body, once, also)
         if op.opens:
-            return self._rosters.receive(known, op, body, name or operation, also)
-        return self.files.receive(known, op, body, name=name or operation, said=said, also=also)
+            return self._rosters.receive(known, op, body, name or operation, also, progress)
+        return self.files.receive(known, op, body, name=name or operation, said=said, also=also, progress=progress)
 
 
 def _brings(partner: Partner, operation: str, message: GroupFiling | Decision | None) -> Kind:
@@ -171,9 +177,12 @@ class Engine:
         files = Files(self.database, self._ledger, self.register, receiver, Staging(sealer))
         self.exchange = Exchange(self.register, receiver, files, intake, rosters, self.pressure)
         self._company = PlayedCompany(self.exchange.receive)
+        self.photos = Photos(self.database, self._cases, self._ledger, receiver, sealer)
+        self.uploads = Uploads(self.database, self._ledger, receiver, self.pressure, HostKey(settings.sftp_key))
         self._collector = Collector(
-            self.register, self.exchange.receive, receiver.put_aside, self.serves, self.database.alone, self.pressure
-        )
+            self.register, self.exchange.receive, receiver.put_aside, self.serves, self.database.alone, self.pressure,
+            self.uploads,
+        )  # fmt: skip
         self._watch = Watch(self.database, self._ledger, self.now)
         self.forecast = Forecast(self.database, self.register, self.now)
         self.replay = Replay(
@@ -243,6 +252,10 @@ class Engine:
     def collect(self, partner: Partner) -> Collected:
         """Receive what *partner* has left in its folder."""
         return self._collector.collect(partner)
+
+    def take_uploads(self) -> None:
+        """Receive what partners have given us by the API and nobody has read yet."""
+        self._collector.take_uploads()
 
     def stopped(self, schedule: Schedule) -> bool:
         """Whether *schedule* would find intake stopped."""

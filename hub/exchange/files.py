@@ -12,7 +12,7 @@ import time
 from collections import deque
 from collections.abc import Callable, Iterator
 from concurrent.futures import Future
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from decimal import Decimal
 from functools import partial
 from itertools import islice
@@ -23,11 +23,13 @@ from uuid import UUID
 from hub.canonical.declare import shapes
 from hub.canonical.errors import HubError
 from hub.exchange.matching import Line
+from hub.exchange.progress import Progress
 from hub.exchange.receive import Also, Receipt, Receiver, Said, date_order, refused
 from hub.mapping import Map, Rows
 from hub.partners import Operation, Register
 from hub.partners.partner import Partner
 from hub.store.database import Database, Transaction, as_uuid
+from hub.store.files_in import LONGEST_NAME
 from hub.store.ledger import PIECE, Ledger, Moment
 from hub.store.staging import Staged, Staging
 
@@ -53,6 +55,9 @@ class File:
     said: Said
     map: Map
     also: Also | None = None
+    progress: Progress | None = None
+    #: Rows that say nothing that can be read, of a list that is taken without them.
+    rejected: list[tuple[int, str]] = field(default_factory=list)
 
     @property
     def each(self) -> str:
@@ -78,6 +83,7 @@ class Files:
         name: str,
         said: Said,
         also: Also | None = None,
+        progress: Progress | None = None,
     ) -> Receipt:
         """A file that *partner* left for us; one whose taking was cut off goes on where it stopped.
 
@@ -85,7 +91,8 @@ class Files:
         taken.
         """
         map_ = self._register.map(operation.adapter, operation.name, "request")
-        file = File(partner, operation, body, hashlib.sha256(body).hexdigest(), name, said, map_, also)
+        digest = hashlib.sha256(body).hexdigest()
+        file = File(partner, operation, body, digest, name[:LONGEST_NAME], said, map_, also, progress)
         if operation.each is None:
             return self._one(file)
         staged = self.stage(file)
@@ -117,6 +124,8 @@ class Files:
             )
             if file.also is not None:
                 file.also(tx, exchange)
+            if file.progress is not None:
+                file.progress.rows(tx, 1, 1, 0)
             self._receiver.lines.tell(tx, partner, operation, message, [Line(1, message)], exchange, at)
             self._ledger.audit(tx, at, partner.id, operation.name, None, exchange)
             return Receipt("taken", exchange=exchange, lines=1)
@@ -207,8 +216,13 @@ class Files:
                 rows += self.staging.sealed(staged, first + start, new[start : start + _SEALED])
                 _give_way(self._database)
             if rows:
-                yield partial(self.staging.put, exchange_id=staged.exchange, rows=rows)
+                yield partial(self._put, file, staged.exchange, rows)
             part = reading.next()
+
+    def _put(self, file: File, exchange: UUID, rows: list[tuple[int, bytes]], tx: Transaction) -> None:
+        self.staging.put(tx, exchange, rows)
+        if file.progress is not None:
+            file.progress.rows(tx, rows[-1][0], 0, 0)
 
     def _whole(self, file: File, staged: Staged, reading: "_Reading", tx: Transaction) -> Receipt | None:
         """All of *file* is stored and right: its number counts from now on, and its lines may be told."""
@@ -295,6 +309,8 @@ class Files:
         if not self.staging.advance(tx, exchange, was, now):
             return None
         self._receiver.lines.tell(tx, file.partner, operation, message, part, exchange, at)
+        if file.progress is not None:
+            file.progress.rows(tx, count + len(file.rejected), now, len(file.rejected))
         self.staging.told(tx, exchange, was, now, [line.number for line in part if line.suspended])
         if now < count:
             return None
@@ -321,7 +337,7 @@ class _Reading:
 
     def __init__(self, file: File, receiver: Receiver, database: Database) -> None:
         self._database = database
-        self.count, self.rejected = 0, list[tuple[int, str]]()
+        self.count, self.rejected = 0, file.rejected
         self._file = file
         self._first_fault: HubError | None = None
         self._rows: Rows | None = None

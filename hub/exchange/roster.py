@@ -2,7 +2,8 @@
 
 import hashlib
 import re
-from dataclasses import dataclass, field
+from collections.abc import Mapping
+from dataclasses import dataclass, field, replace
 from functools import partial
 from typing import Any
 from uuid import UUID
@@ -13,12 +14,15 @@ from hub.canonical.errors import HubError
 from hub.canonical.messages.desk import Filing
 from hub.canonical.messages.roster import RosterOutcome, RosterRow, RowOutcome
 from hub.exchange.intake import Intake
+from hub.exchange.progress import Progress
 from hub.exchange.receive import Also, Receipt, Receiver
 from hub.mapping import Row
+from hub.mapping.given_back import is_workbook
 from hub.partners import Operation, Register
 from hub.partners.partner import Partner
 from hub.store.cases import Cases, Kept
 from hub.store.database import Database, Transaction
+from hub.store.files_in import LONGEST_NAME
 from hub.store.ledger import Ledger, Moment
 
 ROWS = 50  # rows that share a unit of work
@@ -32,6 +36,16 @@ class _Taken:
     request_no: str | None = None
     code: str | None = None
     where: dict[str, Any] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, slots=True)
+class _Out:
+    """An outcome file as it goes out."""
+
+    body: bytes = field(repr=False)
+    name: str
+    records: int
+    map_hash: str
 
 
 class Rosters:
@@ -50,7 +64,13 @@ class Rosters:
         self._register, self._receiver, self._intake = register, receiver, intake
 
     def receive(
-        self, agent: Partner, operation: Operation, body: bytes, name: str, also: Also | None = None
+        self,
+        agent: Partner,
+        operation: Operation,
+        body: bytes,
+        name: str,
+        also: Also | None = None,
+        progress: Progress | None = None,
     ) -> Receipt:
         """Take roster *body*.  Cut off half-way and taken again, the rows already filed are found unchanged."""
         map_ = self._register.map(operation.adapter, operation.name, "request")
@@ -58,62 +78,85 @@ class Rosters:
         try:
             rows = list(map_.open_rows(body, date_order=order))
         except HubError as error:
-            return self._receiver.refuse_file(agent, operation, error, body, name)
+            return self._receiver.refuse_file(agent, operation, error, body, name[:LONGEST_NAME])
+        papers = {row.number: row.value.document_no for row in rows if row.value is not None}
+        # Sent back with some of its rows taken out, a row's number would be another's.
+        named = {
+            row.number: papers[there]
+            for row in rows
+            if row.value is not None and (there := _row_named(row.value)) in papers
+        }
+        # Whoever travels in another's care comes after them, wherever they stand in the file.
+        rows.sort(key=lambda row: row.value is not None and row.value.companion_no is not None)
         told = f"{operation.name}/{hashlib.sha256(body).hexdigest()}"
         outcomes: list[RowOutcome] = []
 
-        def take(part: list[Row], tx: Transaction) -> list[RowOutcome] | Receipt:
+        def take(part: list[Row], rejected: int, tx: Transaction) -> list[RowOutcome] | Receipt:
             known = self._ledger.told_before(tx, agent.id, told)
             if known is not None:
                 return Receipt("repeated", exchange=known)
             at = self._receiver.now()
-            return [self._row(tx, agent, row, at) for row in part]
+            taken = [self._row(tx, agent, row, papers, at) for row in part]
+            if progress is not None:
+                read, rejected = len(outcomes) + len(taken), rejected + _rejected(taken)
+                progress.rows(tx, read, read - rejected, rejected)
+            return taken
 
+        rejected = 0
         for start in range(0, len(rows), ROWS):
-            taken = self._database.unit(partial(take, rows[start : start + ROWS]))
+            taken = self._database.unit(partial(take, rows[start : start + ROWS], rejected))
             if isinstance(taken, Receipt):
                 return taken
             outcomes += taken
-        return self._database.unit(lambda tx: self._answer(tx, agent, operation, outcomes, body, name, told, also))
+            rejected += _rejected(taken)
+        outcomes.sort(key=lambda one: one.row)
+        answer = self._register.map(operation.adapter, operation.name, "reply")
+        said = answer.write(
+            RosterOutcome(received=len(outcomes), accepted=len(outcomes) - rejected, rejected=rejected, rows=outcomes)
+        )
+        out = _Out(
+            body=map_.given_back(body, said, {"companion_no": named}),
+            name=f"{_stem(name)}.{told.rpartition('/')[2][:8]}.outcome.{'xlsx' if is_workbook(body) else 'csv'}",
+            records=len(outcomes),
+            map_hash=answer.hash,
+        )
+        return self._database.unit(lambda tx: self._answer(tx, agent, operation, out, body, name, told, also, progress))
 
     def _answer(
         self,
         tx: Transaction,
         agent: Partner,
         operation: Operation,
-        outcomes: list[RowOutcome],
+        out: _Out,
         body: bytes,
         name: str,
         told: str,
         also: Also | None,
+        progress: Progress | None,
     ) -> Receipt:
         """Note the roster as taken, and put its outcome file before the agent."""
         known = self._ledger.told_before(tx, agent.id, told)
         if known is not None:
             return Receipt("repeated", exchange=known)
-        at, answer = self._receiver.now(), self._register.map(operation.adapter, operation.name, "reply")
-        rejected = sum(o.outcome == "rejected" for o in outcomes)
-        said = RosterOutcome(
-            received=len(outcomes), accepted=len(outcomes) - rejected, rejected=rejected, rows=outcomes
-        )
-        digest = told.rpartition("/")[2]
+        at = self._receiver.now()
         exchange = self._ledger.open(
-            tx, at, partner=agent.id, operation=operation.name, direction="in", state="settled", body=body, name=name,
-            subjects=len(outcomes), done=len(outcomes), sha256=digest,
+            tx, at, partner=agent.id, operation=operation.name, direction="in", state="settled", body=body,
+            name=name[:LONGEST_NAME], subjects=out.records, done=out.records, sha256=told.rpartition("/")[2],
         )  # fmt: skip
         if also is not None:
             also(tx, exchange)
         self._ledger.first_time(tx, agent.id, told, exchange)
-        self._ledger.open(
-            tx, at, partner=agent.id, operation=operation.name, direction="out", state="waiting",
-            body=answer.write(said), name=f"{_stem(name)}.{digest[:8]}.outcome.csv",
-            answers=exchange, records=len(outcomes), map_hash=answer.hash,
+        given_back = self._ledger.open(
+            tx, at, partner=agent.id, operation=operation.name, direction="out", state="waiting", body=out.body,
+            name=out.name, answers=exchange, records=out.records, map_hash=out.map_hash,
         )  # fmt: skip
+        if progress is not None:
+            progress.given_back(tx, given_back)
         tx.wake(agent.id)
         self._ledger.audit(tx, at, agent.id, operation.name, None, exchange)
-        return Receipt("taken", exchange=exchange, lines=len(outcomes))
+        return Receipt("taken", exchange=exchange, lines=out.records)
 
-    def _row(self, tx: Transaction, agent: Partner, row: Row, at: Moment) -> RowOutcome:
+    def _row(self, tx: Transaction, agent: Partner, row: Row, papers: Mapping[int, str], at: Moment) -> RowOutcome:
         value: RosterRow | None = row.value
         if value is None:
             fault = row.fault
@@ -122,6 +165,12 @@ class Rosters:
         broken = next(iter(faults(value)), None)
         if broken is not None:
             return _given_back(row, _Taken("rejected", code="invalid_value", where={"field": broken.where}))
+        number = _row_named(value)
+        if number is not None:
+            there = papers.get(number)
+            if there is None or number == row.number:
+                return _given_back(row, _Taken("rejected", code="companion_row_unknown"))
+            value = replace(value, companion_no=there)
         return _given_back(row, self._upsert(tx, agent, value, at))
 
     def _upsert(self, tx: Transaction, agent: Partner, row: RosterRow, at: Moment) -> _Taken:
@@ -178,6 +227,12 @@ def _filing(row: RosterRow) -> Filing:
     )
 
 
+def _row_named(row: RosterRow) -> int | None:
+    """The row, as a spreadsheet numbers them, that a companion is named by; no passport has so short a number."""
+    named = row.companion_no
+    return int(named) if named is not None and named.isdigit() and len(named) <= 4 else None
+
+
 def _arabic(parts: list[str]) -> ArabicName | None:
     """A full name in Arabic as its parts: the first is given, the last the family's, those between the forefathers'."""
     if not parts:
@@ -192,11 +247,8 @@ def _arabic(parts: list[str]) -> ArabicName | None:
 
 def _given_back(row: Row, taken: _Taken) -> RowOutcome:
     error = HubError(taken.code, **taken.where) if taken.code else None
-    theirs = row.theirs
     return RowOutcome(
         row=row.number,
-        group_no=_shown(theirs.get("group_no")),
-        document_no=_shown(theirs.get("document_no")),
         outcome=taken.outcome,
         request_no=taken.request_no,
         code=taken.code,
@@ -205,11 +257,10 @@ def _given_back(row: Row, taken: _Taken) -> RowOutcome:
     )
 
 
+def _rejected(outcomes: list[RowOutcome]) -> int:
+    return sum(one.outcome == "rejected" for one in outcomes)
+
+
 def _stem(name: str) -> str:
     """What the outcome file keeps of a roster's *name*: what every partner's folder can hold, whatever people type."""
     return re.sub(r"[^A-Za-z0-9._-]+", "-", name.rpartition(".")[0])[:80].strip("-._") or "roster"
-
-
-def _shown(cell: str | None) -> str | None:
-    """A cell as its row goes back: so much of it as tells the row by."""
-    return "".join(c for c in cell if c.isprintable())[:60] or None if cell else None

@@ -4,10 +4,11 @@ from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import replace
 from datetime import date
 from pathlib import Path
+from types import MappingProxyType
 from typing import Any, BinaryIO
 
 from hub.mapping import csv as commas
-from hub.mapping import edifact, files, fixed, json, mt, mt_writing, xml
+from hub.mapping import edifact, files, fixed, given_back, json, mt, mt_writing, xml
 from hub.mapping.cells import guard
 from hub.mapping.document import Document, enveloped
 from hub.mapping.errors import Bad, Fault, MapError
@@ -159,6 +160,22 @@ class Map:
     def rows(self, data: files.Bytes, *, date_order: str | None = None, on: date | None = None) -> Iterator[files.Row]:
         """The rows of :meth:`open_rows`, for callers that do not need the file's head."""
         return iter(self.open_rows(data, date_order=date_order, on=on))
+
+    def given_back(
+        self, data: bytes, told: bytes, instead: Mapping[str, Mapping[int, str]] = MappingProxyType({})
+    ) -> bytes:
+        """The csv file or spreadsheet *data* again, with what *told* says of each row beside it.
+
+        *instead* is what stands, by field and row, in the place of a cell that would not mean the same in another file.
+        """
+        layout = self._layout()
+        rows = list(layout.table(data, self._failing("read")))
+        for field, cells in instead.items():
+            mine = [(row, place) for _, row in rows for place, name in enumerate(row) if layout.reads(name, field)]
+            if mine and cells:
+                (_, place), *_ = mine
+                rows = [(at, [*r[:place], cells[at], *r[place + 1 :]] if at in cells else r) for at, r in rows]
+        return given_back.beside(iter(rows), told, workbook=given_back.is_workbook(data), delimiter=layout.delimiter)
 
     def at(self, on: date | None = None) -> "Map":
         """This map with its code tables as they are on a day, today where none is given."""

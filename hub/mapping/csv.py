@@ -35,7 +35,7 @@ class Csv:
     """The layout of one map's file, and of one file while it is read: its columns are found by its heading."""
 
     def __init__(self, spec: Spec) -> None:
-        self.spec = spec
+        self.spec, self.delimiter = spec, spec.delimiter
         self.record: Record = spec.kinds[0]
         self.read_rules = rules_for(self.record.rules, "read")
         self.columns = {
@@ -43,6 +43,10 @@ class Csv:
         }
 
     # --- lines --------------------------------------------------------------------------------------------------------
+
+    def table(self, data: Bytes, fail: Locate) -> Iterator[tuple[int, list[Any]]]:
+        """Every row that is not blank with its number, heading included, as its sender wrote it."""
+        return self._rows(data, fail)
 
     def lines(self, data: Bytes, fail: Locate) -> Iterator[tuple[int, Any]]:
         rows = self._rows(data, fail)
@@ -82,7 +86,8 @@ class Csv:
             first += [line] if line else []
             if first:
                 first[0] = first[0].removeprefix("\ufeff")
-            given: dict[str, Any] = {"delimiter": self._delimiter(first), "strict": True}
+            self.delimiter = self._delimiter(first)
+            given: dict[str, Any] = {"delimiter": self.delimiter, "strict": True}
             given |= {"quotechar": self.spec.quote} if self.spec.quote else {"quoting": csv.QUOTE_NONE}
             strip = str.strip
             for number, row in enumerate(csv.reader(chain(first, text), **given), 1):
@@ -106,6 +111,12 @@ class Csv:
         return max((self.spec.delimiter, *_DELIMITERS), key=known)
 
     # --- the heading --------------------------------------------------------------------------------------------------
+
+    def reads(self, name: Any, field: str) -> bool:
+        """Whether a heading's cell *name* stands over the cells of *field*."""
+        place = self.columns.get(fold(str(name)))
+        rule = None if place is None else self.read_rules[place]
+        return isinstance(rule, Pair) and str(rule.field) == field
 
     def _missing(self, row: list[Any]) -> list[Rule]:
         names = {fold(str(name)) for name in row}
@@ -231,7 +242,7 @@ class Delimited(Csv):
     """A file without a heading: cells go by their number, and rows are told apart by a constant of their own."""
 
     def __init__(self, spec: Spec) -> None:
-        self.spec = spec
+        self.spec, self.delimiter = spec, spec.delimiter
         self.width = max((int(rule.place) for record in spec.kinds for rule in record.rules if rule.place), default=1)
         found = cell_tags(spec) if len(spec.kinds) > 1 else (0, {})
         self.at, self.told = found if found is not None else (0, {})

@@ -3,6 +3,7 @@
 The columns are those of :data:`COLUMNS`; only ``id`` and what the partner's adapter needs must be there.  ``serves`` is
 written ``mission=LIL`` or ``hotel_code=MKH-1 MKH-2; company=company_1``.  With ``like`` everything that is not given is
 taken from that partner, its id in addresses and names of secrets changed for the new one.
+``ssh_keys`` are its public keys, with ``;`` between them.
 """
 
 import csv
@@ -17,7 +18,7 @@ from hub.partners.partner import Partner
 _NAME, _CONTACT = ("en", "ar"), ("desk", "phone", "hours", "email")
 _LIMITS = ("concurrency", "per_second", "timeout", "calls_per_second", "calls_per_day")
 _AGENT = ("country", "mission", "company", "quota", "date_order")
-_PLAIN = ("id", "role", "endpoint", "folders", "secret", "ca", "cert", "zone", "counts")
+_PLAIN = ("id", "role", "endpoint", "folders", "secret", "ca", "cert", "zone", "counts", "ssh_keys")
 COLUMNS = (
     "like", "adapter", "name_en", "name_ar", "serves", "enabled", "mode", "certificates", *_PLAIN, *_CONTACT, *_LIMITS,
     *_AGENT,

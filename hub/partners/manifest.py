@@ -224,6 +224,8 @@ class _Rest(Strict):
 class _Files(Strict):
     name = text(required=True)
     manifest = text(one_of=("required", "none"))
+    # Whoever left a file is told what became of it, by a file that we sign.
+    acknowledge = text(one_of=("signed",))
 
 
 _WIRES = {"soap": _Soap, "rest": _Rest, "files": _Files}

@@ -21,6 +21,10 @@ from hub.settings import ConfigError, Settings
 #: The SHA-256 of a certificate (DER), in hex.
 CERTIFICATE = r"[0-9a-f]{64}"
 _VARIABLE = re.compile(r"\$\{([A-Z][A-Z0-9_]*)\}")
+_SSH_KEY = re.compile(
+    r"(ssh-ed25519|ssh-rsa|ecdsa-sha2-nistp(256|384|521)|sk-ssh-ed25519@openssh\.com|sk-ecdsa-sha2-nistp256@openssh\.com)"
+    r" [A-Za-z0-9+/]{40,2000}={0,2}( [ -~]{0,200})?"
+)
 #: The keys of ``serves:``: the last words of what ``to:`` may say.
 SERVED = tuple(address.rpartition(".")[2] for address in ADDRESSES)
 #: Where a partner in test mode is reached instead of at its own address: the simulators' door, and their folders.
@@ -66,7 +70,8 @@ class Partner:
     One that is not ``enabled`` is known and checked, and nothing is sent to it or collected from it.  In ``mode`` test
     everything is done, and sent to the partner's simulated address: the real one is not touched.  ``counts``
     (``strict``, ``warn``) says what becomes of counts and sums in its files that are not true, where it is not what the
-    map says.  ``added`` tells that no file has the partner.
+    map says.  ``added`` tells that no file has the partner.  ``ssh_keys`` are the public keys with which it may come to
+    the SFTP door, each as one line of OpenSSH's.
     """
 
     id: str
@@ -91,6 +96,7 @@ class Partner:
     mode: Mode = "live"
     added: bool = False
     certificates: tuple[str, ...] = ()
+    ssh_keys: tuple[str, ...] = ()
 
     @property
     def calls_as(self) -> str:
@@ -288,6 +294,19 @@ class _Agent(Strict):
     suspended = fields.Boolean()
 
 
+class _Keys(fields.Field[tuple[str, ...]]):
+    """Public keys of SSH: a list of them, or one text with ``;`` between them."""
+
+    def _deserialize(self, value: Any, attr: str | None, data: Any, **kw: Any) -> tuple[str, ...]:
+        given = value.split(";") if isinstance(value, str) else value
+        if not isinstance(given, list) or not all(isinstance(one, str) for one in given):
+            raise ValidationError("must be a list of public keys")
+        keys = tuple(one.strip() for one in given if one.strip())
+        if not all(_SSH_KEY.fullmatch(one) for one in keys):
+            raise ValidationError("must be public keys as OpenSSH writes them: 'ssh-ed25519 AAAA…'")
+        return keys
+
+
 class _Row(Strict):
     id = text(required=True, pattern=NAME)
     adapter = Words(required=True)
@@ -310,6 +329,7 @@ class _Row(Strict):
     agent = fields.Nested(_Agent)
     enabled = fields.Boolean()
     mode = text(one_of=("live", "test"))
+    ssh_keys = _Keys()
 
 
 def rows(
@@ -365,6 +385,7 @@ def rows(
             mode=data.get("mode", "live"),
             added=added,
             certificates=data.get("certificates", ()),
+            ssh_keys=data.get("ssh_keys", ()),
         )
         for said in _disagreements(partner):
             faults.append(document.fault((index,), f"{partner.id}: {said}"))

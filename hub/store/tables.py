@@ -478,3 +478,49 @@ line = Table(
     Column("sealed", LargeBinary, nullable=False),
     PrimaryKeyConstraint("exchange_id", "number"),
 )
+
+# The files that partners have given us, by whatever way, and how far each has come.  What waits to be read has its
+# bytes in ``payload`` under the same id.
+file_in = Table(
+    "file_in",
+    metadata,
+    Column("id", Uuid, primary_key=True),
+    Column("partner", String(40), nullable=False),
+    Column("operation", String(40), nullable=False),
+    Column("name", String(120), nullable=False),
+    Column("via", String(6), nullable=False),
+    Column("state", String(8), nullable=False),
+    Column("code", String(40)),
+    Column("bytes", BigInteger, nullable=False),
+    Column("sha256", String(64), nullable=False),
+    Column("number", BigInteger),  # what the partner says beside it: its number, its records, their control sum
+    Column("count", BigInteger),
+    Column("control", String(40)),
+    Column("read", Integer, nullable=False, default=0),
+    Column("accepted", Integer, nullable=False, default=0),
+    Column("rejected", Integer, nullable=False, default=0),
+    Column("exchange_id", Uuid),
+    Column("outcome", Uuid),  # the exchange that gives its rows back
+    Column("received_at", BigInteger, nullable=False),
+    Column("ended_at", BigInteger),
+    Index("file_in_partner", "partner", "id"),
+)
+Index(
+    "file_in_open",
+    file_in.c.partner,
+    file_in.c.id,
+    sqlite_where=file_in.c.ended_at.is_(None),
+    postgresql_where=file_in.c.ended_at.is_(None),
+)
+
+# A pilgrim's photo, sealed under the pilgrim's own key: messages carry its number (the claim check), never the bytes.
+photo = Table(
+    "photo",
+    metadata,
+    Column("request_id", Uuid, primary_key=True),
+    Column("sha256", String(64), nullable=False),
+    Column("width", Integer, nullable=False),
+    Column("height", Integer, nullable=False),
+    Column("sealed", LargeBinary, nullable=False),
+    Column("recorded_at", BigInteger, nullable=False),
+)

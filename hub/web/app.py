@@ -7,7 +7,8 @@ from werkzeug.middleware.proxy_fix import ProxyFix
 from hub.exchange.engine import Engine
 from hub.settings import ConfigError
 from hub.web import access, problems
-from hub.web.api import bodies, desk, keys, ledger, operations, replays, webhooks
+from hub.web.agent import pages as agent
+from hub.web.api import bodies, desk, files, keys, ledger, operations, photos, replays, webhooks
 from hub.web.console import pages
 
 #: The longest body that any door takes, in bytes: a group of some 900 pilgrims.
@@ -52,12 +53,13 @@ def create_app(engine: Engine) -> Flask:
     problems.install(app)
     access.install(app)
     for blueprint in (
-        desk.blueprint, bodies.blueprint, keys.blueprint, operations.blueprint, ledger.blueprint,
-        replays.blueprint, webhooks.blueprint, pages.blueprint,
+        desk.blueprint, bodies.blueprint, keys.blueprint, operations.blueprint, ledger.blueprint, files.blueprint,
+        photos.blueprint, replays.blueprint, webhooks.blueprint, pages.blueprint, agent.blueprint,
     ):  # fmt: skip
         app.register_blueprint(blueprint)
     # Flask's own view of the pages' files.
-    app.view_functions["pages.static"] = access.public(app.view_functions["pages.static"])
+    for name in ("pages.static", "agent.static"):
+        app.view_functions[name] = access.public(app.view_functions[name])
     if settings.proxies:
         # Exactly as many as stand in front: with one more, a caller could write its own address.
         fixed = ProxyFix(app.wsgi_app, x_for=settings.proxies, x_proto=settings.proxies)

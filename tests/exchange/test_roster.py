@@ -50,9 +50,55 @@ def test_good_rows_are_filed_and_bad_ones_come_back_with_their_reason_in_order(r
     assert [r["Code"] for r in rows][1:2] == ["date_order_undeclared"]
     assert [r["Code"] for r in rows][3:5] == ["document_expired", "unknown_group"]
     assert all(r["Reason"] and r["Reason (Arabic)"] for r in rows[1:])
-    assert [r["Row"] for r in rows] == ["2", "3", "4", "5", "6", "7"]
-    assert rows[1]["Passport No"] == "C7654322", "told by its own cells even where it could not be read"
+    assert list(rows[0])[:11] == HEAD.split(","), "the agent's own columns, in the agent's own order"
+    assert [r["Passport No"] for r in rows][:2] == ["C7654321", "C7654322"], "given back even where it cannot be read"
     assert roster.states() == ["SUBMITTED"]
+
+
+def test_only_the_rows_that_were_mended_are_sent_again(roster):
+    """What comes back is filtered to its rejected rows, mended in place, and sent as it is."""
+    rows = roster.send(GOOD, SECOND.replace("1979-02-01", "02/03/1979"), name="first.csv")
+    wrong = [dict(row) for row in rows if row["Outcome"] == "rejected"]
+    for row in wrong:
+        row["Date of Birth"] = "1979-02-01"
+    out = io.StringIO()
+    table = csv.DictWriter(out, wrong[0])
+    table.writeheader()
+    table.writerows(wrong)
+    body = out.getvalue().encode("utf-8-sig")
+    assert roster.tell(AGENT, "receive_roster", body, name="mended.csv").status == "taken"
+    assert roster.rows("SELECT count(*) FROM request") == [(2,)]
+    rows = roster.send(GOOD, SECOND, name="all.csv")
+    assert [r["Outcome"] for r in rows] == ["unchanged", "unchanged"], "each was accepted once"
+
+
+def test_a_workbook_comes_back_as_a_workbook_that_can_be_sent_again(roster):
+    from openpyxl import Workbook, load_workbook
+
+    book = Workbook()
+    for line in (HEAD, GOOD, SECOND.replace("G-1001", "G-9")):
+        book.active.append([None if cell == "" else cell for cell in line.split(",")])
+    out = io.BytesIO()
+    book.save(out)
+    assert roster.tell(AGENT, "receive_roster", out.getvalue(), name="roster.xlsx").status == "taken"
+    ((exchange, name),) = roster.rows("SELECT id, name FROM exchange WHERE direction = 'out'")
+    assert name.endswith(".outcome.xlsx")
+    database = roster.engine.database
+    back = database.unit(lambda tx: roster.engine._ledger.bytes_of(tx, UUID(hex=exchange)))
+    sheet = load_workbook(io.BytesIO(back)).active
+    table = [[cell.value for cell in row] for row in sheet.iter_rows()]
+    assert table[0] == [*HEAD.split(","), "Outcome", "Request No", "Code", "Reason", "Reason (Arabic)"]
+    assert [row[11] for row in table[1:]] == ["accepted", "rejected"] and table[2][13] == "unknown_group"
+    sheet.cell(3, 1).value = "G-1001"
+    mended = io.BytesIO()
+    sheet.parent.save(mended)
+    assert roster.tell(AGENT, "receive_roster", mended.getvalue(), name="again.xlsx").status == "taken"
+    assert len(roster.states()) == 2
+
+
+def test_what_comes_back_holds_no_formula(roster):
+    (row,) = roster.send(GOOD.replace("RAHAYU", "\"=cmd|' /C calc'!A0\""))
+    assert row["Outcome"] == "rejected" and row["Code"] == "map_formula" and row["Family Name"].startswith("'=")
 
 
 def test_a_cumulative_roster_files_only_what_is_new(roster):
@@ -107,6 +153,27 @@ def test_a_minor_needs_a_companion_of_the_group(roster):
     assert row["Code"] == "minor_without_companion"
     rows = roster.send(GOOD, child.format("C7654321", "mother"))
     assert [r["Outcome"] for r in rows] == ["accepted", "accepted"]
+
+
+@pytest.mark.parametrize("named", ["3", "C7654321"])
+def test_a_companion_is_named_by_passport_or_row_and_may_stand_further_down(roster, named):
+    child = f"G-1001,ANAK,RAHAYU,M,2016-02-01,IDN,C7654329,2024-05-06,2029-05-05,{named},mother"
+    rows = roster.send(child, GOOD)
+    assert [(r["Passport No"], r["Outcome"]) for r in rows] == [("C7654329", "accepted"), ("C7654321", "accepted")]
+    # By the number of its row it could be somebody else in the next file.
+    assert rows[0]["Mahram Passport"] == "C7654321"
+
+
+@pytest.mark.parametrize("named", ["2", "9"], ids=["its own row", "a row that there is not"])
+def test_a_companion_in_no_row_is_refused_with_its_reason(roster, named):
+    child = f"G-1001,ANAK,RAHAYU,M,2016-02-01,IDN,C7654329,2024-05-06,2029-05-05,{named},mother"
+    rows = roster.send(child, GOOD)
+    assert [r["Code"] for r in rows] == ["companion_row_unknown", ""]
+
+
+def test_a_person_with_a_single_name_is_taken(roster):
+    (row,) = roster.send(GOOD.replace("SITI", ""))
+    assert row["Outcome"] == "accepted", row
 
 
 def test_a_file_that_is_no_roster_is_refused_and_kept(roster):

@@ -26,7 +26,10 @@ class RosterRow:
     issued_on: date = plain(path="document.issued_on", personal=True)
     expires_on: date = plain(path="document.expires_on", personal=True)
     mobile: str | None = text(16, pattern=r"\+[1-9][0-9]{6,14}", path="person.contact", personal=True, default=None)
-    companion_no: str | None = text(12, pattern=DOCUMENT_NUMBER, path="companion.number", personal=True, default=None)
+    # The companion's passport, or the row of the file that the companion stands in.
+    companion_no: str | None = text(
+        12, pattern=rf"{DOCUMENT_NUMBER}|[0-9]{{1,4}}", path="companion.number", personal=True, default=None
+    )
     companion_relation: str | None = text(
         20, one_of=codes.RELATIONS, path="companion.relation", personal=True, default=None
     )
@@ -39,11 +42,9 @@ class Roster:
 
 @canonical
 class RowOutcome:
-    """One row given back, in the order of the file: accepted, unchanged or rejected with its reason."""
+    """What stands beside a row that is given back: accepted, unchanged or rejected with its reason."""
 
     row: int = integer(1, 9_999_999, path="exchange.row")
-    group_no: str | None = text(60, path="group.no", default=None)
-    document_no: str | None = text(60, path="document.number", personal=True, default=None)
     outcome: str = text(9, one_of=("accepted", "unchanged", "rejected"), path="exchange.outcome")
     request_no: str | None = text(13, path="request.no", default=None)
     code: str | None = text(40, path="exchange.code", default=None)

@@ -4,7 +4,7 @@ import sqlalchemy as sa
 from alembic import op
 
 revision = "0004"
-down_revision = "0002"
+down_revision = "0003"
 
 _ALL = "current_setting('hub.scope', true) = 'all'"
 _OWN = f"{_ALL} OR owner = current_setting('hub.partner', true)"

@@ -1,0 +1,23 @@
+"""How far a file has come, told in the commits that bring it there."""
+
+from dataclasses import dataclass
+from uuid import UUID
+
+from hub.store.database import Transaction
+from hub.store.files_in import FilesIn
+
+
+@dataclass(frozen=True, slots=True)
+class Progress:
+    """The progress of one file that is being read."""
+
+    files: FilesIn
+    file: UUID
+
+    def rows(self, tx: Transaction, read: int, accepted: int, rejected: int) -> None:
+        """So many rows were read, of which the cases took, and gave back, so many."""
+        self.files.progress(tx, self.file, read, accepted, rejected)
+
+    def given_back(self, tx: Transaction, exchange: UUID) -> None:
+        """The rows go back to their sender in *exchange*."""
+        self.files.given_back(tx, self.file, exchange)
