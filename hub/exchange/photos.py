@@ -70,6 +70,9 @@ class Photos:
         Raises HubError ``not_found`` for a request that is not *agent*'s, ``request_ended``, and as
         :func:`~hub.security.pictures.made_anew` does.
         """
+        row = self._database.glance(_member, id=about)
+        if row is None or row["agent"] != agent.id:
+            raise HubError("not_found")  # before anything of theirs is unpacked
         picture = made_anew(data)
         return self._database.unit(lambda tx: self._write(tx, agent, about, picture))
 

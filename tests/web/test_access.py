@@ -3,6 +3,7 @@
 import ast
 import copy
 import dataclasses
+import io
 import json
 import re
 from collections.abc import Iterator
@@ -11,6 +12,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from PIL import Image
 from sqlalchemy import bindparam, update
 
 from hub.exchange.engine import Engine
@@ -40,9 +42,19 @@ FILL = {
     "keys.revoke": {"id": "key"},
     "bodies.told": {"partner": "partner", "rest": "rest"},
     "pages.static": {"filename": "file"},
+    "agent.static": {"filename": "script"},
+    "agent.template": {"lang": "lang"},
+    "files.upload": {"operation": "operation"},
+    "files.one": {"id": "upload"},
+    "files.outcome": {"id": "upload"},
+    "files.acknowledgement": {"id": "upload"},
+    "files.signature": {"id": "upload"},
+    "photos.put": {"id": "request"},
+    "photos.put_named": {"name": "photo"},
+    "photos.get": {"id": "request"},
 }
 #: Endpoints at which a path names what belongs to a tenant.
-TENANTS = {"desk.group", "desk.decide", "desk.timeline"}
+TENANTS = {"desk.group", "desk.decide", "desk.timeline", "photos.put", "photos.get"}
 MISSING = "00000000-0000-7000-8000-000000000000"
 _referenced = Statement(update(requests).where(requests.c.id == bindparam("id")).values(referenced_at=bindparam("at")))
 
@@ -83,6 +95,12 @@ def filing(group, serial, count=1):
     return made
 
 
+def photo():
+    out = io.BytesIO()
+    Image.new("RGB", (300, 400)).save(out, "JPEG")
+    return out.getvalue()
+
+
 @pytest.fixture
 def place(engine, group) -> Place:
     engine.settings = dataclasses.replace(engine.settings, calls_per_second=0)
@@ -99,7 +117,12 @@ def place(engine, group) -> Place:
         told = client.post("/v1/groups", data=json.dumps(filing(group, serial)), headers=headers)
         assert told.status_code == 201, told.json
         whose |= {"group": told.json["id"], "request": told.json["requests"][0]["id"]}
-        whose |= {"partner": "bank_haramayn", "rest": "notices", "file": "hub.css"}
+        whose |= {"partner": "bank_haramayn", "rest": "notices", "file": "hub.css", "script": "agent.js", "lang": "ar"}
+        shown = client.put(f"/v1/requests/{whose['request']}/photo", data=photo(), headers=headers)
+        assert shown.status_code == 200, shown.json
+        handed = client.post("/v1/files/receive_roster?name=a.csv", data=b"a,b\n1,2\n", headers=headers)
+        assert handed.status_code == 202, handed.json
+        whose |= {"operation": "receive_roster", "upload": handed.json["id"], "photo": "C0000001.jpg"}
         with_reference(engine, whose["request"])
         spare = engine.keyring.new(f"spare{serial}", "auditor", "", None, "tester")
         whose |= {"key": spare["id"], "exchange": MISSING, "incident": MISSING}
@@ -143,7 +166,10 @@ def test_every_role_has_somewhere_to_go(engine):
 def test_what_is_public_is_named_here(engine):
     """A door that is opened to everybody is opened on purpose."""
     found = {name for name, _, _, allowed, _ in endpoints(create_app(engine)) if not allowed}
-    assert found == {"operations.health", "operations.metrics", "pages.now", "pages.timetable", "pages.static"}
+    assert found == {
+        "operations.health", "operations.metrics", "pages.now", "pages.timetable", "pages.static", "agent.page",
+        "agent.template", "agent.static",
+    }  # fmt: skip
 
 
 def test_the_matrix(place):
