@@ -81,6 +81,9 @@ def _lacking(op: Operation, request: Map | None, reply: Map | None) -> Iterator[
         return
     if request is None:
         yield f"{folder}/request.v1.yaml: {active}"
+    elif op.channel == "soap" and op.direction == "in" and request.spec.schema is None:
+        # What a stranger posts is held to the contract's own schema before anything of it is believed.
+        yield f"{folder}/request.v{request.version}.yaml needs 'schema:', the one that {op.wire['wsdl']} imports"
     answered = op.answer is not None if op.direction == "in" else op.channel in ("soap", "rest")
     if reply is None and answered:
         yield f"{folder}/reply.v1.yaml: {active}"

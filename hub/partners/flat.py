@@ -16,7 +16,7 @@ from hub.partners.partner import Partner
 
 _NAME, _CONTACT = ("en", "ar"), ("desk", "phone", "hours", "email")
 _LIMITS, _AGENT = ("concurrency", "per_second", "timeout"), ("country", "mission", "company", "quota", "date_order")
-_PLAIN = ("id", "role", "endpoint", "folders", "secret", "ca", "cert", "zone", "counts")
+_PLAIN = ("id", "role", "endpoint", "folders", "secret", "ca", "cert", "certificates", "zone", "counts")
 COLUMNS = (
     "like", "adapter", "name_en", "name_ar", "serves", "enabled", "mode", *_PLAIN, *_CONTACT, *_LIMITS, *_AGENT,
 )  # fmt: skip
@@ -143,6 +143,7 @@ def _like(one: Partner, id: str) -> dict[str, Any]:
         "secret": renamed(one.signed_with),
         "ca": one.ca,
         "cert": one.cert,
+        "certificates": renamed(one.certificates),
         "counts": one.counts,
     }
     if one.agent is not None:

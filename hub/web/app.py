@@ -6,7 +6,7 @@ from werkzeug.middleware.proxy_fix import ProxyFix
 
 from hub.exchange.engine import Engine
 from hub.settings import ConfigError
-from hub.web import problems
+from hub.web import problems, soap
 from hub.web.api import bodies, desk, ledger, operations, replays
 from hub.web.console import pages
 
@@ -51,7 +51,8 @@ def create_app(engine: Engine) -> Flask:
     app.after_request(_harden)
     problems.install(app)
     for blueprint in (
-        desk.blueprint, bodies.blueprint, operations.blueprint, ledger.blueprint, replays.blueprint, pages.blueprint,
+        desk.blueprint, bodies.blueprint, soap.blueprint, operations.blueprint, ledger.blueprint, replays.blueprint,
+        pages.blueprint,
     ):  # fmt: skip
         app.register_blueprint(blueprint)
     if settings.proxies:
