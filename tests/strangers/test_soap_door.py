@@ -1,10 +1,13 @@
 """The hub's SOAP door against an unmodified zeep, made from nothing but the served WSDL, over a socket."""
 
 import dataclasses
+import subprocess
+import sys
 import threading
 from collections.abc import Iterator
 from datetime import UTC, datetime, timedelta
 from decimal import Decimal
+from pathlib import Path
 
 import pytest
 import zeep
@@ -24,6 +27,7 @@ from tests.web.conftest import engine, settings  # noqa: F401
 SECRET = "n" * 64
 CALLERS = ("bill_desk_najd", "bill_desk_asir", "gates_najran")
 BILL = "1447000000018"
+ROOT = Path(__file__).resolve().parents[2]
 
 
 @pytest.fixture
@@ -106,6 +110,19 @@ def test_a_bank_that_signs(door, tmp_path, port, kind):
         else:  # zeep signs by SHA-1 unless it is told better
             with pytest.raises(zeep.exceptions.Fault, match="WS-Security"):
                 client.service.AskBill(BillNumber=BILL)
+
+
+def test_the_clients_of_the_kit_work(door, tmp_path):
+    pytest.importorskip("xmlsec")
+    for client, more in {
+        "zeep_password.py": [f"{door}/bill_desk_najd/banks/bill_desk?wsdl", "bill_desk_najd", SECRET],
+        "zeep_signed.py": [
+            f"{door}/bill_desk_asir/banks/bill_desk?wsdl", str(tmp_path / "asir.key"), str(tmp_path / "asir.pem"),
+        ],
+    }.items():  # fmt: skip
+        command = [sys.executable, str(ROOT / "docs/kit" / client), *more, BILL]
+        done = subprocess.run(command, capture_output=True, text=True, timeout=120)
+        assert done.stdout.split()[:2] == [BILL, "NOT_FOUND"], done.stderr
 
 
 def test_a_post_tells_crossings(door, tmp_path):
