@@ -355,7 +355,7 @@ def _called(subject: Subject, op: Operation) -> Iterator[Finding]:
             body = self.rfile.read(int(self.headers["Content-Length"]))
             said = reply.write(answers[0].message) if reply and answers else b""
             if op.channel == "soap":
-                told = wsse.vouched(xml.parse(body), PLAYED, "s" * 64, (), datetime.now(UTC)).body[0]
+                told = wsse.vouched(xml.parse(body), PLAYED, ["s" * 64], (), datetime.now(UTC)).body[0]
                 heard.append(
                     (next((o for o in subject.operations if _wire_element(subject, o) == told.tag), None), body)
                 )

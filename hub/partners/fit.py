@@ -126,7 +126,7 @@ def served(
         for one in speaking:
             for word in one.serves:
                 if all(word not in _words(other) for other in one.adapters):
-                    said = f"{one.id}: serves '{word}', by which none of its adapters' operations is addressed"
+                    said = f"{one.id}: serves '{word}', by which none of its adapters' operations is addressed or held"
                     faults.append(Fault(one.path, one.line, said))
         enabled = sum(one.enabled for one in speaking)
         if enabled > 1:
@@ -158,7 +158,10 @@ def served(
 
 
 def _words(adapter: Adapter) -> set[str]:
-    return {op.to.rpartition(".")[2] for op in adapter.operations.values() if op.to}
+    """By which words its partners are chosen, or held to the bills of those they serve."""
+    operations = adapter.operations.values()
+    chosen = {op.to.rpartition(".")[2] for op in operations if op.to}
+    return chosen | ({"company"} if any("voucher" in op.find for op in operations) else set())
 
 
 def alternatives(adapters: Iterable[Adapter]) -> Iterable[list[Operation]]:

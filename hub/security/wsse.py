@@ -53,19 +53,24 @@ class Vouched:
 
 
 def vouched(
-    envelope: Any, name: str, secret: str, certificates: Sequence[x509.Certificate], now: datetime, within: int = 300
+    envelope: Any,
+    name: str,
+    secrets: Iterable[str],
+    certificates: Sequence[x509.Certificate],
+    now: datetime,
+    within: int = 300,
 ) -> Vouched:
     """Check who sent *envelope*, and give what may be read of it.
 
-    A partner with *certificates* signs, and a password alone is not enough; any of them may have signed, for two are
-    live while one is being changed.  Another shows that it is *name* and knows *secret*.  *within* is how far, in
+    A partner with *certificates* signs, and a password alone is not enough.  Another shows that it is *name* and knows
+    one of *secrets*.  Of both, two are live while one is being changed.  *within* is how far, in
     seconds, the message's time may lie from wall time *now*, either way; ``once`` must be kept for twice as long.
     Raises ``signature_soap_missing``, ``signature_soap_wrong`` or ``signature_stale``.
     """
     security = _security(envelope)
     if certificates:
         return _signed(envelope, security, certificates, now, within)
-    nonce = _token(security, name, secret, now, within)
+    nonce = _token(security, name, secrets, now, within)
     return Vouched(_one(envelope, "Body"), f"nonce:{nonce}")
 
 
@@ -110,7 +115,7 @@ def _security(envelope: Any) -> Any:
 # ---------------------------------------------------------------------------------------------- UsernameToken
 
 
-def _token(security: Any, name: str, secret: str, now: datetime, within: int) -> str:
+def _token(security: Any, name: str, secrets: Iterable[str], now: datetime, within: int) -> str:
     tokens = security.findall(f"{{{WSSE}}}UsernameToken")
     if len(tokens) != 1:
         raise HubError("signature_soap_wrong")
@@ -124,8 +129,10 @@ def _token(security: Any, name: str, secret: str, now: datetime, within: int) ->
         raise HubError("signature_soap_wrong") from None
     if given.get("Type") != DIGEST or not 16 <= len(raw) <= 64:
         raise HubError("signature_soap_wrong")
-    proof = _digest(raw, created.text or "", secret).encode()
-    right = hmac.compare_digest(proof, (given.text or "").strip().encode())
+    right, shown = False, (given.text or "").strip().encode()
+    # All are compared, so that the time taken does not tell which secret is in use.
+    for secret in secrets:
+        right |= hmac.compare_digest(_digest(raw, created.text or "", secret).encode(), shown)
     if not right or not hmac.compare_digest((said.text or "").encode(), name.encode()):
         raise HubError("signature_soap_wrong")
     _fresh(created, now, within)

@@ -25,7 +25,8 @@ def mine():
 
 def read(data, *identities, name="bank", secret=SECRET, now=None):
     certificates = [one.certificate for one in identities]
-    return wsse.vouched(etree.fromstring(data), name, secret, certificates, now or datetime.now(UTC))
+    secrets = [secret] if isinstance(secret, str) else secret
+    return wsse.vouched(etree.fromstring(data), name, secrets, certificates, now or datetime.now(UTC))
 
 
 def refused(data, *identities, **more):
@@ -89,6 +90,13 @@ def test_a_password_digest_says_who_calls():
     vouched = read(data)
     assert vouched.once == f"nonce:{(b'n' * 16).hex()}"
     assert vouched.body.findtext(".//{urn:bank}Amount") == "1"
+
+
+def test_two_secrets_are_live_while_one_is_changed():
+    for secret in ("old" * 20, "new" * 20):
+        data = envelopes.with_token(envelopes.bare(SIGNED), "bank", secret)
+        assert read(data, secret=["old" * 20, "new" * 20]).once.startswith("nonce:")
+        assert refused(data, secret=["other" * 20]) == "signature_soap_wrong"
 
 
 def test_our_own_token_is_taken():
