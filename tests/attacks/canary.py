@@ -5,7 +5,7 @@ import socket
 import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from pathlib import Path
 
 
@@ -21,7 +21,6 @@ class Canary:
     secret: str
     host: str = "127.0.0.1"
     calls: int = 0
-    seen: list[bytes] = field(default_factory=list)
 
     @property
     def url(self) -> str:
