@@ -47,6 +47,8 @@ NEEDS: dict[str, tuple[Callable[[], object], str]] = {
     "specimens": (_specimens, "HUB_SPECIMENS names no folder with published samples of the standards"),
     "soffice": (lambda: shutil.which("soffice"), "LibreOffice (soffice) is not installed"),
     "chromium": (lambda: shutil.which("chromium"), "Chromium is not installed"),
+    "java": (lambda: shutil.which("java"), "a Java Development Kit (java) is not installed"),
+    "dotnet": (lambda: shutil.which("dotnet"), "the .NET SDK (dotnet) is not installed"),
     "openssl": (lambda: shutil.which("openssl"), "openssl is not installed"),
     "systemd-analyze": (lambda: shutil.which("systemd-analyze"), "systemd-analyze is not installed"),
     "rabbitmq": (lambda: glob.glob(RABBITMQ), "RabbitMQ (rabbitmq-server) is not installed"),

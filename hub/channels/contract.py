@@ -66,6 +66,11 @@ class _Vendored(zeep.Transport):
         raise ContractFault("contract_remote", file="")
 
 
+def vendored(folder: Path, name: str) -> bytes:
+    """The file *name* of the contract in *folder*, as pinned.  Raises :class:`ContractFault`."""
+    return _Vendored(folder).load((folder.resolve() / name).as_uri())
+
+
 def check_contract(folder: Path, wire: Mapping[str, Any], driver: str | None = None) -> Spoken:
     """The operation that *wire* (``{wsdl, service, port, operation}``) names in the contract in *folder*.
 

@@ -92,8 +92,9 @@ class SoapChannel:
         return found
 
 
-def envelope(body: bytes, version: str) -> bytes:
-    """*body*, an element with or without an XML declaration, as the one child of a SOAP Body.
+def envelope(body: bytes, version: str, header: str = "") -> bytes:
+    """*body*, an element with or without an XML declaration, as the one child of a SOAP Body; *header*, an element
+    too, goes before it.
 
     A message that has headers of its own comes in its envelope already, and stays in it.
     """
@@ -102,7 +103,8 @@ def envelope(body: bytes, version: str) -> bytes:
         declaration, body = said.group(), body[said.end() :]
     if body.startswith(b"<SOAP-ENV:Envelope "):
         return declaration + body
-    opening = f'<soap:Envelope xmlns:soap="{NAMESPACES[version]}"><soap:Body>'.encode("ascii")
+    before = f"<soap:Header>{header}</soap:Header>" if header else ""
+    opening = f'<soap:Envelope xmlns:soap="{NAMESPACES[version]}">{before}<soap:Body>'.encode("ascii")
     return b"".join((declaration, opening, body, b"</soap:Body></soap:Envelope>"))
 
 

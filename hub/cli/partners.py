@@ -111,6 +111,7 @@ def _columns(command: Callable[..., Any]) -> Callable[..., Any]:
         "secret": "What is signed with: '${NAME}'.",
         "ca": "The only authority trusted for its certificate: '${NAME}'.",
         "cert": "Our certificate for it: '${NAME}'.",
+        "signers": "The certificates that it signs SOAP calls with: '${NAME}'.",
         "zone": "The network from which it can be reached.",
         "desk": "Whom to ring.",
         "phone": "With the country's code: '+999 10 000 0001'.",

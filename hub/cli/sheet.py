@@ -24,7 +24,9 @@ def sheet(register: Register, one: Partner, settings: Settings) -> dict[str, Any
         "contact": one.contact,
         "endpoints": [_endpoint(one, op, hub) for op in operations],
         "keys": [{"setting": name, "set": name not in one.missing} for name in one.needs],
-        "signing": "HMAC-SHA256 over time, nonce and body" if any(op.wire.get("signed") for op in operations) else None,
+        "signing": [
+            text for kind, text in _signing(one).items() if any(op.wire.get("signed") == kind for op in operations)
+        ],
         "calendar": [
             {
                 "schedule": s.name, "what": s.what, "cron": s.cron, "zone": s.zone.key,
@@ -46,7 +48,7 @@ def sheet(register: Register, one: Partner, settings: Settings) -> dict[str, Any
         ],
         "error_codes": [
             {"code": entry.code, "status": entry.status, "en": entry.en, "ar": entry.ar, "who": entry.who}
-            for entry in _codes(operations)
+            for entry in _codes(register, operations)
         ],
     }  # fmt: skip
 
@@ -60,7 +62,7 @@ def lines(found: Mapping[str, Any]) -> Iterator[tuple[str, str]]:
         "contact": [f"{name}: {value}" for name, value in found["contact"].items()],
         "endpoints": [_told(one) for one in found["endpoints"]],
         "keys": [f"{one['setting']}: {'set' if one['set'] else 'not set here'}" for one in found["keys"]]
-        + ([found["signing"]] if found["signing"] else []),
+        + found["signing"],
         "calendar": [
             f"{one['what']}: {one['cron']} ({one['zone']}), late after {one['late_after_s'] / 60:g} min"
             for one in found["calendar"]
@@ -74,9 +76,7 @@ def lines(found: Mapping[str, Any]) -> Iterator[tuple[str, str]]:
         ],
         "contracts": [f"{one['adapter']}: {one['file']}, sha256 {one['sha256']}" for one in found["contracts"]],
         "error codes": [
-            text
-            for one in found["error_codes"]
-            for text in (f"{one['code']} ({one['status']}, {one['who']}): {one['en']}", one["ar"])
+            f"{one['code']} ({one['status']}, {one['who']}): {one['en']} · {one['ar']}" for one in found["error_codes"]
         ],
     }
     for heading, texts in parts.items():
@@ -93,6 +93,9 @@ def _endpoint(one: Partner, op: Operation, hub: str) -> dict[str, Any]:
         told["file"] = op.wire["name"].replace("{partner}", one.id)
     if op.direction == "in" and op.channel == "rest":
         return told | {"method": op.wire["method"], "address": f"{hub}/v1/partners/{one.id}{op.wire['path']}"}
+    if op.direction == "in" and op.channel == "soap":
+        address = f"{hub}/v1/soap/{one.id}/{op.adapter}"
+        return told | {"method": op.wire["operation"], "address": address, "contract": f"{address}?wsdl"}
     if op.direction == "in" and op.channel == "api":
         return told | {"address": f"{hub}/v1"}
     try:
@@ -114,21 +117,40 @@ def _told(one: Mapping[str, Any]) -> str:
     return f"{way}: {one['operation']} ({one['channel']}) {where}" + (f" → {outcomes}" if outcomes else "")
 
 
-def _codes(operations: Sequence[Operation]) -> Iterator[Any]:
+def _signing(one: Partner) -> Mapping[str, str]:
+    """How calls are signed, by the word that the manifest has for it."""
+    token = f"UsernameToken, PasswordDigest, user {one.id}"
+    by = "X.509 signature over Body and Timestamp" if one.signers else token
+    digest = "HMAC-SHA256 in hex of 't.n.' and the body"
+    return {
+        "hmac": f"X-Hub-Signature: t=UNIX SECONDS,n=NONCE,v1={digest}; within 300 s, once",
+        "wsse": f"WS-Security: {by}; within 300 s, once",
+    }
+
+
+def _codes(register: Register, operations: Sequence[Operation]) -> Iterator[Any]:
     """The codes that this partner's desk may have to act on."""
-    files = any(op.channel == "files" and op.direction == "in" for op in operations)
-    calls = any(op.channel in ("rest", "api") and op.direction == "in" for op in operations)
-    sent = any(op.direction == "out" for op in operations)
+    inward = [op for op in operations if op.direction == "in"]
+    channels = {op.channel for op in inward}
+    formats = {register.map(op.adapter, op.name, "request").format for op in inward if op.channel != "api"}
+    told = {event.partition(".")[0] for op in inward for event in op.gives.values()}
+    sent, paid = len(inward) < len(operations), "payment" in told
+    booked, travels = bool(told & {"housing", "transport"}), bool(told & {"pilgrim", "visa", "reference"})
+    #: By the beginning of a code, the longer first, whether it can concern whoever has these operations.
+    concerns = {
+        "signature_soap_": "soap" in channels, "signature_missing": bool(channels & {"rest", "api"}),
+        "signature_wrong": bool(channels & {"rest", "api"}), "signature_": bool(channels & {"rest", "api", "soap"}),
+        "soap_fault": any(op.channel == "soap" for op in operations if op not in inward), "soap_": "soap" in channels,
+        "xml_": "xml" in formats, "edifact_": "edifact" in formats,
+        "mt_": any(one.startswith("mt9") for one in formats), "file_": "files" in channels,
+        "map_length": bool(formats & {"fixed", "csv"}), "map_record": bool(formats & {"fixed", "csv", "edifact"}),
+        "partner_": sent, "reply_": sent, "acknowledgement_": sent,
+        "payment_": paid, "refund_": paid, "reversal_": paid, "settlement_": paid, "money_": paid, "currency_": paid,
+        "booking_": booked, "brn_": booked, "unknown_line": booked,
+        "border_": travels, "exit_": travels, "stay_": travels, "visa_": travels, "reference_": travels,
+        "unknown_request": travels, "unknown_id": travels or booked,
+    }  # fmt: skip
     for entry in catalogue().values():
-        if entry.who not in ("partner", "bank"):
-            continue
-        if entry.code.startswith("file_"):
-            wanted = files
-        elif entry.code.startswith("signature_"):
-            wanted = calls
-        elif entry.code.startswith(("partner_", "reply_")):
-            wanted = sent
-        else:
-            wanted = files or calls
-        if wanted:
+        prefix = next((one for one in concerns if entry.code.startswith(one)), None)
+        if entry.who in ("partner", "bank") and (bool(inward) if prefix is None else concerns[prefix]):
             yield entry

@@ -20,12 +20,14 @@ from hub.canonical.declare import faults as wrong_values
 from hub.canonical.declare import shapes
 from hub.canonical.errors import HubError
 from hub.channels import Answered, Inbox, OutcomeUnknown, Outgoing, Target, Throttled, Unavailable, open_channel
+from hub.channels.contract import check_contract
+from hub.channels.soap import envelope
 from hub.conformance.subject import Example, Finding, Subject
 from hub.mapping import Map
 from hub.partners import Adapter, Operation, Partner
 from hub.partners.documents import Document
 from hub.partners.partner import rows
-from hub.security import signing
+from hub.security import signing, wsse, xml
 from hub.settings import Settings
 from hub.simulate.chance import Chance
 from hub.simulate.faults import AWAY, SPOILT, SPOILT_BATCH, SPOILT_XML, Faults
@@ -127,7 +129,7 @@ def round_trip(subject: Subject) -> Iterator[Finding]:
                 yield from _guarded(subject, op, lambda op=op, o=outcome: _sent(subject, op, o))  # type: ignore[misc]
         elif op.direction == "in" and op.channel == "files":
             yield from _guarded(subject, op, lambda op=op: _collected(subject, op))  # type: ignore[misc]
-        elif op.direction == "in" and op.channel == "rest":
+        elif op.direction == "in" and op.channel in ("rest", "soap"):
             yield from _guarded(subject, op, lambda op=op: _called(subject, op))  # type: ignore[misc]
 
 
@@ -345,14 +347,23 @@ def _called(subject: Subject, op: Operation) -> Iterator[Finding]:
     answers = subject.examples(reply) if reply else []
     partner = _stand_in(subject.adapter, subject.settings)
     heard: list[tuple[Operation | None, bytes]] = []
+    version = check_contract(op.folder, op.wire).version if op.channel == "soap" else ""
+    wire = {"method": "POST", "path": "/"} if op.channel == "soap" else op.wire
 
     class Handler(BaseHTTPRequestHandler):
         def do_POST(self) -> None:
             body = self.rfile.read(int(self.headers["Content-Length"]))
-            if op.wire.get("signed"):
-                signing.verify(["s" * 64], self.headers.get(signing.HEADER), body, datetime.now(UTC))
-            heard.append((partner.called_at(self.command, urlsplit(self.path).path), body))
             said = reply.write(answers[0].message) if reply and answers else b""
+            if op.channel == "soap":
+                told = wsse.vouched(xml.parse(body), PLAYED, ["s" * 64], (), datetime.now(UTC)).body[0]
+                heard.append(
+                    (next((o for o in subject.operations if _wire_element(subject, o) == told.tag), None), body)
+                )
+                said = envelope(said, version)
+            else:
+                if op.wire.get("signed"):
+                    signing.verify(["s" * 64], self.headers.get(signing.HEADER), body, datetime.now(UTC))
+                heard.append((partner.called_at(self.command, urlsplit(self.path).path), body))
             self.send_response(200)
             self.send_header("Content-Length", str(len(said)))
             self.end_headers()
@@ -365,10 +376,13 @@ def _called(subject: Subject, op: Operation) -> Iterator[Finding]:
     with _serving(Handler) as port:
         channel = open_channel("rest")
         target = Target(
-            PLAYED, "rest", f"http://127.0.0.1:{port}", PATIENCE, 1, op.wire, subject.adapter.folder, secret="s" * 64
+            PLAYED, "rest", f"http://127.0.0.1:{port}", PATIENCE, 1, wire, subject.adapter.folder, secret="s" * 64
         )
         for example in subject.examples(request):
-            out = Outgoing(example.sample.read_bytes(), None, None, None, None, None, time.monotonic() + PATIENCE)
+            posted = example.sample.read_bytes()
+            if op.channel == "soap":
+                posted = envelope(posted, version, wsse.token(PLAYED, "s" * 64, datetime.now(UTC)))
+            out = Outgoing(posted, None, None, None, None, None, time.monotonic() + PATIENCE)
             answer = channel.send(target, out)
             known, body = heard[-1] if heard else (None, b"")
             if not isinstance(answer, Answered) or known is not op:
@@ -378,6 +392,12 @@ def _called(subject: Subject, op: Operation) -> Iterator[Finding]:
             elif reply and answers and reply.read(answer.body) != answers[0].message:
                 yield _of(subject, op, "what we answer is not read back as it was meant")
         channel.close()
+
+
+def _wire_element(subject: Subject, op: Operation) -> str | None:
+    """The element by which a call over SOAP is known to be of *op*."""
+    request = subject.in_use(op, "request") if op.channel == "soap" and op.direction == "in" else None
+    return None if request is None else request.spec.tag(request.spec.root[0])
 
 
 @contextlib.contextmanager

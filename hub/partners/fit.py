@@ -82,6 +82,9 @@ def _lacking(op: Operation, request: Map | None, reply: Map | None) -> Iterator[
         return
     if request is None:
         yield f"{folder}/request.v1.yaml: {active}"
+    elif op.channel == "soap" and op.direction == "in" and request.spec.schema is None:
+        # What a stranger posts is held to the contract's own schema before anything of it is believed.
+        yield f"{folder}/request.v{request.version}.yaml needs 'schema:', the one that {op.wire['wsdl']} imports"
     answered = op.answer is not None if op.direction == "in" else op.channel in ("soap", "rest")
     if reply is None and answered:
         yield f"{folder}/reply.v1.yaml: {active}"
@@ -127,7 +130,7 @@ def served(
         for one in speaking:
             for word in one.serves:
                 if all(word not in _words(other) for other in one.adapters):
-                    said = f"{one.id}: serves '{word}', by which none of its adapters' operations is addressed"
+                    said = f"{one.id}: serves '{word}', by which none of its adapters' operations is addressed or held"
                     faults.append(Fault(one.path, one.line, said))
         enabled = sum(one.enabled for one in speaking)
         if enabled > 1:
@@ -159,7 +162,10 @@ def served(
 
 
 def _words(adapter: Adapter) -> set[str]:
-    return {op.to.rpartition(".")[2] for op in adapter.operations.values() if op.to}
+    """By which words its partners are chosen, or held to the bills of those they serve."""
+    operations = adapter.operations.values()
+    chosen = {op.to.rpartition(".")[2] for op in operations if op.to}
+    return chosen | ({"company"} if any("voucher" in op.find for op in operations) else set())
 
 
 def alternatives(adapters: Iterable[Adapter]) -> Iterable[list[Operation]]:

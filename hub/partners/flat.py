@@ -18,7 +18,7 @@ from hub.partners.partner import Partner
 _NAME, _CONTACT = ("en", "ar"), ("desk", "phone", "hours", "email")
 _LIMITS = ("concurrency", "per_second", "timeout", "calls_per_second", "calls_per_day")
 _AGENT = ("country", "mission", "company", "quota", "date_order")
-_PLAIN = ("id", "role", "endpoint", "folders", "secret", "ca", "cert", "zone", "counts", "ssh_keys")
+_PLAIN = ("id", "role", "endpoint", "folders", "secret", "ca", "cert", "signers", "zone", "counts", "ssh_keys")
 COLUMNS = (
     "like", "adapter", "name_en", "name_ar", "serves", "enabled", "mode", "certificates", *_PLAIN, *_CONTACT, *_LIMITS,
     *_AGENT,
@@ -166,6 +166,7 @@ def _like(one: Partner, id: str) -> dict[str, Any]:
         "secret": renamed(one.signed_with),
         "ca": one.ca,
         "cert": one.cert,
+        "signers": renamed(one.signers),
         "counts": one.counts,
     }
     if one.agent is not None:

@@ -213,6 +213,7 @@ class _Soap(Strict):
     service = text(required=True)
     port = text(required=True)
     operation = text(required=True)
+    signed = text(one_of=("wsse",))
 
 
 class _Rest(Strict):
@@ -333,12 +334,18 @@ def adapter(document: Document, folder: Path, faults: list[Fault]) -> Adapter | 
         operations=operations,
         folder=folder,
         path=document.path,
-        published=data.get("published") or ("?wsdl" if data["channel"] == "soap" else None),
+        published=data.get("published") or _shown(data["channel"], operations.values()),
     )
     for operation in operations.values():
         for said in _references(operation, operations):
             faults.append(document.fault(("operations", operation.name), f"{operation.name}: {said}"))
     return made
+
+
+def _shown(channel: str, operations: Iterable[Operation]) -> str | None:
+    """Where a partner shows its contract by custom; of what only calls us, the contract is ours and shown by us."""
+    asked = any(op.channel == "soap" and op.direction == "out" for op in operations)
+    return "?wsdl" if channel == "soap" and asked else None
 
 
 def _disagreements(op: Operation, wires: Mapping[str, Any], enquiries: set[str]) -> Iterable[str]:
@@ -376,6 +383,8 @@ def _disagreements(op: Operation, wires: Mapping[str, Any], enquiries: set[str])
                 yield "comes by our own API, so it needs 'message:'"
         elif op.message or op.by:
             yield "'message' and 'by' belong to the api channel; elsewhere the map names the message"
+    if op.channel == "soap" and op.wire and (op.direction == "in") != ("signed" in op.wire):
+        yield "'signed: wsse' stands where a partner calls us over SOAP, and only there"
     if op.scheduled and (op.channel != "files" or op.direction != "in"):
         yield "'scheduled' is for files that are collected"
     if op.channel == "files" and "name" in op.wire:

@@ -7,6 +7,7 @@ from functools import cached_property
 from pathlib import Path
 from typing import Any, Literal
 
+from cryptography.x509 import Certificate
 from marshmallow import ValidationError, fields
 
 from hub.canonical.entities import STATE
@@ -16,6 +17,7 @@ from hub.channels.files import folder_of
 from hub.partners.documents import Document, Duration, Fault, Names, Strict, Words, check, did_you_mean, text
 from hub.partners.manifest import ADDRESSES, NAME, ROLES, Adapter, Operation
 from hub.partners.overlay import Mode, Overlaid
+from hub.security import wsse
 from hub.settings import ConfigError, Settings
 
 #: The SHA-256 of a certificate (DER), in hex.
@@ -25,6 +27,8 @@ _SSH_KEY = re.compile(
     r"(ssh-ed25519|ssh-rsa|ecdsa-sha2-nistp(256|384|521)|sk-ssh-ed25519@openssh\.com|sk-ecdsa-sha2-nistp256@openssh\.com)"
     r" [A-Za-z0-9+/]{40,2000}={0,2}( [ -~]{0,200})?"
 )
+#: What a row says by the name of a setting.
+_NAMED = ("endpoint", "folders", "secret", "ca", "cert", "signers")
 #: The keys of ``serves:``: the last words of what ``to:`` may say.
 SERVED = tuple(address.rpartition(".")[2] for address in ADDRESSES)
 #: Where a partner in test mode is reached instead of at its own address: the simulators' door, and their folders.
@@ -91,6 +95,7 @@ class Partner:
     path: str
     line: int
     _settings: Settings = field(repr=False)
+    signers: str | None = None
     counts: str | None = None
     enabled: bool = True
     mode: Mode = "live"
@@ -177,7 +182,7 @@ class Partner:
     def needs(self) -> tuple[str, ...]:
         """The names of the settings that this partner's addresses and secrets come from."""
         drops = self.folders or any(op.channel == "files" for op in self.operations.values())
-        given = (self.address, self._drop if drops else None, self.signed_with, *self._certificates)
+        given = (self.address, self._drop if drops else None, self.signed_with, self.signers, *self._certificates)
         return tuple(dict.fromkeys(name for text in given if text for name in _VARIABLE.findall(text)))
 
     @property
@@ -205,6 +210,14 @@ class Partner:
         given = self._settings.expand(self.signed_with)
         before = self._settings.secrets.get(f"{self.signed_with[2:-1]}_BEFORE")
         return (given,) if before is None else (given, before)
+
+    def pinned(self) -> tuple[Certificate, ...]:
+        """The certificates that this partner signs with, read anew each time: a file changes while the hub runs.
+
+        Raises :class:`ConfigError` naming a setting that is missing, HubError ``certificate_unreadable``.
+        """
+        path = self._file(self.signers)
+        return () if path is None else wsse.certificates(path)
 
     @cached_property
     def _targets(self) -> dict[str, Target]:
@@ -322,6 +335,8 @@ class _Row(Strict):
     cert = text(pattern=r"\$\{[A-Z][A-Z0-9_]*\}")
     # By which the partner is known where it calls us with a certificate of its own.
     certificates = Words(validate=_fingerprints)
+    # A file of the certificates that this partner signs its SOAP calls with.
+    signers = text(pattern=r"\$\{[A-Z][A-Z0-9_]*\}")
     zone = text(required=True, pattern=NAME)
     contact = fields.Nested(_Contact, required=True)
     limits = fields.Nested(_Limits)
@@ -377,6 +392,7 @@ def rows(
             signed_with=data.get("secret"),
             ca=data.get("ca"),
             cert=data.get("cert"),
+            signers=data.get("signers"),
             counts=data.get("counts"),
             path=document.path,
             line=document.lines[(index,)],
@@ -403,7 +419,8 @@ def _disagreements(partner: Partner) -> list[str]:
     channels = {op.channel for op in operations}
     if "files" in channels and channels & {"soap", "rest"} and partner.folders is None:
         said.append("is reached by files too, so it needs 'folders: ${NAME}'")
-    if partner.signed_with is None and any(op.wire.get("signed") for op in operations):
+    signs = {op.wire["signed"] for op in operations if op.wire.get("signed")}
+    if partner.signed_with is None and signs - ({"wsse"} if partner.signers else set()):
         said.append("needs 'secret: ${NAME}', for its adapter signs")
     if (partner.agent is not None) != (partner.role == "agent"):
         said.append("'role: agent' and 'agent:' go together")
@@ -413,8 +430,8 @@ def _disagreements(partner: Partner) -> list[str]:
 def _variables(given: Any, place: tuple[str | int, ...]) -> list[tuple[tuple[str | int, ...], str]]:
     """Every ``${NAME}`` where none may stand."""
     if isinstance(given, str):
-        if "${" not in given or (len(place) == 2 and place[1] in ("endpoint", "folders", "secret", "ca", "cert")):
+        if "${" not in given or (len(place) == 2 and place[1] in _NAMED):
             return []
-        return [(place, "'${…}' may stand in endpoint, folders, secret, ca and cert only")]
+        return [(place, f"'${{…}}' may stand in {', '.join(_NAMED[:-1])} and {_NAMED[-1]} only")]
     items = given.items() if isinstance(given, dict) else enumerate(given) if isinstance(given, list) else ()
     return [found for key, value in items for found in _variables(value, (*place, key))]

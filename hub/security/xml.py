@@ -36,7 +36,7 @@ def parse(data: bytes, limit: int = 2_000_000) -> etree._Element:
     if len(data) > limit:
         raise XmlRefused("xml_too_large", limit=limit)
     try:
-        root = etree.fromstring(data, _parser())
+        root = etree.fromstring(data, hardened())
     except etree.XMLSyntaxError as error:
         # lxml's own words quote the document.
         raise XmlRefused("xml_malformed", line=error.lineno or 1) from None
@@ -52,7 +52,7 @@ def schema(path: Path) -> etree.XMLSchema:
     Raises :class:`XmlRefused` (``schema_outside``, ``schema_unreadable``) for a schema that reaches further.
     """
     path = path.resolve()
-    parser = _parser()
+    parser = hardened()
     inside = _Inside(path.parent)
     parser.resolvers.add(inside)
     try:
@@ -66,7 +66,8 @@ def schema(path: Path) -> etree.XMLSchema:
     return read
 
 
-def _parser() -> etree.XMLParser:
+def hardened() -> etree.XMLParser:
+    """A parser for a library that insists on parsing by itself what came in through :func:`parse` before."""
     # A parser is not shared: it keeps the state of its last document, and threads would queue for it.
     return etree.XMLParser(**_HARDENED)
 

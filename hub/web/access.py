@@ -35,6 +35,8 @@ View = TypeVar("View", bound=Callable[..., Any])
 
 #: The name under which an operator's own keys stand in ``[api_keys]``; no partner is called so.
 OPERATOR = "operator"
+#: Who proves by a signature who they are.
+SIGN = frozenset(("body", "mission", "agent", "company", "health"))
 ROLES = ("agent", "company", "body", "mission", "health", *STAFF)
 #: How far a signature's time may lie from ours, in seconds.
 WITHIN = 300
@@ -94,7 +96,6 @@ def signed(view: View) -> View:
     The view is given ``nonce`` and ``known``, the partner.  Raises ``signature_missing``, ``signature_wrong`` or
     ``signature_stale``; that the nonce is new is for the view to see, in the unit of work that it makes.
     """
-    rule = frozenset(("body", "mission", "agent", "company", "health"))
 
     @functools.wraps(view)
     def guarded(partner: str, *args: Any, **named: Any) -> Any:
@@ -102,17 +103,29 @@ def signed(view: View) -> View:
         known = engine.register.partners.get(partner)
         known = known if known and known.enabled else None
         # A partner that we do not know, or share no secret with, fails like one with a wrong secret, as slowly.
-        shared = (known and _secrets(known)) or (secrets.token_hex(32),)
+        shared = (known and shared_with(known)) or (secrets.token_hex(32),)
         header = request.headers.get(signing.HEADER)
         nonce = signing.verify(shared, header, request.get_data(), engine.clock.wall(), within=WITHIN)
         if known is None:
             raise HubError("signature_wrong")
-        _enter(Caller(known.id, known.calls_as, known.mode == "test"), rule)
+        enter(known)
         return view(known, *args, nonce=nonce, **named)
 
-    guarded.allowed = rule  # type: ignore[attr-defined]
+    guarded.allowed = SIGN  # type: ignore[attr-defined]
     guarded.signed = True  # type: ignore[attr-defined]
     return guarded  # type: ignore[return-value]
+
+
+def vouched(view: View) -> View:
+    """Whoever the message in the body vouches for gets through: the view reads it, and calls :func:`enter`."""
+    view.allowed = SIGN  # type: ignore[attr-defined]
+    view.vouched = True  # type: ignore[attr-defined]
+    return view
+
+
+def enter(known: Partner) -> None:
+    """Let in *known*, who has shown by a signature that it calls."""
+    _enter(Caller(known.id, known.calls_as, known.mode == "test"), SIGN)
 
 
 def public(view: View) -> View:
@@ -236,7 +249,7 @@ def _fingerprint(said: str) -> str:
         raise HubError("unauthorised") from None
 
 
-def _secrets(partner: Partner) -> tuple[str, ...]:
+def shared_with(partner: Partner) -> tuple[str, ...]:
     try:
         return partner.secrets()
     except ConfigError as missing:

@@ -6,7 +6,7 @@ from werkzeug.middleware.proxy_fix import ProxyFix
 
 from hub.exchange.engine import Engine
 from hub.settings import ConfigError
-from hub.web import access, problems
+from hub.web import access, problems, soap
 from hub.web.agent import pages as agent
 from hub.web.api import bodies, desk, files, keys, ledger, operations, photos, replays, webhooks
 from hub.web.console import pages
@@ -53,7 +53,7 @@ def create_app(engine: Engine) -> Flask:
     problems.install(app)
     access.install(app)
     for blueprint in (
-        desk.blueprint, bodies.blueprint, keys.blueprint, operations.blueprint, ledger.blueprint, files.blueprint,
+        desk.blueprint, bodies.blueprint, soap.blueprint, keys.blueprint, operations.blueprint, ledger.blueprint, files.blueprint,
         photos.blueprint, replays.blueprint, webhooks.blueprint, pages.blueprint, agent.blueprint,
     ):  # fmt: skip
         app.register_blueprint(blueprint)

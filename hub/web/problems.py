@@ -17,7 +17,7 @@ log = structlog.get_logger(__name__)
 #: Seconds after which to come again with what the store could not take.
 _RETRY_AFTER = {"disk_full": 30, "store_down": 2, "store_failed": 2}
 #: What Werkzeug refuses by itself, in the catalogue's words.
-_CODES = {400: "bad_request", 404: "not_found", 405: "method_not_allowed", 413: "too_large"}
+CODES = {400: "bad_request", 404: "not_found", 405: "method_not_allowed", 413: "too_large"}
 
 
 class Faulty(HubError):
@@ -72,10 +72,15 @@ def problem(error: HubError, headers: Iterable[tuple[str, str]] = ()) -> Respons
 
 def _refused(error: HTTPException) -> Response:
     allow = [pair for pair in error.get_headers() if pair[0] == "Allow"]
-    return problem(HubError(_CODES.get(error.code or 500, "bad_request")), allow)
+    return problem(HubError(CODES.get(error.code or 500, "bad_request")), allow)
 
 
 def _failed(error: Exception) -> Response:
+    return problem(ours(error))
+
+
+def ours(error: Exception) -> HubError:
+    """What a caller is told of an *error* that nobody foresaw; where it happened, the log is told."""
     # An exception's text may quote what somebody sent; the place is enough to find the fault by.
     log.error("web_failed", kind=type(error).__name__, place=place(error.__traceback__))
-    return problem(HubError("store_failed" if store_at_fault(error) else "internal"))
+    return HubError("store_failed" if store_at_fault(error) else "internal")

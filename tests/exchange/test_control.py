@@ -162,6 +162,13 @@ def test_the_commands_do_it(working, tmp_path, monkeypatch):
     for part in ("endpoints", "keys", "limits", "contact", "contracts", "error codes"):
         assert f"\n{part}\t" in page
     assert "/v1/partners/bank_haramayn/notices" in page and "signature_" in page
+    for wanted in ("X-Hub-Signature", "payment_unknown_bill", "refund_exceeds", "file_sequence_gap"):
+        assert wanted in page
+    for other in ("edifact_", "soap_envelope", "booking_", "border_"):
+        assert other not in page, "what cannot concern a bank that calls by REST"
+    assert len(page.splitlines()) < 75, "it is one page"
+    soap = run("sheet", "bill_desk_asir")
+    assert "/v1/soap/bill_desk_asir/banks/bill_desk" in soap and "X.509 signature" in soap and "soap_envelope" in soap
 
 
 def test_a_register_that_no_longer_fits_its_overlay_is_told(hub, tmp_path):

@@ -122,7 +122,7 @@ MISTAKES = {
         ("adapter: mofa/visa_reference", "adapter: mofa/visa_refrence", "adapter:",
          "did you mean 'mofa/visa_reference'?"),
         ("${FILES_ROOT}/mission_jakarta", "https://jakarta.example/in", "https://", "'endpoint' must look like"),
-        ("desk: Visa desk", 'desk: "${VISA_DESK}"', "${VISA_DESK}", "may stand in endpoint, folders, secret, ca and"),
+        ("desk: Visa desk", 'desk: "${VISA_DESK}"', "${VISA_DESK}", "may stand in endpoint, folders, secret, ca, cert"),
         ("timeout: 30s", "timeout: 30", "timeout: 30", "must be a time with its unit"),
         ("concurrency: 8", "concurrency: 0", "concurrency: 0", "must be 1 or more"),
         ("+999 10 000 0001", "call us", "call us", "'phone' must look like"),

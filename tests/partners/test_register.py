@@ -28,6 +28,7 @@ def configured(tmp_path_factory, register):
     names = {name for one in register.partners.values() for name in one.needs}
     env = {f"HUB_ADDRESS_{name}": f"http://127.0.0.1:9/{name.lower()}" for name in names if name.endswith("_URL")}
     env |= {f"HUB_SECRET_{name}": f"shared {name}" for name in names if name.endswith("_SECRET")}
+    env |= {f"HUB_ADDRESS_{name}": "certificates.pem" for name in names if name.endswith("_CERTIFICATES")}
     return partners.load(settings.load(env=env | {"HUB_ADDRESS_FILES_ROOT": str(folder)})), folder
 
 

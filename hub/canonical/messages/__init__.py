@@ -17,6 +17,7 @@ from hub.canonical.messages.banks import (
     NoticeAnswer,
     PaymentNotice,
     PaymentReversal,
+    RefundNotice,
     SettlementFile,
 )
 from hub.canonical.messages.billing import BillFile, CreditNotification, PaymentFile
@@ -71,7 +72,7 @@ MESSAGES: dict[str, type] = {
         GuestEntry, GuestLeft, GuideBooking, Inventory, LicenceAnswer, LicenceQuery, MovementFile, NoticeAnswer,
         NoticeReceived, PassageBooking, PassengerList, PaymentFile, PaymentNotice, PaymentReversal, PermitRequest,
         PilgrimNotice, PolicyRegistration, PrintList, PrintOutcomes, Received, ReferenceEnquiry, ReferenceReply,
-        ReferenceRequest, RefundOrder, RefundStatuses, Reservation, Roster, RosterOutcome, SettlementFile, Statement,
-        StayNotice, Trip, TripManifest, TripNotice, TripReply, TripStatuses, VisaNotice,
+        ReferenceRequest, RefundNotice, RefundOrder, RefundStatuses, Reservation, Roster, RosterOutcome,
+        SettlementFile, Statement, StayNotice, Trip, TripManifest, TripNotice, TripReply, TripStatuses, VisaNotice,
     )
 }  # fmt: skip

@@ -116,14 +116,25 @@ class PaymentReversal:
 
 
 @canonical
+class RefundNotice:
+    """A bank has paid out what was owed of a voucher, in full or in part."""
+
+    bank_ref: str = text(30, path="payment.reference")
+    bill_no: str = text(13, pattern=BILL, path="voucher.bill_no")
+    amount: Decimal = decimal(14, 2, path="payment.amount")
+    currency: str = text(3, pattern=CURRENCY, path="payment.amount")
+    refunded_at: datetime = plain(path="payment.at")
+
+
+@canonical
 class NoticeAnswer:
-    """What we say to a notice or a reversal: taken, taken before, or put aside because we know no such bill."""
+    """What we say to a notice, a reversal or a refund: taken, taken before, or put aside for want of such a bill."""
 
     bank_ref: str = text(30, path="payment.reference")
     outcome: str = text(9, one_of=("taken", "repeated", "suspense"), path="payment.outcome")
 
     @classmethod
-    def answer(cls, asked: PaymentNotice | PaymentReversal, case: Case | None, taken: str) -> Self:
+    def answer(cls, asked: PaymentNotice | PaymentReversal | RefundNotice, case: Case | None, taken: str) -> Self:
         return cls(bank_ref=asked.bank_ref, outcome=taken)
 
 
