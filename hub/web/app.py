@@ -53,8 +53,8 @@ def create_app(engine: Engine) -> Flask:
     problems.install(app)
     access.install(app)
     for blueprint in (
-        desk.blueprint, bodies.blueprint, soap.blueprint, keys.blueprint, operations.blueprint, ledger.blueprint, files.blueprint,
-        photos.blueprint, replays.blueprint, webhooks.blueprint, pages.blueprint, agent.blueprint,
+        desk.blueprint, bodies.blueprint, soap.blueprint, keys.blueprint, operations.blueprint, ledger.blueprint,
+        files.blueprint, photos.blueprint, replays.blueprint, webhooks.blueprint, pages.blueprint, agent.blueprint,
     ):  # fmt: skip
         app.register_blueprint(blueprint)
     # Flask's own view of the pages' files.

@@ -6,6 +6,7 @@ import dataclasses
 import io
 import json
 import re
+import time
 from collections.abc import Iterator
 from datetime import timedelta
 from pathlib import Path
@@ -23,6 +24,8 @@ from hub.store.tables import request as requests
 from hub.web import access
 from hub.web.access import ROLES
 from hub.web.app import create_app
+
+from .conftest import key_of
 
 #: Who calls in each role, and who else does.
 OWN = {"agent": "agent_idn_1", "company": "company_1", "mission": "mission_jakarta"}
@@ -103,6 +106,18 @@ def photo():
     return out.getvalue()
 
 
+def file(client, key, body):
+    """File a group; told to come again, as on a busy machine, its agent does."""
+    headers = {"Authorization": f"Bearer {key}", "Idempotency-Key": f"filing-{body['group_no']}"}
+    for _ in range(100):
+        told = client.post("/v1/groups", data=json.dumps(body), headers=headers)
+        if told.status_code != 429:
+            break
+        time.sleep(0.1)
+    assert told.status_code == 201, told.json
+    return told.json
+
+
 @pytest.fixture
 def place(engine, group) -> Place:
     engine.settings = dataclasses.replace(engine.settings, calls_per_second=0)
@@ -115,12 +130,11 @@ def place(engine, group) -> Place:
     }
     made = Place(engine, client, keys, {}, {})
     for serial, (whose, named) in enumerate(((made.own, OWN), (made.other, OTHER))):
-        headers = {"Authorization": f"Bearer {keys[named['agent']]}", "Idempotency-Key": f"filing-{serial}"}
-        told = client.post("/v1/groups", data=json.dumps(filing(group, serial)), headers=headers)
-        assert told.status_code == 201, told.json
-        whose |= {"group": told.json["id"], "request": told.json["requests"][0]["id"]}
+        told = file(client, keys[named["agent"]], filing(group, serial))
+        whose |= {"group": told["id"], "request": told["requests"][0]["id"]}
         whose |= {"partner": "bank_haramayn", "rest": "notices", "file": "hub.css"}
         whose |= {"script": "agent.js", "lang": "ar"}
+        headers = {"Authorization": f"Bearer {keys[named['agent']]}", "Idempotency-Key": f"handing-{serial}"}
         shown = client.put(f"/v1/requests/{whose['request']}/photo", data=photo(), headers=headers)
         assert shown.status_code == 200, shown.json
         handed = client.post("/v1/files/receive_roster?name=a.csv", data=b"a,b\n1,2\n", headers=headers)
@@ -314,19 +328,16 @@ def test_no_view_reads_past_the_scope_of_its_caller():
 # --- tenants -------------------------------------------------------------------------------------------------------
 
 
-def test_what_is_anothers_is_answered_like_what_does_not_exist(engine, group, as_):
+def test_what_is_anothers_is_answered_like_what_does_not_exist(engine, group):
     """5,000 pairs of a caller and an id of another tenant: byte for byte the answer to an id that nobody has."""
     engine.settings = dataclasses.replace(engine.settings, calls_per_second=0)
-    told = []
-    for serial in range(10):
-        answer = as_("agent_idn_1").post("/v1/groups", filing(group, serial, 125))
-        assert answer.status_code == 201, answer.json
-        told.append(answer.json)
+    client = create_app(engine).test_client()
+    told = [file(client, key_of("agent_idn_1"), filing(group, serial, 125)) for serial in range(10)]
     ids = [one["id"] for group in told for one in group["requests"]]
     paths = [("GET", f"/v1/groups/{group['id']}") for group in told]
     for id in ids:
         paths += [("GET", f"/v1/pilgrims/{id}/timeline"), ("POST", f"/v1/requests/{id}/decisions")]
-    client, pairs, missing = create_app(engine).test_client(), 0, {}
+    pairs, missing = 0, {}
 
     def ask(who, verb, path):
         headers = {"Authorization": f"Bearer {who}{'k' * 32}", "Idempotency-Key": "a-guess-of-mine"}

@@ -1,13 +1,16 @@
 """What PostgreSQL itself keeps apart: for the owner of the tables, and for a role that only works with them."""
 
 import dataclasses
-import json
+import importlib
 import os
+import pkgutil
+import re
 
 import psycopg
 import pytest
 from sqlalchemy import bindparam, func, make_url, select, update
 
+from hub import store
 from hub.canonical.errors import HubError
 from hub.exchange.engine import Engine
 from hub.store.copying import copied, filling, reading
@@ -18,7 +21,7 @@ from hub.web.access import identity
 from hub.web.app import create_app
 
 from .conftest import key_of
-from .test_access import filing
+from .test_access import file, filing
 
 #: What belongs to no tenant: the hub's own figures, turns and partners, which hold nothing of a pilgrim.
 OPEN = {"audit", "flow", "intervention", "partner_overlay", "run", "seen", "sequence", "tally", "worker"}
@@ -56,9 +59,7 @@ def engine(settings, owned, group):
     client = create_app(made).test_client()
     for serial, agent in enumerate(("agent_idn_1", "agent_pak_1")):
         key = made.keyring.new(agent, None, "", None, "tester")["key"]
-        headers = {"Authorization": f"Bearer {key}", "Idempotency-Key": f"filing-{serial}"}
-        told = client.post("/v1/groups", data=json.dumps(filing(group, serial, 3)), headers=headers)
-        assert told.status_code == 201, told.json
+        file(client, key, filing(group, serial, 3))
     yield made
     made.stop()
 
@@ -141,10 +142,7 @@ def test_the_hub_works_as_a_role_that_owns_nothing(engine, owned, settings, grou
     other = Engine(dataclasses.replace(settings, database_url=owned[1]))
     try:
         client = create_app(other).test_client()
-        headers = {"Authorization": f"Bearer {key_of('agent_idn_1')}", "Idempotency-Key": "filing-again"}
-        told = client.post("/v1/groups", data=json.dumps(filing(group, 7, 2)), headers=headers)
-        assert told.status_code == 201, told.json
-        id = told.json["requests"][0]["id"]
+        id = file(client, key_of("agent_idn_1"), filing(group, 7, 2))["requests"][0]["id"]
         headers = {"Authorization": f"Bearer {key_of('company_1')}", "Idempotency-Key": "a-decision"}
         decided = client.post(f"/v1/requests/{id}/decisions", data=b'{"outcome": "accept"}', headers=headers)
         assert decided.status_code == 200, decided.json
@@ -202,3 +200,31 @@ def test_another_versions_store_is_brought_up_to_date(databases, postgres):
     assert caught.value.code == "store_version"
     migrations.upgrade(postgres)
     Database(postgres).close()
+
+
+def test_under_the_policies_every_statement_still_finds_its_rows_by_an_index(engine, owned, databases):
+    """A policy that is planned as a hash of a whole table would be one for each caller's call."""
+    options = "-c enable_seqscan=off -c random_page_cost=1.1 -c jit=off -c hub.scope=all"
+    free = make_url(owned[0]).set(username=databases._url.username, password=databases._url.password)
+    wrong, looked = [], 0
+    with (
+        psycopg.connect(free.render_as_string(hide_password=False), autocommit=True, options=options) as unheld,
+        psycopg.connect(owned[0], autocommit=True, options=options) as held,
+    ):
+        for module in pkgutil.iter_modules(store.__path__, "hub.store."):
+            for name, statement in vars(importlib.import_module(module.name)).items():
+                if not isinstance(statement, Statement):
+                    continue
+                before, after = (_scans(connection, statement.postgresql) for connection in (unheld, held))
+                wrong += [(module.name, name, scan) for scan in after - before]
+                looked += 1
+    assert wrong == []
+    assert looked > 100
+
+
+def _scans(connection, sql):
+    """The tables that *sql* is planned to read whole."""
+    named = list(dict.fromkeys(re.findall(r"%\((\w+)\)s", sql)))
+    sql = re.sub(r"%\((\w+)\)s", lambda found: f"${named.index(found[1]) + 1}", sql).replace("%%", "%")
+    plan = [row[0] for row in connection.execute(f"EXPLAIN (COSTS OFF, GENERIC_PLAN) {sql}").fetchall()]
+    return {line.strip() for line in plan if "Seq Scan" in line}

@@ -16,9 +16,10 @@ _ALL = "current_setting('hub.scope', true) = 'all'"
 _ROLE = "current_setting('hub.scope', true)"
 _ME = "current_setting('hub.partner', true)"
 _AGENTS = "string_to_array(current_setting('hub.agents', true), ' ')"
-_MY_GROUP = f"({_ALL} OR EXISTS (SELECT 1 FROM umrah_group g WHERE g.id = group_id))"  # noqa: S608  names of ours
-_MY_EXCHANGE = f"{_ALL} OR EXISTS (SELECT 1 FROM exchange e WHERE e.id = exchange_id)"  # noqa: S608
-_MY_REQUEST = f"{_ALL} OR EXISTS (SELECT 1 FROM request r WHERE r.id = request_id)"  # noqa: S608
+# A scalar subquery, looked up by its key for each row: EXISTS may be planned as a hash of the whole table.
+_MY_GROUP = f"({_ALL} OR (SELECT g.id FROM umrah_group g WHERE g.id = group_id) IS NOT NULL)"  # noqa: S608  ours
+_MY_EXCHANGE = f"{_ALL} OR (SELECT e.id FROM exchange e WHERE e.id = exchange_id) IS NOT NULL"  # noqa: S608
+_MY_REQUEST = f"{_ALL} OR (SELECT r.id FROM request r WHERE r.id = request_id) IS NOT NULL"  # noqa: S608
 #: For each table, which rows a connection may see; what it may write is the hub's own to say.
 SEEN = {
     "umrah_group": (
