@@ -47,7 +47,7 @@ def onboard(file: Path, answers: Path, settings_file: Path | None, json_file: Pa
     ]
     # Before a key is made: one that could not be written down would be lost.
     with os.fdopen(os.open(answers, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600), "w", newline="") as out:
-        written = csv.DictWriter(out, _ANSWER)
+        written = csv.DictWriter(out, _ANSWER, lineterminator="\n")
         written.writeheader()
         written.writerows(map(_safe, became))
         with click.progressbar(length=len(rows), label="agents", file=sys.stderr) as bar:

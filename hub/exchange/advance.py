@@ -20,7 +20,7 @@ from hub.exchange.moves import Moves
 from hub.journey import AlreadyTrue, Applied, Conflict, Rules, TooEarly, apply, evolve
 from hub.partners import Operation, Register
 from hub.security.sealing import Sealer
-from hub.store.cases import Cases, Changes, Kept
+from hub.store.cases import Cases, Changes, Kept, kind_in
 from hub.store.database import Statement, Transaction, as_uuid, inserting, maybe_uuid
 from hub.store.encoding import from_json, moment, to_json
 from hub.store.ledger import Ledger, Moment
@@ -128,7 +128,7 @@ class Advance:
     ) -> Applied | AlreadyTrue | TooEarly | Conflict:
         case = kept.case
         case.focus = event.request
-        result = judged or self._anothers(tx, event) or apply(case, event, self._rules, moment(at.business))
+        result = judged or self._anothers(tx, case, event) or apply(case, event, self._rules, moment(at.business))
         if isinstance(result, Applied):
             evolve(case, result)
             changes.note(result)
@@ -149,11 +149,11 @@ class Advance:
             if numbers:
                 self._cases.foresee_numbers(tx, kind, [self._cases.hash_of(kind, number) for number in numbers])
 
-    def _anothers(self, tx: Transaction, event: Event) -> Conflict | None:
+    def _anothers(self, tx: Transaction, case: Case, event: Event) -> Conflict | None:
         """A reference or visa number names one pilgrim; one that was given to another stands against *event*."""
         given = _GIVES.get(event.name)
         number = event.facts.get(given[0]) if given else None
-        if given and number and self._cases.anothers(tx, given[1], number, event.request):
+        if given and number and self._cases.anothers(tx, kind_in(case, given[1]), number, event.request):
             return Conflict("number_of_another", "the number was given to somebody else before")
         return None
 

@@ -17,7 +17,7 @@ from hub.exchange.receive import Once, Receipt, Receiver, Refusal, problem
 from hub.journey import Applied, Conflict, Fault, Result, Rules, TooEarly, apply
 from hub.partners import Register
 from hub.partners.partner import Partner
-from hub.store.cases import Cases, Kept
+from hub.store.cases import Cases, Kept, kind_in
 from hub.store.database import Database, Transaction
 from hub.store.encoding import moment
 from hub.store.ledger import Ledger, Moment
@@ -112,7 +112,7 @@ class Intake:
             raise HubError("forbidden")
         standing = self._cases.agent(agent.id, company)
         if standing.quota_left is not None:
-            standing.quota_left -= self._ledger.last_number(tx, f"filed/{agent.id}") or 0
+            standing.quota_left -= self._ledger.last_number(tx, _filed(standing)) or 0
         return standing
 
     def _new_case(self, tx: Transaction, standing: Agent, filing: GroupFiling, at: Moment) -> Case:
@@ -180,7 +180,7 @@ class Intake:
         if isinstance(result, Conflict):
             return _faults(result, None)
         self._advance.happen(tx, kept, [submitted], at, exchange=exchange, partner=agent.id)
-        self._ledger.next_number(tx, f"filed/{agent.id}")
+        self._ledger.next_number(tx, _filed(case.agent))
         return []
 
     def _judge(self, tx: Transaction, case: Case, event: Event, at: Moment) -> Result:
@@ -189,7 +189,7 @@ class Intake:
         if event.name in _FILES:
             assert event.request is not None
             document = case.pilgrims[event.request].document
-            found = self._cases.find(tx, "document", document.number, document.issuing_state)
+            found = self._cases.find(tx, kind_in(case, "document"), document.number, document.issuing_state)
             if any(live and other != event.request for other, _, live in found):
                 # Who else has it is nobody's business.
                 return Conflict("duplicate_request", "the person has a live request", (_DUPLICATE,))
@@ -327,3 +327,8 @@ def _faults(conflict: Conflict, prefix: str | None) -> list[Problem]:
 def _refusal(problems: list[Problem]) -> Receipt:
     told = [problem(code, field, **where) for code, field, where in problems]
     return Receipt("refused", max(HubError(code).entry.status for code, _, _ in problems), problems=told)
+
+
+def _filed(standing: Agent) -> str:
+    """The sequence that counts against an agent's quota; what is tried out counts for itself."""
+    return f"filed/{standing.id}" + ("/test" if standing.test else "")

@@ -9,7 +9,7 @@ from hub.partners import Operation
 from hub.partners.partner import Partner
 from hub.partners.sandbox import is_twin, own_of
 from hub.security.sealing import Sealer
-from hub.store.cases import Cases
+from hub.store.cases import TRIED, Cases
 from hub.store.database import Transaction, as_uuid
 from hub.store.ledger import Ledger, Moment
 
@@ -52,7 +52,7 @@ class Matching:
                 if value is None:
                     continue
                 if kind == "request":
-                    self._find_request(tx, name, line)
+                    self._find_request(tx, partner, name, line)
                 elif kind == "voucher":
                     line.group = self._cases.group_of_bill(tx, value)
                 elif kind in ("trip", "booking"):
@@ -64,8 +64,9 @@ class Matching:
                 if line.group is not None:
                     return
 
-    def _find_request(self, tx: Transaction, name: str, line: Line) -> None:
+    def _find_request(self, tx: Transaction, partner: Partner, name: str, line: Line) -> None:
         kind, fields = _LOOKUPS[name]
+        kind = TRIED + kind if is_twin(partner.id) else kind
         values = [getattr(line.value, f) for f in fields]
         found = self._cases.find(tx, kind, *values) if None not in values else ()
         if found:

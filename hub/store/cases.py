@@ -92,6 +92,8 @@ _request_referenced = Statement(
 _vouchers = Statement(select(voucher).where(within(voucher.c.group_id, "ids")))
 _voucher_write = inserting(voucher, replace=True)
 _history_insert = inserting(history)
+#: What stands before the kinds under which the numbers of tests are found.
+TRIED = "test."
 _lookup_insert = inserting(lookup, ignore=True)
 _lookup_delete = Statement(
     delete(lookup).where(
@@ -113,6 +115,12 @@ _group_of_agent = Statement(
         umrah_group.c.agent == bindparam("agent"), umrah_group.c.agent_ref == bindparam("agent_ref")
     )
 )
+
+
+def kind_in(case: Case, kind: str) -> str:
+    """Under which *kind* the numbers of *case* are found: those of a test are apart, so that neither what is tried out
+    nor what is real is ever mistaken for the other."""
+    return TRIED + kind if case.agent.test else kind
 
 
 class Cases:
@@ -334,7 +342,8 @@ class Cases:
             wrapped=wrapped,
             sealed=self._seal(member.id, wrapped, pilgrim),
         )
-        self.index(tx, "document", member.id, pilgrim.document.number, pilgrim.document.issuing_state)
+        kind = kind_in(kept.case, "document")
+        self.index(tx, kind, member.id, pilgrim.document.number, pilgrim.document.issuing_state)
 
     def reindex(self, tx: Transaction, kept: Kept, request_id: UUID, was: Document) -> None:
         """Let a member whose personal part was corrected be found by its present document.
@@ -342,10 +351,11 @@ class Cases:
         The document that it *was* under may be another person's, who is neither kept out nor mistaken for it.
         """
         document = kept.case.pilgrims[request_id].document
-        digest = self.hash_of("document", was.number, was.issuing_state)
-        tx.foreseen.pop(("document", digest), None)
-        tx.put(_lookup_delete, of_kind="document", of_hash=digest, of_request=request_id)
-        self.index(tx, "document", request_id, document.number, document.issuing_state)
+        kind = kind_in(kept.case, "document")
+        digest = self.hash_of(kind, was.number, was.issuing_state)
+        tx.foreseen.pop((kind, digest), None)
+        tx.put(_lookup_delete, of_kind=kind, of_hash=digest, of_request=request_id)
+        self.index(tx, kind, request_id, document.number, document.issuing_state)
 
     # -- moving on ---------------------------------------------------------------------------------------------------
 
@@ -369,13 +379,13 @@ class Cases:
         pilgrim, changed = kept.case.pilgrims[request_id], False
         if facts.get("reference_no") and pilgrim.reference_no != facts["reference_no"]:
             pilgrim.reference_no, changed = facts["reference_no"], True
-            self.index(tx, "reference", request_id, facts["reference_no"])
+            self.index(tx, kind_in(kept.case, "reference"), request_id, facts["reference_no"])
         if facts.get("visa_no") and event.name == "visa.issued":
             pilgrim.visa, changed = _visa(event, kept.case.members[request_id].marks["stay_days"]), True
-            self.index(tx, "visa", request_id, facts["visa_no"])
+            self.index(tx, kind_in(kept.case, "visa"), request_id, facts["visa_no"])
         if facts.get("border_no") and pilgrim.border_no != facts["border_no"]:
             pilgrim.border_no, changed = facts["border_no"], True
-            self.index(tx, "border", request_id, facts["border_no"])
+            self.index(tx, kind_in(kept.case, "border"), request_id, facts["border_no"])
         return changed
 
     def paid(self, tx: Transaction, kept: Kept, request_id: UUID, at: int) -> None:

@@ -118,7 +118,7 @@ def test_a_partner_that_puts_us_off_for_years_is_asked_again_within_the_hour(mak
 
 def test_a_partner_that_is_for_ever_at_it_is_asked_ever_more_seldom_and_then_a_person_decides(make, monkeypatch):
     waits = []
-    monkeypatch.setattr(delivery, "backoff", lambda attempts: waits.append(attempts) or 0.0)
+    monkeypatch.setattr(delivery, "backoff", lambda attempts, *_: waits.append(attempts) or 0.0)
     with FaultyPartner(says("PENDING")) as partner:
         hub = make(MOFA_URL=partner.url)
         hub.paid()
@@ -199,7 +199,7 @@ def test_a_partner_that_lets_us_wait_in_vain_is_left_alone_like_one_that_is_away
     hub.paid()
     late = OutcomeUnknown("reply_late", "no whole answer before the deadline")
     monkeypatch.setattr(hub.engine.dispatcher, "_send", lambda work: late)
-    monkeypatch.setattr(delivery, "backoff", lambda attempts: 0.0)
+    monkeypatch.setattr(delivery, "backoff", lambda *_: 0.0)
     partner = hub.engine.register.partners[MINISTRY]
     for _ in range(mood.TRIPPED):
         hub.engine.dispatcher.drain(partner)

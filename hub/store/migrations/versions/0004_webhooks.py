@@ -8,6 +8,21 @@ down_revision = "0003"
 
 _ALL = "current_setting('hub.scope', true) = 'all'"
 _OWN = f"{_ALL} OR owner = current_setting('hub.partner', true)"
+#: Written out: the names of tables are no values that could be bound.
+_SEEN = (
+    "ALTER TABLE webhook ENABLE ROW LEVEL SECURITY",
+    "ALTER TABLE webhook FORCE ROW LEVEL SECURITY",
+    f"CREATE POLICY hub_seen ON webhook FOR SELECT USING ({_OWN})",
+    f"CREATE POLICY hub_put ON webhook FOR INSERT WITH CHECK ({_ALL})",
+    f"CREATE POLICY hub_changed ON webhook FOR UPDATE USING ({_ALL}) WITH CHECK ({_ALL})",
+    f"CREATE POLICY hub_gone ON webhook FOR DELETE USING ({_ALL})",
+    "ALTER TABLE webhook_host ENABLE ROW LEVEL SECURITY",
+    "ALTER TABLE webhook_host FORCE ROW LEVEL SECURITY",
+    f"CREATE POLICY hub_seen ON webhook_host FOR SELECT USING ({_OWN})",
+    f"CREATE POLICY hub_put ON webhook_host FOR INSERT WITH CHECK ({_ALL})",
+    f"CREATE POLICY hub_changed ON webhook_host FOR UPDATE USING ({_ALL}) WITH CHECK ({_ALL})",
+    f"CREATE POLICY hub_gone ON webhook_host FOR DELETE USING ({_ALL})",
+)
 
 
 def upgrade() -> None:
@@ -31,10 +46,5 @@ def upgrade() -> None:
         sa.PrimaryKeyConstraint("owner", "host"),
     )
     if op.get_bind().dialect.name == "postgresql":
-        for table in ("webhook", "webhook_host"):
-            op.execute(f"ALTER TABLE {table} ENABLE ROW LEVEL SECURITY")
-            op.execute(f"ALTER TABLE {table} FORCE ROW LEVEL SECURITY")
-            op.execute(f"CREATE POLICY hub_seen ON {table} FOR SELECT USING ({_OWN})")
-            op.execute(f"CREATE POLICY hub_put ON {table} FOR INSERT WITH CHECK ({_ALL})")
-            op.execute(f"CREATE POLICY hub_changed ON {table} FOR UPDATE USING ({_ALL}) WITH CHECK ({_ALL})")
-            op.execute(f"CREATE POLICY hub_gone ON {table} FOR DELETE USING ({_ALL})")
+        for statement in _SEEN:
+            op.execute(statement)
