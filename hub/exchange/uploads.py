@@ -238,7 +238,7 @@ def plain(name: str) -> bool:
         decent(name)
         and 0 < len(name) <= 120
         and name not in (".", "..")
-        and name[0] not in ".-~"
+        and name[0] not in ".~"
         and not set(name) & set('/\\:*?"<>|')
         and name == name.strip()
     )

@@ -2,19 +2,16 @@
 
 import csv
 import io
-import zipfile
 from collections import deque
 from collections.abc import Callable, Iterator
-from datetime import date, datetime
 from itertools import chain, islice
 from operator import itemgetter
 from typing import Any
 
-from python_calamine import CalamineWorkbook
-
 from hub.canonical.names import fold
+from hub.mapping import workbook
 from hub.mapping.cells import FORMULA, guard
-from hub.mapping.errors import Bad, MapError
+from hub.mapping.errors import Bad
 from hub.mapping.files import BATCH, Bytes, Locate, encoded, pieces
 from hub.mapping.forms import Bind
 from hub.mapping.model import MISSING, Always, Blank, Pair, Record, Rule, Spec, Todo, rules_for
@@ -23,7 +20,6 @@ from hub.mapping.source import Lines, Ours, Source
 _DELIMITERS = (",", ";", "\t", "|")
 #: More than any row and its continuations have.
 _CELLS = 10_000
-_XLSX_ENTRIES, _XLSX_BYTES, _XLSX_RATIO = 500, 100_000_000, 100
 
 
 def spellings(place: str) -> list[str]:
@@ -65,7 +61,7 @@ class Csv:
         """The rows that are not blank, with their numbers, without those at the end that are no rows of ours."""
         file = _opened(data)
         start = file.peek(4)[:4]
-        rows = _sheet(file.read(), fail) if start == b"PK\x03\x04" else self._text(file, start, fail)
+        rows = workbook.rows(file.read(), fail) if start == b"PK\x03\x04" else self._text(file, start, fail)
         filled = ((number, row) for number, row in rows if any(row))
         if not self.spec.footer:
             yield from filled
@@ -392,57 +388,3 @@ class _Pieces(io.RawIOBase):
 def _opened(data: Bytes) -> io.BufferedReader:
     raw = io.BytesIO(data) if isinstance(data, bytes) else _Pieces(data)
     return io.BufferedReader(raw, 1 << 16)
-
-
-# --- spreadsheets -------------------------------------------------------------------------------------------------
-
-
-def _sheet(data: bytes, fail: Locate) -> Iterator[tuple[int, list[Any]]]:
-    """The rows of a workbook's first sheet.  Its dates stay dates; numbers are written out."""
-    _check_zip(data, fail)
-    try:
-        sheet = CalamineWorkbook.from_filelike(io.BytesIO(data)).get_sheet_by_index(0)
-        rows = sheet.to_python(skip_empty_area=False)
-    except (KeyboardInterrupt, SystemExit):
-        raise
-    except BaseException:  # a reader in another language that gives up does so in its own way
-        rows = None
-    if rows is None:
-        raise fail("map_spreadsheet", text="the spreadsheet cannot be read")
-    for number, row in enumerate(rows, 1):
-        yield number, [_cell(value) for value in row]
-
-
-def _cell(value: Any) -> Any:
-    if isinstance(value, str):
-        return value.strip()
-    if isinstance(value, bool):
-        return "true" if value else "false"
-    if isinstance(value, float) and value.is_integer():
-        return str(int(value))
-    if isinstance(value, date | datetime):
-        return value
-    return str(value)
-
-
-def _check_zip(data: bytes, fail: Locate) -> None:
-    """Refuse an archive that unpacks to far more than it is."""
-    try:
-        with zipfile.ZipFile(io.BytesIO(data)) as archive:
-            entries = archive.infolist()
-            total = sum(entry.file_size for entry in entries)
-            if len(entries) > _XLSX_ENTRIES or total > min(_XLSX_BYTES, max(len(data), 10_000) * _XLSX_RATIO):
-                raise fail("map_spreadsheet", text="the spreadsheet unpacks to far more than it is")
-            left = _XLSX_BYTES
-            for entry in entries:
-                with archive.open(entry) as file:
-                    while chunk := file.read(1 << 20):
-                        left -= len(chunk)
-                        if left < 0:
-                            raise fail("map_spreadsheet", text="the spreadsheet unpacks to far more than it says")
-        return
-    except MapError:
-        raise
-    except Exception:  # what a damaged archive makes of its reader is not to be foretold
-        bad = fail("map_spreadsheet", text="the spreadsheet cannot be read")
-    raise bad

@@ -1,5 +1,6 @@
 """The one place that parses XML.  Whatever comes in, from a partner or from a file of ours, comes in through here."""
 
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
 from urllib.parse import unquote, urlsplit
@@ -44,6 +45,42 @@ def parse(data: bytes, limit: int = 2_000_000) -> etree._Element:
         raise XmlRefused("xml_malformed", line=1) from None
     _refuse_doctype(root)
     return root
+
+
+def starts(data: bytes, limit: int) -> Iterator[tuple[str, Mapping[str, str]]]:
+    """Every element of *data* as it begins, by its local name with its attributes; no tree of it is kept.
+
+    Raises :class:`XmlRefused` as :func:`parse` does.
+    """
+    if len(data) > limit:
+        raise XmlRefused("xml_too_large", limit=limit)
+    parser = etree.XMLPullParser(events=("start", "end"), **_HARDENED)
+    first = True
+    try:
+        for at in range(0, len(data), 1 << 16):
+            parser.feed(data[at : at + (1 << 16)])
+            found: Iterator[tuple[str, Any]] = parser.read_events()
+            for event, element in found:
+                if event == "end":
+                    _forget(element)
+                    continue
+                if first:
+                    _refuse_doctype(element)
+                    first = False
+                # Entities that are not resolved, comments and the like have no name.
+                if isinstance(element.tag, str):
+                    yield etree.QName(element).localname, dict(element.attrib)
+        parser.close()
+    except etree.XMLSyntaxError as error:
+        raise XmlRefused("xml_malformed", line=error.lineno or 1) from None
+    except ValueError:
+        raise XmlRefused("xml_malformed", line=1) from None
+
+
+def _forget(element: etree._Element) -> None:
+    element.clear()
+    while element.getprevious() is not None:
+        del element.getparent()[0]  # type: ignore[union-attr]
 
 
 def schema(path: Path) -> etree.XMLSchema:

@@ -391,8 +391,8 @@ def test_spreadsheets_that_are_none():
 
 
 def test_a_spreadsheet_that_unpacks_to_more_than_it_says(monkeypatch):
-    from hub.mapping import csv
+    from hub.mapping import workbook as book
 
-    monkeypatch.setattr(csv, "_XLSX_BYTES", 1_000)
-    monkeypatch.setattr(csv, "sum", lambda sizes: 0, raising=False)
+    monkeypatch.setattr(book, "_BYTES", 1_000)
+    monkeypatch.setattr(book, "sum", lambda sizes: 0, raising=False)
     assert code(design("drivers").read, workbook(HEAD)) == "map_spreadsheet"
