@@ -13,13 +13,15 @@ from hub.canonical.entities import STATE
 from hub.canonical.errors import HubError
 from hub.channels import Target
 from hub.channels.files import folder_of
-from hub.partners.documents import Document, Duration, Fault, Names, Strict, Words, check, did_you_mean, text
+from hub.partners.documents import Document, Duration, Fault, Names, Strict, Words, check, did_you_mean, listed, text
 from hub.partners.manifest import ADDRESSES, NAME, ROLES, Adapter, Operation
 from hub.partners.overlay import Mode, Overlaid
 from hub.settings import ConfigError, Settings
 
 #: The SHA-256 of a certificate (DER), in hex.
 CERTIFICATE = r"[0-9a-f]{64}"
+#: What the ids of twins (:mod:`hub.partners.sandbox`) and of listeners (:mod:`hub.partners.webhooks`) begin with.
+TWIN, LISTENER = RESERVED = ("test_", "hook_")
 _VARIABLE = re.compile(r"\$\{([A-Z][A-Z0-9_]*)\}")
 #: The keys of ``serves:``: the last words of what ``to:`` may say.
 SERVED = tuple(address.rpartition(".")[2] for address in ADDRESSES)
@@ -374,6 +376,8 @@ def rows(
 
 def _disagreements(partner: Partner) -> list[str]:
     said = []
+    if partner.id.startswith(RESERVED):
+        said.append(f"its id may not begin with {listed(RESERVED)}: twins and listeners are called so")
     operations = [op for adapter in partner.adapters for op in adapter.operations.values()]
     for name in {op.name for op in operations if [o.name for o in operations].count(op.name) > 1}:
         said.append(f"two of its adapters have an operation '{name}'")
