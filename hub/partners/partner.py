@@ -14,7 +14,7 @@ from hub.canonical.entities import STATE
 from hub.canonical.errors import HubError
 from hub.channels import Target
 from hub.channels.files import folder_of
-from hub.partners.documents import Document, Duration, Fault, Names, Strict, Words, check, did_you_mean, text
+from hub.partners.documents import Document, Duration, Fault, Names, Strict, Words, check, did_you_mean, listed, text
 from hub.partners.manifest import ADDRESSES, NAME, ROLES, Adapter, Operation
 from hub.partners.overlay import Mode, Overlaid
 from hub.security import wsse
@@ -22,6 +22,8 @@ from hub.settings import ConfigError, Settings
 
 #: The SHA-256 of a certificate (DER), in hex.
 CERTIFICATE = r"[0-9a-f]{64}"
+#: What the ids of twins (:mod:`hub.partners.sandbox`) and of listeners (:mod:`hub.partners.webhooks`) begin with.
+TWIN, LISTENER = RESERVED = ("test_", "hook_")
 _VARIABLE = re.compile(r"\$\{([A-Z][A-Z0-9_]*)\}")
 _SSH_KEY = re.compile(
     r"(ssh-ed25519|ssh-rsa|ecdsa-sha2-nistp(256|384|521)|sk-ssh-ed25519@openssh\.com|sk-ecdsa-sha2-nistp256@openssh\.com)"
@@ -411,6 +413,8 @@ def rows(
 
 def _disagreements(partner: Partner) -> list[str]:
     said = []
+    if partner.id.startswith(RESERVED):
+        said.append(f"its id may not begin with {listed(RESERVED)}: twins and listeners are called so")
     operations = [op for adapter in partner.adapters for op in adapter.operations.values()]
     for name in {op.name for op in operations if [o.name for o in operations].count(op.name) > 1}:
         said.append(f"two of its adapters have an operation '{name}'")

@@ -8,25 +8,24 @@ where the installation sets ``SIMULATED_SECRET``; without them a test finds nobo
 from collections.abc import Mapping
 from dataclasses import replace
 
-from hub.partners.partner import Partner
+from hub.partners.partner import TWIN, Partner
 from hub.settings import Settings
 
 SECRET = "SIMULATED_SECRET"  # noqa: S105  the setting's name
-_PREFIX = "test_"
 
 
 def twin_of(id: str) -> str:
     """What the twin of partner (or schedule) *id* is called."""
-    return _PREFIX + id
+    return TWIN + id
 
 
 def own_of(id: str) -> str:
     """The partner whose twin *id* is; *id* itself where it is no twin's."""
-    return id.removeprefix(_PREFIX)
+    return id.removeprefix(TWIN)
 
 
 def is_twin(id: str) -> bool:
-    return id.startswith(_PREFIX)
+    return id.startswith(TWIN)
 
 
 def with_twins(partners: Mapping[str, Partner], settings: Settings) -> Mapping[str, Partner]:

@@ -14,11 +14,11 @@ from types import MappingProxyType
 from hub.canonical.events import EVENTS
 from hub.channels import Guard, Target
 from hub.partners.manifest import Adapter, Operation
-from hub.partners.partner import Limits, Partner
+from hub.partners.partner import LISTENER, Limits, Partner
 from hub.settings import Settings
 
 #: What a listener's partner id begins with; no partner of a file or of the overlay is called so.
-PREFIX = "hook_"
+PREFIX = LISTENER
 TELL = Operation(
     name="tell",
     adapter="agents/webhooks",
