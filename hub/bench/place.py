@@ -33,6 +33,7 @@ from hub.settings import Settings
 from hub.store.cases import Cases
 from hub.store.database import Database, Transaction, as_uuid
 from hub.store.ledger import Ledger, Moment
+from hub.store.postgres import EVERYTHING
 from hub.store.tables import exchange_subject
 
 #: Agents whose pilgrims are measured, in turn: one a mission.
@@ -169,7 +170,7 @@ class Place:
         if self.store:
             import psycopg
 
-            with psycopg.connect(self.store) as connection:
+            with psycopg.connect(self.store, options=EVERYTHING) as connection:
                 return connection.execute(sql.encode()).fetchall()
         with contextlib.closing(sqlite3.connect(self.settings.var / "hub.db", timeout=30)) as file:
             return file.execute(sql).fetchall()
