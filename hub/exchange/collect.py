@@ -165,6 +165,8 @@ class Collector:
                 self._put_aside(partner, None, code)
                 continue
             if operation.name in stopped:
+                if isinstance(arrived, Uploaded):
+                    self._uploads.hold(arrived)
                 continue
             # What has no forerunner need not be read again as long as nothing came before it.
             gapes = arrived.taken in waited and not files

@@ -65,7 +65,7 @@ class Uploads:
 
         Raises HubError for a name that no file may have, and for what is too large or nothing at all.
         """
-        if not plain(name):
+        if not plain(name) or not operation.claims(name, partner.id):
             raise HubError("file_name_wrong")
         if not body:
             raise HubError("file_truncated")
@@ -130,6 +130,10 @@ class Uploads:
             )  # fmt: skip
 
         return Progress(self._files, self._database.unit(unit))
+
+    def hold(self, arrived: Uploaded) -> None:
+        """*arrived* waits behind one whose forerunner is missing."""
+        self._database.unit(lambda tx: self._files.stand(tx, arrived.file, "held", "file_sequence_gap"))
 
     def end(self, partner: Partner, operation: Operation, progress: Progress, receipt: Receipt) -> None:
         """What became of the file; it is acknowledged in the same commit, where its partner wants that.
@@ -233,6 +237,6 @@ def plain(name: str) -> bool:
         and 0 < len(name) <= 120
         and name not in (".", "..")
         and name[0] not in ".~"
-        and not set(name) & set('/\\:*?"<>|')
+        and "/" not in name
         and name == name.strip()
     )
