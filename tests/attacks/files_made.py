@@ -305,7 +305,7 @@ NAMES = {
     "name-up": "../../../hub-attack.csv",
     "name-up-inside": "x/../../hub-attack.csv",
     "name-absolute": "/tmp/hub-attack.csv",
-    "name-backslash": "..\\..\\hub-attack.csv",
+    "name-backslash": "x\\..\\hub-attack.csv",
     "name-drive": "C:hub-attack.csv",
     "name-stream": "r.csv:hidden.csv",
     "name-nul": "r\0.csv",
