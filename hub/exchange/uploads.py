@@ -131,10 +131,6 @@ class Uploads:
 
         return Progress(self._files, self._database.unit(unit))
 
-    def hold(self, arrived: Uploaded) -> None:
-        """*arrived* waits behind one whose forerunner is missing."""
-        self._database.unit(lambda tx: self._files.stand(tx, arrived.file, "held", "file_sequence_gap"))
-
     def end(self, partner: Partner, operation: Operation, progress: Progress, receipt: Receipt) -> None:
         """What became of the file; it is acknowledged in the same commit, where its partner wants that.
 
