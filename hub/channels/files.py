@@ -49,7 +49,10 @@ class FileManifest:
     @classmethod
     def read(cls, data: "builtins.bytes") -> "FileManifest":
         """Raises ValueError for anything that is not one: unknown and missing keys, other types."""
-        given = json.loads(data)
+        try:
+            given = json.loads(data)
+        except RecursionError:
+            raise ValueError("too deep") from None
         if not isinstance(given, dict) or given.keys() != cls.__dataclass_fields__.keys():
             raise ValueError("not the keys of a manifest")
         made = cls(**given)

@@ -21,6 +21,8 @@ from hub.canonical.errors import HubError
 from hub.channels.files import CLAIMED, DONE, MANIFEST, MARKERS, REFUSED, UNFINISHED, FileManifest, folder_of, put_whole
 
 _DEVICES = {"con", "prn", "aux", "nul", *(f"{port}{n}" for port in ("com", "lpt") for n in range(1, 10))}
+#: What another system takes for more than a letter of a name, and what stands for letters that could not be read.
+_ELSEWHERE = set('\\:*?"<>|\ufffd')
 #: Bytes of a file.
 LONGEST = 50_000_000
 #: Seconds that a file may lie without its manifest.
@@ -200,7 +202,12 @@ def decent(name: str) -> bool:
     """Whether *name* can be shown and kept: nothing that cannot be seen, turns the direction of what follows, or
     is a device where somebody else opens it."""
     stem = name.partition(".")[0].rstrip().lower()
-    return name.isprintable() and len(name.encode("utf-8", "replace")) <= 200 and stem not in _DEVICES
+    return (
+        name.isprintable()
+        and len(name.encode("utf-8", "replace")) <= 200
+        and stem not in _DEVICES
+        and not _ELSEWHERE & set(name)
+    )
 
 
 def _free(folder: Path, name: str) -> Path:

@@ -108,11 +108,19 @@ class Collector:
     def read_uploads(self, partner: Partner) -> Collected:
         """Receive what *partner* has given us by the API, in the order of its numbers."""
         with self._locks.setdefault(partner.id, threading.Lock()):
+            return self._all_uploads(partner)
+
+    def _all_uploads(self, partner: Partner) -> Collected:
+        """Receive what lies in the store; once more as long as there may be one that waited for another."""
+        files = lines = 0
+        while True:
             found = self._receive_all(partner, _FromStore(self._uploads, partner, self._rests))
-            if found.files:
-                # What lies in the folder may have waited for one of them.
-                self._gaps.pop((partner.id, Inbox), None)
-            return found
+            files, lines = files + found.files, lines + found.lines
+            if not found.files:
+                return replace(found, files=files, lines=lines)
+            # What lies here or in the folder may have waited for one of them.
+            for place in (_FromStore, Inbox):
+                self._gaps.pop((partner.id, place), None)
 
     def unread(self) -> bool:
         """Whether the store or a polled folder holds a file that nobody has taken yet."""
@@ -139,7 +147,8 @@ class Collector:
             found = self._receive_all(partner, inbox)
             if found.files:
                 # What came by the API may have waited for one of them.
-                self._receive_all(partner, _FromStore(self._uploads, partner, self._rests))
+                self._gaps.pop((partner.id, _FromStore), None)
+                self._all_uploads(partner)
             return found
 
     def _rests(self, taken: Path) -> bool:
@@ -174,7 +183,8 @@ class Collector:
             if receipt.status in ("gap", "broken"):
                 code = receipt.problems[0]["code"]
                 # What has a number waits for its forerunner; what has none stands for itself.
-                stopped |= {operation.name} if operation.sequence else set()
+                if operation.sequence and isinstance(inbox, Inbox):
+                    stopped.add(operation.name)
             elif receipt.status == "refused":
                 assert receipt.fault is not None
                 code = receipt.fault.code

@@ -58,6 +58,8 @@ class File:
     progress: Progress | None = None
     #: Rows that say nothing that can be read, of a list that is taken without them.
     rejected: list[tuple[int, str]] = field(default_factory=list)
+    #: Lines that belong to nobody we know: a person looks at them.
+    parked: list[int] = field(default_factory=list)
 
     @property
     def each(self) -> str:
@@ -309,8 +311,9 @@ class Files:
         if not self.staging.advance(tx, exchange, was, now):
             return None
         self._receiver.lines.tell(tx, file.partner, operation, message, part, exchange, at)
+        file.parked.extend(line.number for line in part if line.suspended)
         if file.progress is not None:
-            file.progress.rows(tx, count + len(file.rejected), now, len(file.rejected))
+            file.progress.rows(tx, count + len(file.rejected), now - len(file.parked), len(file.rejected))
         self.staging.told(tx, exchange, was, now, [line.number for line in part if line.suspended])
         if now < count:
             return None

@@ -66,7 +66,7 @@ class Uploads:
 
         Raises HubError for a name that no file may have, and for what is too large or nothing at all.
         """
-        if not plain(name):
+        if not plain(name) or not operation.claims(name, partner.id):
             raise HubError("file_name_wrong")
         if not body:
             raise HubError("file_truncated")
@@ -239,6 +239,6 @@ def plain(name: str) -> bool:
         and 0 < len(name) <= 120
         and name not in (".", "..")
         and name[0] not in ".~"
-        and not set(name) & set('/\\:*?"<>|')
+        and "/" not in name
         and name == name.strip()
     )

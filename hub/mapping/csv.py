@@ -76,9 +76,10 @@ class Csv:
         number = 0
         try:
             text = io.TextIOWrapper(file, encoding, newline="")
-            first: list[str] = []
-            while (line := text.readline()) and sum(map(bool, map(str.strip, first))) < self.spec.skip + 1:
+            first, filled = list[str](), 0
+            while (line := text.readline()) and filled < self.spec.skip + 1:
                 first.append(line)
+                filled += bool(line.strip())
             first += [line] if line else []
             if first:
                 first[0] = first[0].removeprefix("\ufeff")
@@ -100,7 +101,10 @@ class Csv:
 
         def known(delimiter: str) -> int:
             return max(
-                (sum(fold(name.strip(' \r\n"')) in self.columns for name in line.split(delimiter)) for line in lines),
+                (
+                    sum(fold(name.strip(' \r\n"')) in self.columns for name in line.split(delimiter, _CELLS))
+                    for line in lines
+                ),
                 default=0,
             )
 
@@ -120,6 +124,8 @@ class Csv:
         return [rule for place, rule in enumerate(self.read_rules) if place not in found and not _spare(rule)]
 
     def _heading(self, row: list[Any], number: int, fail: Locate) -> Callable[[list[Any]], tuple[Any, ...]]:
+        if len(row) > _CELLS:
+            raise fail("map_header", text="the heading has far too many columns", row=number)
         found: dict[int, int] = {}
         for index, name in enumerate(row):
             place = self.columns.get(fold(str(name)))

@@ -50,7 +50,9 @@ def _joined(
             yield from before[:-1]
             yield [*_without(before[-1], ours), *heading]
             before = []
-        yield [*_without([*row, *[""] * (width - len(row))], ours), *said]
+        # A row that is too long stays too long: cut, it could be read as something else when it is sent again.
+        own, surplus = [*row[:width], *[""] * (width - len(row))], row[width:]
+        yield [*_without(own, ours), *said, *surplus]
     yield from before
 
 

@@ -85,7 +85,10 @@ def parse(data: bytes, fail: Fail) -> Iterator[Segment]:
     """The segments of the interchange that stands somewhere in *data*."""
     if len(data) > SIZE_LIMIT:
         raise fail("file_too_large", text=f"there are more than {SIZE_LIMIT} bytes")
-    signs, body = _found(_text(data), fail)
+    text = _text(data)
+    if "\0" in text:
+        raise fail("edifact_unreadable", text="it holds a sign that no character set of interchanges has")
+    signs, body = _found(text, fail)
     if signs.release:
         # A released character is kept out of the way while separators are looked for.
         body = re.sub(re.escape(signs.release) + "([\0-\uffff])", lambda m: chr(0xF0000 + ord(m[1])), body)

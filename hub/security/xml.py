@@ -24,6 +24,11 @@ _HARDENED: dict[str, Any] = {
 }
 
 
+#: What XML may be written in.  In others (UTF-7) a tag does not look like one to whoever else reads it.
+_ENCODINGS = {"utf-8", "utf-16", "utf-16le", "utf-16be", "us-ascii", "ascii", "iso-8859-1", "iso-8859-6", "iso-8859-15",
+              "windows-1252", "windows-1256"}  # fmt: skip
+
+
 class XmlRefused(HubError):
     """XML that is not well formed, too large, or brings a document type; nothing of its text is shown."""
 
@@ -44,6 +49,8 @@ def parse(data: bytes, limit: int = 2_000_000) -> etree._Element:
     except ValueError:
         raise XmlRefused("xml_malformed", line=1) from None
     _refuse_doctype(root)
+    if (root.getroottree().docinfo.encoding or "utf-8").lower() not in _ENCODINGS:
+        raise XmlRefused("xml_malformed", line=1)
     return root
 
 

@@ -12,7 +12,7 @@ from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 from urllib.parse import quote
-from uuid import uuid4
+from uuid import UUID, uuid4
 
 import asyncssh
 from werkzeug.datastructures import FileStorage
@@ -65,7 +65,7 @@ class Door:
     def row(self, partner: str, one: dict[str, Any]) -> tuple[set[str], int]:
         codes = {one["code"]} if one["code"] else set()
         if one["outcome"] and one["state"] == "taken":
-            _, body = self.engine.uploads.outcome(partner, one["id"])
+            _, body = self.engine.uploads.outcome(partner, UUID(one["id"]))
             codes |= {row["Code"] for row in table(body) if row["Code"]}
         return codes, one["rows"]["accepted"]
 
@@ -97,7 +97,7 @@ class ByApi(Door):
         headers = {"Authorization": f"Bearer {key_of(attack.partner)}", "Idempotency-Key": str(uuid4())}
         place, beside = f"/v1/files/{attack.operation}", manifest_of(attack, body)
         if beside is None:
-            sent = self.client.post(place, data=body, query_string=self._query(attack.name), headers=headers)
+            sent = self.client.post(place, data=body, headers=headers | {"X-File-Name": self._quoted(attack.name)})
         else:
             form = {"file": FileStorage(io.BytesIO(body), attack.name), "manifest": beside.decode("utf-8", "replace")}
             sent = self.client.post(place, data=form, headers=headers)
@@ -110,8 +110,8 @@ class ByApi(Door):
         return self.row(attack.partner, one)
 
     @staticmethod
-    def _query(name: str) -> str:
-        return "name=" + quote(os.fsencode(name), safe="")
+    def _quoted(name: str) -> str:
+        return quote(os.fsencode(name), safe="")
 
 
 class ByFolder(Door):
@@ -176,6 +176,7 @@ class BySftp(Door):
         async def closed() -> None:
             for client in self.open.values():
                 client.exit()
+                await client.wait_closed()
 
         self.do(closed())
         self.loop.call_soon_threadsafe(self.loop.stop)

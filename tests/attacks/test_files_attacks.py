@@ -68,12 +68,16 @@ class Site:
             secrets={"BANK_HARAMAYN_SECRET": "s" * 64}, api_keys=keys, test_mode=True))  # fmt: skip
         group = filing(members=[], heads=2)
         assert self.engine.exchange.receive("agent_idn_1", "open_group", b"{}", message=group).status == "taken"
+        # The example's own number is the next.
+        stream = "in/bank_haramayn/receive_settlement"
+        self.engine.database.unit(lambda tx: self.engine._ledger.set_number(tx, stream, 11))
         key = asyncssh.generate_private_key("ssh-ed25519")
         for name in PARTNERS:
             partner = self.engine.register.partners[name]
             given = (key.export_public_key().decode().strip(),)
             object.__setattr__(partner, "ssh_keys", given)
             object.__setattr__(partner, "enabled", True)
+            object.__setattr__(partner, "counts", "strict")
             # Nothing is waited for: what is not whole now never will be.
             inbox = self.engine._collector._inbox(partner)
             assert inbox is not None

@@ -23,6 +23,8 @@ blueprint = Blueprint("files", __name__, url_prefix="/v1")
 _GIVES = ("agent", "company", "body", "mission", "health")
 #: Parts of a form: the file and its manifest, with room for what a browser adds.
 _PARTS = 8
+#: Characters of a manifest.
+_MANIFEST = 10_000
 _XLSX = "application/vnd.openxmlformats-officedocument.spreadsheetml.sheet"
 
 
@@ -137,6 +139,8 @@ def _form(body: bytes) -> _Given:
     if beside is None:
         return _Given(name, data, Said(), None)
     try:
+        if len(beside) > _MANIFEST:
+            raise ValueError
         manifest = FileManifest.read(beside.encode())
     except ValueError:
         raise HubError("file_manifest_wrong") from None
