@@ -16,10 +16,13 @@ _ALL = "current_setting('hub.scope', true) = 'all'"
 _ROLE = "current_setting('hub.scope', true)"
 _ME = "current_setting('hub.partner', true)"
 _AGENTS = "string_to_array(current_setting('hub.agents', true), ' ')"
-# A scalar subquery, looked up by its key for each row: EXISTS may be planned as a hash of the whole table.
-_MY_GROUP = f"({_ALL} OR (SELECT g.id FROM umrah_group g WHERE g.id = group_id) IS NOT NULL)"  # noqa: S608  ours
-_MY_EXCHANGE = f"{_ALL} OR (SELECT e.id FROM exchange e WHERE e.id = exchange_id) IS NOT NULL"  # noqa: S608
-_MY_REQUEST = f"{_ALL} OR (SELECT r.id FROM request r WHERE r.id = request_id) IS NOT NULL"  # noqa: S608
+# Functions, so that the hub's own statements carry nothing of what is asked for a caller: subqueries are made ready at
+# each run (measured: an INSERT of 22 µs of the server's time took 37 with them, and 25 so).  Inside, the policies of the
+# table that is asked hold.
+_MY_GROUP = f"({_ALL} OR hub_group_seen(group_id))"
+_MY_REQUEST = f"{_ALL} OR hub_request_seen(request_id)"
+_MY_EXCHANGE = f"{_ALL} OR hub_exchange_seen(exchange_id)"
+_FUNCTIONS = {"hub_group_seen": "umrah_group", "hub_request_seen": "request", "hub_exchange_seen": "exchange"}
 #: For each table, which rows a connection may see; what it may write is the hub's own to say.
 SEEN = {
     "umrah_group": (
@@ -68,6 +71,10 @@ def upgrade() -> None:
     op.add_column("partner_overlay", sa.Column("suspended", sa.Boolean(), nullable=True))
     op.add_column("partner_overlay", sa.Column("certificates", sa.Text(), nullable=True))
     if op.get_bind().dialect.name == "postgresql":
+        for name, table in _FUNCTIONS.items():
+            # Bound to its table now: no search path leads it elsewhere later.
+            asked = f"SELECT EXISTS (SELECT 1 FROM {table} WHERE id = $1)"  # noqa: S608  names of our own
+            op.execute(f"CREATE FUNCTION {name}(uuid) RETURNS boolean LANGUAGE sql STABLE BEGIN ATOMIC {asked}; END")
         for table, rows in SEEN.items():
             _held(table)
             op.execute(f"CREATE POLICY hub_seen ON {table} FOR SELECT USING ({rows})")
