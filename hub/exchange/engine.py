@@ -14,6 +14,7 @@ from hub.exchange.collect import Collected, Collector
 from hub.exchange.control import Control, known_all, merged, take
 from hub.exchange.delivery import Delivery
 from hub.exchange.dispatch import Dispatcher
+from hub.exchange.enrol import Enrolment, Offered
 from hub.exchange.files import Files
 from hub.exchange.forecast import Forecast
 from hub.exchange.intake import Intake
@@ -38,6 +39,7 @@ from hub.store.database import Database, Transaction
 from hub.store.ledger import Ledger, Moment
 from hub.store.reading import Reading
 from hub.store.staging import Staging
+from hub.store.views import Views
 
 NOTHING_SAID = Said()
 
@@ -66,10 +68,12 @@ class Exchange:
         files: Files,
         intake: Intake,
         rosters: Rosters,
+        enrolment: Enrolment,
         pressure: Pressure,
     ) -> None:
         self._register, self._receiver, self.files = register, receiver, files
         self._intake, self._rosters, self._pressure = intake, rosters, pressure
+        self._enrolment = enrolment
 
     def receive(
         self,
@@ -104,6 +108,11 @@ class Exchange:
         if op.opens:
             return self._rosters.receive(known, op, body, name or operation, also)
         return self.files.receive(known, op, body, name=name or operation, said=said, also=also)
+
+    def enrol(self, agent: str, group: UUID, offered: Sequence[Offered], body: bytes, once: Once) -> Receipt:
+        """Take pilgrims into one of *agent*'s groups, as :meth:`receive` takes a group."""
+        self._pressure.admit("new")
+        return self._enrolment.take(self._register.partners[agent], group, offered, body, once)
 
 
 def _brings(partner: Partner, operation: str, message: GroupFiling | Decision | None) -> Kind:
@@ -157,8 +166,9 @@ class Engine:
         self.database.on_group(receiver.foresee)
         intake = Intake(self.database, self._cases, self._ledger, self.register, rules, self._advance, receiver)
         rosters = Rosters(self.database, self._cases, self._ledger, self.register, receiver, intake)
+        enrolment = Enrolment(self._cases, self._ledger, receiver, intake)
         files = Files(self.database, self._ledger, self.register, receiver, Staging(sealer))
-        self.exchange = Exchange(self.register, receiver, files, intake, rosters, self.pressure)
+        self.exchange = Exchange(self.register, receiver, files, intake, rosters, enrolment, self.pressure)
         self._collector = Collector(
             self.register, self.exchange.receive, receiver.put_aside, self.serves, self.database.alone, self.pressure
         )
@@ -174,6 +184,7 @@ class Engine:
             lambda today: retention.keep(self.database, today, settings.retention),
         )  # fmt: skip
         self.reading = Reading(self.database, sealer, self.clock.now, self._busy, turns)
+        self.views = Views(self.database, sealer)
         self.promise = Promise(self.database, self._ledger, self.register, turns, self.now)
         self._follow()
 

@@ -2,18 +2,24 @@
 
 import hashlib
 import re
+from collections.abc import Callable
 from dataclasses import dataclass
+from functools import wraps
+from typing import Any, ParamSpec, TypeVar, cast
 from uuid import UUID
 
-from flask import current_app, request
+from flask import current_app, g, request
 
 from hub.canonical.errors import HubError
 from hub.exchange.engine import Engine
 from hub.security import api_keys
+from hub.store.scope import Scope
 
 #: The name under which an operator's own keys stand in ``[api_keys]``; no partner is called so.
 OPERATOR = "operator"
 _KEY = re.compile(r"[A-Za-z0-9._:-]{8,80}")
+P = ParamSpec("P")
+T = TypeVar("T")
 
 
 @dataclass(frozen=True, slots=True)
@@ -53,6 +59,41 @@ def calling(*roles: str) -> Caller:
     return Caller(partner, role)
 
 
+def allow(*roles: str) -> Callable[[Callable[P, T]], Callable[P, T]]:
+    """The rule of a view: who calls is one of *roles*, and known before anything else is looked at.
+
+    It stands as ``view.allowed``, for the document and for whoever checks that every door has one.
+    """
+
+    def guard(view: Callable[P, T]) -> Callable[P, T]:
+        @wraps(view)
+        def guarded(*args: P.args, **kwargs: P.kwargs) -> T:
+            g.caller = calling(*roles)
+            return view(*args, **kwargs)
+
+        cast(Any, guarded).allowed = frozenset(roles)
+        return guarded
+
+    return guard
+
+
+def public(view: Callable[P, T]) -> Callable[P, T]:
+    """The rule of a view that needs no key: it tells nothing that is anybody's, or asks for a signature itself."""
+    cast(Any, view).allowed = frozenset()
+    return view
+
+
+def caller() -> Caller:
+    """Who calls, as :func:`allow` has found."""
+    found: Caller = g.caller
+    return found
+
+
+def scope() -> Scope:
+    """What of the store the caller may see."""
+    return Scope(caller().role, caller().partner)
+
+
 def identity(text: str) -> UUID:
     """An id out of a path.  What is no id is answered like an id that nobody has."""
     try:
@@ -69,6 +110,14 @@ def idempotency_key() -> str:
     if not _KEY.fullmatch(key):
         raise HubError("idempotency_invalid")
     return key
+
+
+def posted() -> bytes:
+    """The body of a call that must be JSON.  Raises ``media_type_wrong`` where it is said to be something else."""
+    kind = request.environ.get("CONTENT_TYPE", "")
+    if kind and not kind.startswith("application/json") and not request.is_json:
+        raise HubError("media_type_wrong")
+    return request.get_data(cache=False)
 
 
 def digest(body: bytes) -> str:

@@ -6,9 +6,28 @@ from werkzeug.middleware.proxy_fix import ProxyFix
 
 from hub.exchange.engine import Engine
 from hub.settings import ConfigError
-from hub.web import problems
-from hub.web.api import bodies, desk, ledger, operations, replays
+from hub.web import correlation, openapi, problems
+from hub.web.api import (
+    bodies,
+    bookings,
+    desk,
+    exchanges,
+    files,
+    groups,
+    invoices,
+    ledger,
+    lookups,
+    movements,
+    operations,
+    payments,
+    pilgrims,
+    references,
+    replays,
+    requests,
+    visas,
+)
 from hub.web.console import pages
+from hub.web.docs import reference
 
 #: The longest body that any door takes, in bytes: a group of some 900 pilgrims.
 LONGEST_BODY = 4_000_000
@@ -47,13 +66,16 @@ def create_app(engine: Engine) -> Flask:
     )
     app.json.ensure_ascii = False  # type: ignore[attr-defined]  # Arabic is for people to read
     app.extensions["hub"] = engine
+    correlation.install(app)
     app.before_request(_size)
     app.after_request(_harden)
     problems.install(app)
-    for blueprint in (
-        desk.blueprint, bodies.blueprint, operations.blueprint, ledger.blueprint, replays.blueprint, pages.blueprint,
-    ):  # fmt: skip
-        app.register_blueprint(blueprint)
+    openapi.install(app, [resource.blueprint for resource in (
+        groups, desk, pilgrims, requests, bookings, invoices, payments, references, visas, movements, files, exchanges,
+        lookups, bodies, operations, ledger, replays,
+    )])  # fmt: skip
+    app.register_blueprint(pages.blueprint)
+    app.register_blueprint(reference.blueprint)
     if settings.proxies:
         # Exactly as many as stand in front: with one more, a caller could write its own address.
         fixed = ProxyFix(app.wsgi_app, x_for=settings.proxies, x_proto=settings.proxies)
@@ -69,5 +91,5 @@ def _size() -> None:
 
 def _harden(answer: Response) -> Response:
     for name, value in _HEADERS.items():
-        answer.headers[name] = value
+        answer.headers.setdefault(name, value)
     return answer

@@ -3,27 +3,41 @@
 import secrets
 
 import structlog
-from flask import Blueprint, Response, request
+from flask import Response, request
 
 from hub.canonical.errors import HubError
 from hub.exchange.receive import Once
 from hub.partners.partner import Partner
 from hub.security import signing
 from hub.settings import ConfigError
-from hub.web.access import digest, hub
+from hub.web.access import digest, hub, public
 from hub.web.api.desk import answer
+from hub.web.openapi import Blueprint
 from hub.web.problems import Faulty
 
 log = structlog.get_logger(__name__)
-blueprint = Blueprint("bodies", __name__, url_prefix="/v1")
+blueprint = Blueprint("bodies", __name__, url_prefix="/v1", description="What partners tell, signed.")
 
 #: How far a signature's time may lie from ours, in seconds.
 WITHIN = 300
 _TYPES = {"json": "application/json", "xml": "application/xml"}
 
 
+_ANSWER = {
+    "description": "Taken; in the partner's own form where its manifest has an answer.",
+    "content": {"application/json": {"schema": {}}, "application/xml": {"schema": {"type": "string"}}},
+}
+
+
 @blueprint.post("/partners/<partner>/<path:rest>")
+@public
+@blueprint.described(
+    requestBody={"content": {"application/json": {"schema": {}}, "application/xml": {"schema": {"type": "string"}}}},
+    responses={200: _ANSWER, 202: _ANSWER},
+    security=[{"signature": []}],
+)
 def told(partner: str, rest: str) -> Response:
+    """What a partner tells us at a path of its manifest, in its own form."""
     engine, body = hub(), request.get_data(cache=False)
     known = engine.register.partners.get(partner)
     known = known if known and known.enabled else None

@@ -2,82 +2,183 @@
 
 from typing import Any
 
-from flask import Blueprint, Response, jsonify, request
-from marshmallow import Schema, ValidationError
+from flask import Response, jsonify, request
+from marshmallow import Schema, ValidationError, fields
 
 from hub.canonical.errors import HubError
 from hub.canonical.messages.desk import Decision, GroupFiling
 from hub.canonical.schema import loads_strict, problems, schema_for
 from hub.exchange.moves import MACHINE, State
 from hub.exchange.receive import Once, Receipt
-from hub.journey.graph import EDGES
-from hub.web.access import calling, digest, hub, idempotency_key, identity
+from hub.web.access import allow, caller, digest, hub, idempotency_key, identity, posted
+from hub.web.api.lists import SEEING, listed
+from hub.web.api.shapes import (
+    SAID,
+    Changing,
+    Request,
+    Timeline,
+    code,
+    count,
+    ident,
+    maybe,
+    maybe_when,
+    part,
+    parts,
+    state,
+    states,
+    text,
+)
+from hub.web.openapi import Blueprint
 from hub.web.problems import Faulty
 
-blueprint = Blueprint("desk", __name__, url_prefix="/v1")
+blueprint = Blueprint("desk", __name__, url_prefix="/v1", description="Filing, deciding and looking.")
 
 _GROUP, _DECISION = schema_for(GroupFiling)(), schema_for(Decision)()
-_MOST = 500
 #: Seconds that a caller may wait at the door for a partner's answer.
 LONGEST_WAIT = 30
-_STATES = frozenset(edge.now for edge in EDGES if edge.machine == "request")
 
 
-@blueprint.post("/groups")
+class Member(Schema):
+    id = ident()
+    request_no = text()
+    state = code(states("request"))
+    member = count("Its place in the group, from 0.")
+
+
+class Opened(Schema):
+    """A group that was opened, with the requests of its members."""
+
+    id = ident()
+    group_no = text()
+    state = code(states("group"))
+    requests = parts(Member)
+
+
+class Bill(Schema):
+    bill_no = text()
+    state = code(states("voucher"))
+    amount = text()
+    paid = text()
+    currency = text()
+    expires_at = maybe_when()
+
+
+class Line(Schema):
+    line = text()
+    state = text()
+    brn = maybe()
+
+
+class Standing(Member):
+    reason = maybe()
+    attempt = count()
+
+
+class GroupWhole(Schema):
+    """A group with its bookings by programme line, its bill and its requests."""
+
+    id = ident()
+    group_no = text()
+    agent_group_no = text()
+    state = code(states("group"))
+    blocked = fields.Raw(required=True, allow_none=True)
+    voucher = part(Bill, optional=True)
+    bookings = fields.Dict(keys=fields.String(), values=fields.Nested(Line), required=True)
+    requests = parts(Standing)
+
+
+class RequestsAsked(Changing):
+    after = fields.UUID(error_messages=SAID, metadata={"description": "As `cursor`.", "deprecated": True})
+    group = fields.UUID(error_messages=SAID)
+    state = state(states("request"))
+
+
+class Requests(Schema):
+    requests = parts(Request)
+    next = maybe("Send it back as `cursor` for the next page; null at the end.")
+
+
+class Decided(Schema):
+    """Where the request is; with ``Prefer: wait`` also the reference number that came meanwhile."""
+
+    id = ident()
+    state = code(states("request"))
+    outcome = code(("taken", "repeated"))
+    reference_no = fields.String(allow_none=True)
+
+
+_PREFER = {
+    "name": "Prefer",
+    "in": "header",
+    "schema": {"type": "string"},
+    "description": "`wait=10`: answer when a partner has, or after so many seconds (30 at most) with 202.",
+}
+
+
+@blueprint.post("/groups", tags=["groups"])
+@allow("agent")
+@blueprint.described(Opened, status=201, takes=schema_for(GroupFiling), keyed=True)
 def open_group() -> Response:
-    caller = calling("agent")
+    """Open a group with its programme and the members it has so far: all of it, or none."""
     # Before the body is looked at: saying no must stay cheap, however many ask.
     hub().pressure.admit("new")
-    key, body = idempotency_key(), request.get_data(cache=False)
+    key, body, agent = idempotency_key(), posted(), caller().partner
     filing = _load(_GROUP, body)
-    once = Once(caller.partner, key, digest(body))
-    return answer(hub().exchange.receive(caller.partner, "open_group", body, message=filing, once=once))
+    once = Once(agent, key, digest(body))
+    return answer(hub().exchange.receive(agent, "open_group", body, message=filing, once=once))
 
 
-@blueprint.get("/groups/<id>")
+@blueprint.get("/groups/<id>", tags=["groups"])
+@allow(*SEEING)
+@blueprint.described(GroupWhole)
 def group(id: str) -> Response:
-    caller = calling("agent", "company", "operator")
+    """One group with its bookings, its bill and its requests."""
     found = hub().reading.group(identity(id))
-    if found is None or not caller.owns(found.owner):
+    if found is None or not caller().owns(found.owner):
         raise HubError("not_found")
     return jsonify(found.body)
 
 
-@blueprint.get("/requests")
-def requests() -> Response:
-    caller = calling("agent", "company", "operator")
-    after, state = request.args.get("after"), request.args.get("state")
-    if state is not None and state not in _STATES:
-        raise HubError("invalid_code", field="state")
-    own: dict[str, Any] = {caller.role: caller.partner} if caller.role in ("agent", "company") else {}
-    limit = limited(request.args.get("limit", "100"))
-    found = hub().reading.requests(**own, state=state, after=identity(after) if after else None, limit=limit)
-    return jsonify(requests=found, next=found[-1]["id"] if len(found) == limit else None)
+@blueprint.get("/requests", tags=["requests"])
+@allow(*SEEING)
+@blueprint.asks(RequestsAsked)
+@blueprint.gives(Requests)
+def requests(asked: dict[str, Any]) -> dict[str, Any]:
+    """The requests of the caller's pilgrims, in the order of their filing."""
+    after = asked.pop("after", None)
+    return listed("requests", hub().views.requests, {"cursor": after and str(after), **asked})
 
 
-@blueprint.post("/requests/<id>/decisions")
+@blueprint.post("/requests/<id>/decisions", tags=["requests"])
+@allow("agent", "company", "health")
+@blueprint.described(Decided, takes=schema_for(Decision), keyed=True, also={202: Decided}, headers=[_PREFER])
 def decide(id: str) -> Response:
-    caller = calling("agent", "company", "health")
-    key, body = idempotency_key(), request.get_data(cache=False)
+    """Accept, return, refuse, correct or cancel one request, or report what has befallen its pilgrim.
+
+    An agent corrects and cancels, a company accepts, returns, refuses and reports, the health authority tells of a
+    death or an illness.
+    """
+    who = caller()
+    key, body = idempotency_key(), posted()
     engine, about = hub(), identity(id)
     owner = engine.reading.owner_of(about)
     # The health authority decides on anybody's death; agents and companies on their own pilgrims only.
-    if owner is None or not (caller.role == "health" or caller.owns(owner)):
+    if owner is None or not (who.role == "health" or who.owns(owner)):
         raise HubError("not_found")
     decision: Decision = _load(_DECISION, body)
     allowed = engine.register.adapters["agents/desk"].operations["decide"].by
-    if decision.outcome not in allowed.get(caller.role, ()):
+    if decision.outcome not in allowed.get(who.role, ()):
         raise HubError("decision_forbidden")
     if (decision.outcome == "correct") != (decision.correction is not None):
         # A correction rides on nothing else: it rewrites a person.
         raise HubError("correction_misplaced")
-    once = Once(caller.partner, key, digest(body))
+    once = Once(who.partner, key, digest(body))
     seconds = preferred_wait()
     if not seconds:
-        receipt = engine.exchange.receive(caller.partner, "decide", body, message=decision, request=about, once=once)
+        receipt = engine.exchange.receive(who.partner, "decide", body, message=decision, request=about, once=once)
         return answer(receipt)
     with engine.moves.expecting(about) as waiting:
-        receipt = engine.exchange.receive(caller.partner, "decide", body, message=decision, request=about, once=once)
+        receipt = engine.exchange.receive(who.partner, "decide", body, message=decision, request=about, once=once)
         if waiting is None or receipt.problems:
             return answer(receipt)
         now = waiting.until(seconds, lambda: State(*engine.reading.state(about)), engine.database.shared)
@@ -88,11 +189,13 @@ def decide(id: str) -> Response:
     return told
 
 
-@blueprint.get("/pilgrims/<id>/timeline")
+@blueprint.get("/pilgrims/<id>/timeline", tags=["pilgrims"])
+@allow(*SEEING)
+@blueprint.described(Timeline)
 def timeline(id: str) -> Response:
-    caller = calling("agent", "company", "operator")
+    """A pilgrim's whole way, whose turn it is and since when, and what it waits on."""
     engine, about = hub(), identity(id)
-    if not caller.owns(engine.reading.owner_of(about)):
+    if not caller().owns(engine.reading.owner_of(about)):
         raise HubError("not_found")
     return jsonify(engine.reading.timeline(about))
 
@@ -120,10 +223,3 @@ def _load(schema: Schema, body: bytes) -> Any:
         return schema.load(loads_strict(body, limit=len(body)))
     except ValidationError as wrong:
         raise Faulty(problems(wrong)) from None
-
-
-def limited(text: str) -> int:
-    """How many rows a page may hold.  Raises ``invalid_range``."""
-    if not (text.isascii() and text.isdigit() and 1 <= int(text) <= _MOST):
-        raise HubError("invalid_range", field="limit")
-    return int(text)

@@ -3,7 +3,7 @@
 from typing import Any
 from uuid import UUID
 
-from flask import Blueprint, Response, jsonify, request
+from flask import Response, jsonify, request
 from marshmallow import Schema, ValidationError, fields, validate
 
 from hub.canonical.errors import HubError
@@ -11,10 +11,12 @@ from hub.canonical.schema import loads_strict, problems
 from hub.exchange.replay import LIMIT, MOST, summary
 from hub.store.encoding import maybe_micros
 from hub.store.interventions import Filter, Interventions
-from hub.web.access import calling, hub, identity
+from hub.web.access import allow, caller, hub, identity, posted
+from hub.web.api.shapes import ident
+from hub.web.openapi import Blueprint
 from hub.web.problems import Faulty
 
-blueprint = Blueprint("replays", __name__, url_prefix="/v1/operations")
+blueprint = Blueprint("replays", __name__, url_prefix="/v1/operations", description="What waits for a person.")
 
 _STATES = ("waiting", "leased", "sending", "in_doubt", "held", "parked", "dead", "settled")
 _WORD = validate.Regexp(r"[a-z][a-z0-9_]{0,39}\Z", error="invalid_pattern")
@@ -47,10 +49,25 @@ class _Replay(_Filter):
     unsafe = fields.Boolean(load_default=False, truthy={True}, falsy={False}, error_messages=_SAID)
 
 
-@blueprint.get("/exchanges")
+class Stuck(Schema):
+    exchanges = fields.List(fields.Dict(), required=True)
+
+
+class Replayed(Schema):
+    """What came of a replay, or would come of it."""
+
+    dry_run = fields.Boolean(required=True)
+
+
+class Resolved(Schema):
+    id = ident()
+
+
+@blueprint.get("/exchanges", tags=["operations"])
+@allow("operator", "auditor")
+@blueprint.described(Stuck, parameters=[])
 def exchanges() -> Response:
     """What waits for a person, the oldest first; with filters in the query, what they mean."""
-    calling("operator")
     given = _load(_Filter(), request.args.to_dict())
     most = given.pop("most")
     with hub().database.reading() as tx:
@@ -58,10 +75,11 @@ def exchanges() -> Response:
     return jsonify(exchanges=[one.told() for one in found])
 
 
-@blueprint.get("/exchanges/<id>")
+@blueprint.get("/exchanges/<id>", tags=["operations"])
+@allow("operator", "auditor")
+@blueprint.described({"type": "object", "description": "An exchange and its life."})
 def exchange(id: str) -> Response:
     """One exchange's life: its subjects, what was asked, what is awaited, and who did what about it and why."""
-    calling("operator")
     reads = Interventions()
     with hub().database.reading() as tx:
         found = reads.one(tx, identity(id))
@@ -70,10 +88,11 @@ def exchange(id: str) -> Response:
         return jsonify(reads.life(tx, found))
 
 
-@blueprint.post("/replays")
+@blueprint.post("/replays", tags=["operations"])
+@allow("operator")
+@blueprint.described(Replayed, takes=_Replay)
 def replays() -> Response:
     """Replay ``exchanges``, or what the filters mean; unless ``dry_run`` is false, say what would come of it."""
-    caller = calling("operator")
     given = _load(_Replay(), _body())
     most, dry_run, unsafe = given.pop("most"), given.pop("dry_run"), given.pop("unsafe")
     reason = given.pop("reason", None)
@@ -81,7 +100,7 @@ def replays() -> Response:
     if dry_run:
         steps = hub().replay.preview(wanted, most)
     else:
-        steps = hub().replay.run(wanted, caller.partner, reason or "", most=most, unsafe=unsafe)
+        steps = hub().replay.run(wanted, caller().partner, reason or "", most=most, unsafe=unsafe)
     return jsonify(dry_run=dry_run, **summary(steps))
 
 
@@ -93,16 +112,17 @@ class _Resolution(Schema):
     reason = fields.String(required=True, error_messages=_SAID)
 
 
-@blueprint.post("/incidents/<id>/resolution")
+@blueprint.post("/incidents/<id>/resolution", tags=["operations"])
+@allow("operator")
+@blueprint.described(Resolved, takes=_Resolution)
 def resolve(id: str) -> Response:
     """Somebody has seen to an incident."""
-    caller = calling("operator")
-    hub().replay.resolve(identity(id), caller.partner, _load(_Resolution(), _body())["reason"])
+    hub().replay.resolve(identity(id), caller().partner, _load(_Resolution(), _body())["reason"])
     return jsonify(id=id)
 
 
 def _body() -> Any:
-    body = request.get_data(cache=False)
+    body = posted()
     return loads_strict(body, limit=len(body))
 
 
