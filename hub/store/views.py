@@ -15,7 +15,7 @@ from sqlalchemy import ColumnElement, Select, bindparam, exists, func, select
 
 from hub.canonical.money import from_minor
 from hub.security.sealing import Sealer
-from hub.store.database import Database, Row, Statement, Transaction, as_uuid
+from hub.store.database import Database, Row, Statement, Transaction, among, as_uuid
 from hub.store.encoding import from_json, micros, moment
 from hub.store.scope import Scope
 from hub.store.tables import exchange, exchange_subject, history, lookup, request, umrah_group, voucher
@@ -165,7 +165,7 @@ _movements = _List(
     )
     .join(umrah_group, umrah_group.c.id == history.c.group_id)
     .join(request, request.c.id == history.c.entity_id)
-    .where(history.c.event.in_(MOVEMENTS)),
+    .where(among(history.c.event, MOVEMENTS)),
     history.c.id,
     _of_group,
     {
@@ -323,8 +323,10 @@ class Views:
         """A page of what rows consist of; ``asked.after`` is the row that was begun, and how much of it was told."""
         begun, told = asked.after or (None, 0)
         where = {name: value for name, value in _bound(rows, asked.where).items() if name != "state"}
+        # The row that was begun is read again, and may have nothing more to tell.
+        most = asked.limit + (begun is not None)
         with self._database.reading() as tx:
-            found = rows.read(tx, scope, asked.limit, from_=begun, **where)
+            found = rows.read(tx, scope, most, from_=begun, **where)
         page: list[dict[str, Any]] = []
         for row in found:
             its = parts(row)
@@ -333,7 +335,7 @@ class Views:
             page += its[first : first + room]
             if len(its) - first > room:
                 return Page(page, f"{as_uuid(row['id'])}.{first + room}")
-        if len(found) < asked.limit:
+        if len(found) < most:
             return Page(page, None)
         return Page(page, f"{as_uuid(found[-1]['id'])}.{len(parts(found[-1]))}")
 

@@ -2,6 +2,8 @@
 
 from typing import Any
 
+from flask import Response, jsonify
+
 from hub.web.access import allow, hub, identity, scope
 from hub.web.api.lists import SEEING, listed, there
 from hub.web.api.shapes import Changing, Pilgrim, of_group, paged, state, states
@@ -13,15 +15,15 @@ blueprint = Blueprint("pilgrims", __name__, url_prefix="/v1", description="Who t
 @blueprint.get("/pilgrims")
 @allow(*SEEING)
 @blueprint.asks(of_group(Changing, state=state(states("request"))))
-@blueprint.gives(paged("Pilgrims", "pilgrims", Pilgrim))
-def pilgrims(asked: dict[str, Any]) -> dict[str, Any]:
+@blueprint.described(paged("Pilgrims", "pilgrims", Pilgrim))
+def pilgrims(asked: dict[str, Any]) -> Response:
     """The caller's pilgrims, in the order of their filing."""
-    return listed("pilgrims", hub().views.pilgrims, asked)
+    return jsonify(listed("pilgrims", hub().views.pilgrims, asked))
 
 
 @blueprint.get("/pilgrims/<id>")
 @allow(*SEEING)
-@blueprint.gives(Pilgrim)
-def pilgrim(id: str) -> dict[str, Any]:
+@blueprint.described(Pilgrim)
+def pilgrim(id: str) -> Response:
     """One pilgrim with its papers and numbers."""
-    return there(hub().views.pilgrim(scope(), identity(id)))
+    return jsonify(there(hub().views.pilgrim(scope(), identity(id))))
