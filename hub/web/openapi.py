@@ -225,7 +225,7 @@ def _complete(app: Flask, spec: Any) -> None:
         answers = dict(_ANY)
         for has, more in (
             (bool(allowed or "security" in operation), _KEYED),
-            ("{" in path, _PLACED),
+            ("{" in path or "404" in operation["responses"], _PLACED),
             (asks or method == "post", _TOLD),
             ("requestBody" in operation and "security" not in operation, _JSON),
             (writes, _WRITING),

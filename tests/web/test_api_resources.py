@@ -240,7 +240,7 @@ def test_each_of_many_pilgrims_is_accepted_or_refused_by_itself(hub):
     sent[70]["document"]["number"] = sent[2]["document"]["number"]
     body = json.dumps({"pilgrims": sent}).encode()
     first = hub.post(
-        "agent_idn_2", f"/v1/groups/{group}/pilgrims", body, Idempotency_Key="many-1", Content_Type="application/json"
+        "agent_idn_2", f"/v1/groups/{group}/pilgrims", body, Idempotency_Key="many-one", Content_Type="application/json"
     )
     assert first.status_code == 200, first.text
     told = first.json()
@@ -254,11 +254,11 @@ def test_each_of_many_pilgrims_is_accepted_or_refused_by_itself(hub):
     assert (told["accepted"], told["refused"]) == (120, 4)
     assert len(pages(hub, "agent_idn_2", f"/v1/pilgrims?group={group}", 100)) == 120
     again = hub.post(
-        "agent_idn_2", f"/v1/groups/{group}/pilgrims", body, Idempotency_Key="many-1", Content_Type="application/json"
+        "agent_idn_2", f"/v1/groups/{group}/pilgrims", body, Idempotency_Key="many-one", Content_Type="application/json"
     )
     assert again.json() == told
     assert len(pages(hub, "agent_idn_2", f"/v1/pilgrims?group={group}", 100)) == 120
-    other = hub.post("agent_idn_2", f"/v1/groups/{group}/pilgrims", {"pilgrims": sent[:1]}, Idempotency_Key="many-1")
+    other = hub.post("agent_idn_2", f"/v1/groups/{group}/pilgrims", {"pilgrims": sent[:1]}, Idempotency_Key="many-one")
     assert (other.status_code, other.json()["code"]) == (422, "idempotency_conflict")
 
 

@@ -72,7 +72,7 @@ _LOOKUP = Lookup()
 
 @blueprint.post("/lookups")
 @allow(*SEEING)
-@blueprint.described(Found, takes=Lookup, writes=False)
+@blueprint.described(Found, takes=Lookup, writes=False, also={404: None})
 def look_up() -> Response:
     """Find requests by a number, and tell the whole way of the one that is meant."""
     body = posted()

@@ -3,11 +3,11 @@
 from typing import Any
 from uuid import UUID
 
-from flask import Response, jsonify, request
+from flask import Response, jsonify
 from marshmallow import Schema, ValidationError, fields, validate
 
 from hub.canonical.errors import HubError
-from hub.canonical.schema import loads_strict, problems
+from hub.canonical.schema import Boolean, Integer, loads_strict, problems
 from hub.exchange.replay import LIMIT, MOST, summary
 from hub.store.encoding import maybe_micros
 from hub.store.interventions import Filter, Interventions
@@ -35,7 +35,8 @@ class _Filter(Schema):
     owner = fields.String(validate=_WORD, error_messages=_SAID)
     since = fields.AwareDateTime(error_messages=_SAID | {"invalid_awareness": "invalid_type"})
     until = fields.AwareDateTime(error_messages=_SAID | {"invalid_awareness": "invalid_type"})
-    most = fields.Integer(
+    most = Integer(
+        strict=True,
         load_default=MOST,
         validate=validate.Range(1, LIMIT, error="invalid_range"),
         error_messages=_SAID,
@@ -45,8 +46,8 @@ class _Filter(Schema):
 class _Replay(_Filter):
     exchanges = fields.List(fields.UUID(error_messages=_SAID | {"invalid_uuid": "invalid_type"}), error_messages=_SAID)
     reason = fields.String(error_messages=_SAID)
-    dry_run = fields.Boolean(load_default=True, truthy={True}, falsy={False}, error_messages=_SAID)
-    unsafe = fields.Boolean(load_default=False, truthy={True}, falsy={False}, error_messages=_SAID)
+    dry_run = Boolean(load_default=True, error_messages=_SAID)
+    unsafe = Boolean(load_default=False, error_messages=_SAID)
 
 
 class Stuck(Schema):
@@ -54,8 +55,10 @@ class Stuck(Schema):
 
 
 class Replayed(Schema):
-    """What came of a replay, or would come of it."""
+    """What came of a replay, or would come of it: how many ended how, and each exchange."""
 
+    counts = fields.Dict(keys=fields.String(), values=fields.Integer(), required=True)
+    exchanges = fields.List(fields.Dict(), required=True)
     dry_run = fields.Boolean(required=True)
 
 
@@ -65,10 +68,10 @@ class Resolved(Schema):
 
 @blueprint.get("/exchanges", tags=["operations"])
 @allow("operator", "auditor")
-@blueprint.described(Stuck, parameters=[])
-def exchanges() -> Response:
+@blueprint.asks(_Filter)
+@blueprint.described(Stuck)
+def exchanges(given: dict[str, Any]) -> Response:
     """What waits for a person, the oldest first; with filters in the query, what they mean."""
-    given = _load(_Filter(), request.args.to_dict())
     most = given.pop("most")
     with hub().database.reading() as tx:
         found = Interventions().find(tx, _filter(given), most)
