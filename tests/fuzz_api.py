@@ -35,7 +35,15 @@ expected-statuses = {_REFUSED}
 """
 
 
-def fuzz(hub: Hub, told: dict[str, Any], role: str, examples: int, seed: int, folder: Path) -> tuple[Counter[str], str]:
+def fuzz(
+    hub: Hub,
+    told: dict[str, Any],
+    role: str,
+    examples: int,
+    seed: int,
+    folder: Path,
+    phases: str = "examples,coverage,fuzzing",
+) -> tuple[Counter[str], str]:
     """One run in *role* with *examples* of each operation: how often it was answered what, and the faults in words."""
     about = folder / "about.json"
     about.write_text(json.dumps({**told, "seed": seed, "signs": role == "bank"}))
@@ -46,7 +54,7 @@ def fuzz(hub: Hub, told: dict[str, Any], role: str, examples: int, seed: int, fo
     command = [
         sys.executable, "-m", "schemathesis.cli", "--config-file", str(folder / "schemathesis.toml"),
         "run", f"{hub.url}/v1/openapi.json", "--checks", ",".join(checks), "--max-examples", str(examples),
-        "--seed", str(seed), "--phases", "examples,coverage,fuzzing", "--continue-on-failure", "--no-color",
+        "--seed", str(seed), "--phases", phases, "--continue-on-failure", "--no-color",
         "--generation-database", "none", "--suppress-health-check", "all", "--warnings", "off",
         *(() if who is None else ("--header", f"Authorization: Bearer {key_of(who)}")),
     ]  # fmt: skip

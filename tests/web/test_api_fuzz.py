@@ -15,6 +15,6 @@ def told(tmp_path_factory):
 @pytest.mark.parametrize("role", ["agent", "operator", "bank"])
 def test_nothing_breaks_the_api_and_nothing_is_answered_that_it_does_not_say(told, role, tmp_path):
     hub, known = told
-    counted, faults = fuzz(hub, known, role, 1, 7, tmp_path)
+    counted, faults = fuzz(hub, known, role, 5, 7, tmp_path, "fuzzing")
     assert not faults, faults
-    assert counted.total() > 50 and role in ROLES
+    assert counted.total() >= 5 and role in ROLES

@@ -236,6 +236,14 @@ def test_a_company_accepts_once(as_, group):
     assert states.count("ACCEPTED") == 1
 
 
+def test_what_is_decided_too_early_is_refused_and_not_kept(as_, group):
+    """A partner's fact may overtake another and waits; a person decides on what is before them."""
+    request = filed(as_, group)["requests"][0]["id"]
+    answer = as_("company_1").post(f"/v1/requests/{request}/decisions", {"outcome": "report", "reason": "absent"})
+    assert (answer.status_code, answer.json["code"]) == (409, "decision_early")
+    assert as_("operator").get(f"/v1/pilgrims/{request}/timeline").json["state"] == "SUBMITTED"
+
+
 def test_a_correction_rides_on_nothing_else(as_, group):
     """A company that accepts must not be able to rewrite the person."""
     request = filed(as_, group)["requests"][0]["id"]

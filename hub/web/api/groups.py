@@ -24,7 +24,7 @@ class GroupsAsked(Changing):
     state = state(states("group"))
 
 
-class Pilgrims(Schema):
+class PilgrimsOffered(Schema):
     """Up to 500 pilgrims, each read by itself: one that does not fit keeps no other out."""
 
     class Meta:
@@ -32,20 +32,12 @@ class Pilgrims(Schema):
 
     error_messages = {"unknown": "unknown_field", "type": "invalid_type"}  # noqa: RUF012  marshmallow's own way
     pilgrims = fields.List(
-        fields.Raw(allow_none=True),
+        # Anything may be sent, and is told what is wrong with it; a Filing is what is taken.
+        fields.Raw(allow_none=True, metadata={"anyOf": [{"$ref": "#/components/schemas/Filing"}, {}]}),
         required=True,
         validate=validate.Length(1, MOST, error="invalid_length"),
         error_messages=SAID,
     )
-
-
-class PilgrimsSent(Schema):
-    """:class:`Pilgrims` as it should be."""
-
-    class Meta:
-        unknown = "raise"
-
-    pilgrims = fields.List(fields.Nested(schema_for(Filing)), required=True, validate=validate.Length(1, MOST))
 
 
 class Outcome(Schema):
@@ -66,7 +58,7 @@ class Outcomes(Schema):
     pilgrims = parts(Outcome)
 
 
-_PILGRIMS, _FILING = Pilgrims(), schema_for(Filing)()
+_PILGRIMS, _FILING = PilgrimsOffered(), schema_for(Filing)()
 
 
 @blueprint.get("/groups")
@@ -88,7 +80,7 @@ def programme(id: str) -> Response:
 
 @blueprint.post("/groups/<id>/pilgrims")
 @allow("agent")
-@blueprint.described(Outcomes, takes=PilgrimsSent, keyed=True)
+@blueprint.described(Outcomes, takes=PilgrimsOffered, keyed=True)
 def enrol(id: str) -> Response:
     """File up to 500 pilgrims into a group: each is accepted or refused by itself, in order.
 

@@ -43,7 +43,9 @@ class _Filter(Schema):
     )
 
 
-class _Replay(_Filter):
+class ReplayAsked(_Filter):
+    """What to replay, by ids or by filters."""
+
     exchanges = fields.List(fields.UUID(error_messages=_SAID | {"invalid_uuid": "invalid_type"}), error_messages=_SAID)
     reason = fields.String(error_messages=_SAID)
     dry_run = Boolean(load_default=True, error_messages=_SAID)
@@ -93,10 +95,10 @@ def exchange(id: str) -> Response:
 
 @blueprint.post("/replays", tags=["operations"])
 @allow("operator")
-@blueprint.described(Replayed, takes=_Replay)
+@blueprint.described(Replayed, takes=ReplayAsked)
 def replays() -> Response:
     """Replay ``exchanges``, or what the filters mean; unless ``dry_run`` is false, say what would come of it."""
-    given = _load(_Replay(), _body())
+    given = _load(ReplayAsked(), _body())
     most, dry_run, unsafe = given.pop("most"), given.pop("dry_run"), given.pop("unsafe")
     reason = given.pop("reason", None)
     wanted = _filter(given)
@@ -107,7 +109,9 @@ def replays() -> Response:
     return jsonify(dry_run=dry_run, **summary(steps))
 
 
-class _Resolution(Schema):
+class Resolution(Schema):
+    """Why an incident is done with."""
+
     class Meta:
         unknown = "raise"
 
@@ -117,10 +121,10 @@ class _Resolution(Schema):
 
 @blueprint.post("/incidents/<id>/resolution", tags=["operations"])
 @allow("operator")
-@blueprint.described(Resolved, takes=_Resolution)
+@blueprint.described(Resolved, takes=Resolution)
 def resolve(id: str) -> Response:
     """Somebody has seen to an incident."""
-    hub().replay.resolve(identity(id), caller().partner, _load(_Resolution(), _body())["reason"])
+    hub().replay.resolve(identity(id), caller().partner, _load(Resolution(), _body())["reason"])
     return jsonify(id=id)
 
 
