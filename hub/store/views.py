@@ -13,10 +13,10 @@ from uuid import UUID
 
 from sqlalchemy import ColumnElement, Select, bindparam, exists, func, select
 
-from hub.canonical.money import from_minor
 from hub.security.sealing import Sealer
+from hub.store import shown
 from hub.store.database import Database, Row, Statement, Transaction, among, as_uuid
-from hub.store.encoding import from_json, micros, moment
+from hub.store.encoding import micros
 from hub.store.scope import Scope
 from hub.store.tables import exchange, exchange_subject, history, lookup, request, umrah_group, voucher
 
@@ -213,7 +213,7 @@ class Views:
     # -- groups ------------------------------------------------------------------------------------------------------
 
     def groups(self, scope: Scope, asked: Asked) -> Page:
-        return self._page(_groups, scope, asked, _group)
+        return self._page(_groups, scope, asked, shown.group)
 
     def programme(self, scope: Scope, group: UUID) -> dict[str, Any] | None:
         """What a group has bought, in the canonical form in which it was filed."""
@@ -226,17 +226,17 @@ class Views:
         """The programme lines of groups that are asked for and confirmed; a position is a group and a line's place."""
         state = asked.where.get("state")
         return self._parts(_groups, scope, asked, lambda row: [
-            booking for booking in _bookings(row) if state is None or booking["state"] == state
+            booking for booking in shown.bookings(row) if state is None or booking["state"] == state
         ])  # fmt: skip
 
     # -- pilgrims and their requests ---------------------------------------------------------------------------------
 
     def requests(self, scope: Scope, asked: Asked) -> Page:
-        return self._page(_requests, scope, asked, _request)
+        return self._page(_requests, scope, asked, shown.request)
 
     def request(self, scope: Scope, request_id: UUID) -> dict[str, Any] | None:
         row = self._one(_requests, scope, id=request_id)
-        return None if row is None else _request(row)
+        return None if row is None else shown.request(row)
 
     def pilgrims(self, scope: Scope, asked: Asked) -> Page:
         return self._page(_requests, scope, asked, lambda row: self._pilgrim(scope, row))
@@ -248,7 +248,7 @@ class Views:
     def references(self, scope: Scope, asked: Asked) -> Page:
         def told(row: Row) -> dict[str, Any]:
             number = self._opened(scope, row).get("reference_no")
-            return {**_named(row), "reference_no": number, "issued": _iso(row["referenced_at"])}
+            return {**shown.named(row), "reference_no": number, "issued": shown.iso(row["referenced_at"])}
 
         return self._page(_references, scope, asked, told)
 
@@ -256,7 +256,7 @@ class Views:
         return self._page(_visas, scope, asked, lambda row: self._visa(scope, row))
 
     def movements(self, scope: Scope, asked: Asked) -> Page:
-        return self._page(_movements, scope, asked, _movement)
+        return self._page(_movements, scope, asked, shown.movement)
 
     def found(self, scope: Scope, kind: str, *values: str) -> list[dict[str, Any]]:
         """The requests that a number leads to, live ones first, then the newest.
@@ -270,25 +270,25 @@ class Views:
             else:
                 rows = _found.read(tx, scope, FOUND, kind=kind, hash=self._sealer.lookup(kind, *values))
         rows.sort(key=lambda row: (row["ended_at"] is None, as_uuid(row["id"]).int), reverse=True)
-        return [_request(row) for row in rows]
+        return [shown.request(row) for row in rows]
 
     # -- money -------------------------------------------------------------------------------------------------------
 
     def invoices(self, scope: Scope, asked: Asked) -> Page:
-        return self._page(_invoices, scope, asked, _invoice)
+        return self._page(_invoices, scope, asked, shown.invoice)
 
     def invoice(self, scope: Scope, invoice: UUID) -> dict[str, Any] | None:
         row = self._one(_invoices, scope, id=invoice)
-        return None if row is None else _invoice(row)
+        return None if row is None else shown.invoice(row)
 
     def payments(self, scope: Scope, asked: Asked) -> Page:
         """What banks have taken for invoices, and taken back; a position is an invoice and a payment's place."""
-        return self._parts(_invoices, scope, asked, _payments)
+        return self._parts(_invoices, scope, asked, shown.payments)
 
     # -- what was exchanged ------------------------------------------------------------------------------------------
 
     def exchanges(self, scope: Scope, asked: Asked) -> Page:
-        return self._page(_exchanges, scope, asked, _exchange)
+        return self._page(_exchanges, scope, asked, shown.exchange)
 
     def exchange(self, scope: Scope, exchange_id: UUID, most: int = 1000) -> dict[str, Any] | None:
         """One exchange with at most *most* of its subjects."""
@@ -297,14 +297,14 @@ class Views:
             if not rows:
                 return None
             subjects = tx.all(_subjects, id=exchange_id, most=most)
-        return {**_exchange(rows[0]), "about": [_subject(row) for row in subjects]}
+        return {**shown.exchange(rows[0]), "about": [shown.subject(row) for row in subjects]}
 
     def files(self, scope: Scope, asked: Asked) -> Page:
-        return self._page(_files, scope, asked, _file)
+        return self._page(_files, scope, asked, shown.file)
 
     def file(self, scope: Scope, exchange_id: UUID) -> dict[str, Any] | None:
         row = self._one(_files, scope, id=exchange_id)
-        return None if row is None else _file(row)
+        return None if row is None else shown.file(row)
 
     # -- reading -----------------------------------------------------------------------------------------------------
 
@@ -352,7 +352,7 @@ class Views:
         opened = self._opened(scope, row)
         visa = opened.get("visa") or {}
         return {
-            **_request(row),
+            **shown.request(row),
             **{name: opened.get(name) for name in ("person", "document", "companion", "reference_no", "border_no")},
             "visa_no": visa.get("number"),
         }
@@ -361,7 +361,7 @@ class Views:
         opened = self._opened(scope, row)
         visa = opened.get("visa") or {}
         return {
-            **_named(row),
+            **shown.named(row),
             "visa_no": visa.get("number"),
             **{name: visa.get(name) for name in ("issued_on", "enter_by", "stay_days")},
             "border_no": opened.get("border_no"),
@@ -382,134 +382,3 @@ def _bound(rows: _List, where: Mapping[str, Any]) -> dict[str, Any]:
 
 def _position(key: Any) -> str:
     return str(key) if isinstance(key, int) else str(as_uuid(key))
-
-
-def _iso(at: int | None) -> str | None:
-    return None if at is None else moment(at).isoformat()
-
-
-def _born(row: Row) -> str:
-    """When a row was made, as its id says."""
-    return moment((as_uuid(row["id"]).int >> 80) * 1000).isoformat()
-
-
-def _group(row: Row) -> dict[str, Any]:
-    return {
-        "id": str(as_uuid(row["id"])),
-        **{name: row[name] for name in ("group_no", "agent", "company", "season", "heads", "state")},
-        "agent_group_no": row["agent_ref"],
-        "created": _born(row),
-        "changed": _iso(row["changed_at"]),
-    }
-
-
-def _bookings(row: Row) -> list[dict[str, Any]]:
-    return [
-        {
-            "group": str(as_uuid(row["id"])),
-            "group_no": row["group_no"],
-            "kind": "housing" if line.startswith("H") else "transport",
-            **{name: booking[name] for name in ("line", "state", "brn")},
-        }
-        for line, booking in from_json(row["bookings"]).items()
-    ]
-
-
-def _named(row: Row) -> dict[str, Any]:
-    return {
-        "request": str(as_uuid(row["id"])),
-        "request_no": row["request_no"],
-        "group": str(as_uuid(row["group_id"])),
-        "state": row["state"],
-    }
-
-
-def _request(row: Row) -> dict[str, Any]:
-    marks = from_json(row["marks"])
-    return {
-        "id": str(as_uuid(row["id"])),
-        "request_no": row["request_no"],
-        "group": str(as_uuid(row["group_id"])),
-        "group_no": row["group_no"],
-        "member": row["member"],
-        "state": row["state"],
-        "reason": row["end_reason"] or marks.get("reason"),
-        "attempt": marks.get("attempt", 1),
-        "created": _born(row),
-        "changed": _iso(row["changed_at"]),
-    }
-
-
-def _movement(row: Row) -> dict[str, Any]:
-    marks = from_json(row["marks"]) if row["marks"] else {}
-    return {
-        "id": row["id"],
-        "request": str(as_uuid(row["entity_id"])),
-        "request_no": row["request_no"],
-        "group": str(as_uuid(row["group_id"])),
-        "kind": row["event"].removeprefix("pilgrim."),
-        "port": marks.get("port") or marks.get("exit_port"),
-        "happened": _iso(row["happened_at"]),
-        "learned": _iso(row["recorded_at"]),
-    }
-
-
-def _invoice(row: Row) -> dict[str, Any]:
-    return {
-        "id": str(as_uuid(row["id"])),
-        "group": str(as_uuid(row["group_id"])),
-        **{name: row[name] for name in ("group_no", "bill_no", "state", "currency")},
-        "amount": str(from_minor(row["amount"], row["currency"])),
-        "paid": str(from_minor(row["paid"], row["currency"])),
-        "lines": [{"kind": kind, "amount": str(amount)} for kind, amount in from_json(row["body"])["lines"]],
-        "issued": _iso(row["issued_at"]),
-        "expires": _iso(row["expires_at"]),
-        "changed": _iso(row["changed_at"]),
-    }
-
-
-def _payments(row: Row) -> list[dict[str, Any]]:
-    body = from_json(row["body"])
-    settled = body["marks"].get("settled", [])
-    return [
-        {
-            "invoice": str(as_uuid(row["id"])),
-            "group": str(as_uuid(row["group_id"])),
-            "bill_no": row["bill_no"],
-            "bank_reference": reference,
-            "amount": str(amount),
-            "currency": row["currency"],
-            "kind": "reversal" if amount < 0 else "payment",
-            "settled": reference in settled,
-        }
-        for reference, amount in body["payments"].items()
-    ]
-
-
-def _exchange(row: Row) -> dict[str, Any]:
-    return {
-        "id": str(as_uuid(row["id"])),
-        **{name: row[name] for name in (
-            "partner", "operation", "direction", "state", "outcome", "code", "owner", "name", "sequence", "attempts",
-        )},
-        "subjects": row["subjects"],
-        "created": _iso(row["created_at"]),
-        "settled": _iso(row["settled_at"]),
-    }  # fmt: skip
-
-
-def _file(row: Row) -> dict[str, Any]:
-    return {
-        **_exchange(row),
-        "records": row["records"],
-        "done": row["done"],
-        "sha256": row["sha256"],
-        "answers": None if row["answers"] is None else str(as_uuid(row["answers"])),
-    }
-
-
-def _subject(row: Row) -> dict[str, Any]:
-    return {
-        **{name: row[name] for name in ("kind", "key", "their_ref", "state", "outcome", "code", "owner")},
-        "subject": row["subject_id"],
-    }

@@ -95,7 +95,7 @@ def exchange(id: str) -> Response:
 
 @blueprint.post("/replays", tags=["operations"])
 @allow("operator")
-@blueprint.described(Replayed, takes=ReplayAsked)
+@blueprint.described(Replayed, takes=ReplayAsked, also={404: None})
 def replays() -> Response:
     """Replay ``exchanges``, or what the filters mean; unless ``dry_run`` is false, say what would come of it."""
     given = _load(ReplayAsked(), _body())
