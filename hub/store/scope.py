@@ -51,6 +51,11 @@ class Scope:
         return false()
 
     @property
+    def requests(self) -> ColumnElement[bool]:
+        """The condition under which a row of ``request``, joined to its ``umrah_group``, is seen."""
+        return self.groups
+
+    @property
     def exchanges(self) -> ColumnElement[bool]:
         """The condition under which a row of ``exchange`` is seen: one's own, in both directions."""
         return true() if self.role in _ALL else exchange.c.partner == bindparam("tenant")

@@ -5,7 +5,8 @@ end goes on from there another day.  A page may hold fewer rows than were asked 
 """
 
 import json
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
@@ -80,6 +81,10 @@ def _of_group(scope: Scope) -> ColumnElement[bool]:
     return scope.groups
 
 
+def _of_request(scope: Scope) -> ColumnElement[bool]:
+    return scope.requests
+
+
 def _of_partner(scope: Scope) -> ColumnElement[bool]:
     return scope.exchanges
 
@@ -107,13 +112,13 @@ def _last(of: ColumnElement[bool]) -> Any:
 
 _GROUP = (umrah_group.c.group_no, umrah_group.c.agent, umrah_group.c.company)
 _its_group = umrah_group.c.id == request.c.group_id
-_of_request = history.c.entity_id == request.c.id
+_its_history = history.c.entity_id == request.c.id
 _in_group = {"group": request.c.group_id == bindparam("group"), "state": request.c.state == bindparam("state")}
-_requests_of = select(request, *_GROUP, _last(_of_request)).join(umrah_group, _its_group)
+_requests_of = select(request, *_GROUP, _last(_its_history)).join(umrah_group, _its_group)
 _request_where = {
     **_in_group,
     **_made(request.c.id),
-    **_changed(_of_request),
+    **_changed(_its_history),
     "id": request.c.id == bindparam("id"),
     "request_no": request.c.request_no == bindparam("request_no"),
     "group_no": (umrah_group.c.group_no == bindparam("group_no")) | (umrah_group.c.agent_ref == bindparam("group_no")),
@@ -130,26 +135,26 @@ _groups = _List(
         "state": umrah_group.c.state == bindparam("state"),
     },
 )
-_requests = _List(_requests_of, request.c.id, _of_group, _request_where)
+_requests = _List(_requests_of, request.c.id, _of_request, _request_where)
 _found = _List(
-    select(request, *_GROUP, _last(_of_request))
+    select(request, *_GROUP, _last(_its_history))
     .join(umrah_group, _its_group)
     .join(lookup, lookup.c.request_id == request.c.id),
     request.c.id,
-    _of_group,
+    _of_request,
     {"kind": lookup.c.kind == bindparam("kind"), "hash": lookup.c.hash == bindparam("hash")},
 )
 _references = _List(
     _requests_of.where(request.c.referenced_at.is_not(None)),
     request.c.id,
-    _of_group,
+    _of_request,
     {**_in_group, **_span("created", request.c.referenced_at)},
 )
 _issued = (history.c.entity_id == request.c.id) & (history.c.event == "visa.issued")
 _visas = _List(
     _requests_of.where(exists(select(history.c.id).where(_issued))),
     request.c.id,
-    _of_group,
+    _of_request,
     {
         **_in_group,
         **{
@@ -167,7 +172,7 @@ _movements = _List(
     .join(request, request.c.id == history.c.entity_id)
     .where(among(history.c.event, MOVEMENTS)),
     history.c.id,
-    _of_group,
+    _of_request,
     {
         "group": history.c.group_id == bindparam("group"),
         "state": history.c.event == bindparam("state"),
@@ -264,7 +269,7 @@ class Views:
         *kind* is ``request_no`` or ``group_no``, or what a request is known by in secret: a ``document`` (its number
         and who issued it), a ``visa``, a ``border`` or a ``reference`` number.
         """
-        with self._database.reading() as tx:
+        with self._view(scope) as tx:
             if kind in ("request_no", "group_no"):
                 rows = _requests.read(tx, scope, FOUND, **{kind: values[0]})
             else:
@@ -292,7 +297,7 @@ class Views:
 
     def exchange(self, scope: Scope, exchange_id: UUID, most: int = 1000) -> dict[str, Any] | None:
         """One exchange with at most *most* of its subjects."""
-        with self._database.reading() as tx:
+        with self._view(scope) as tx:
             rows = _exchanges.read(tx, scope, 1, id=exchange_id)
             if not rows:
                 return None
@@ -308,13 +313,19 @@ class Views:
 
     # -- reading -----------------------------------------------------------------------------------------------------
 
-    def _one(self, rows: _List, scope: Scope, **given: Any) -> Row | None:
+    @contextmanager
+    def _view(self, scope: Scope) -> Iterator[Transaction]:
+        """A consistent view of the store for whoever may see *scope*; every question is asked within one."""
         with self._database.reading() as tx:
+            yield tx
+
+    def _one(self, rows: _List, scope: Scope, **given: Any) -> Row | None:
+        with self._view(scope) as tx:
             found = rows.read(tx, scope, 1, **given)
         return found[0] if found else None
 
     def _page(self, rows: _List, scope: Scope, asked: Asked, told: Callable[[Row], dict[str, Any]]) -> Page:
-        with self._database.reading() as tx:
+        with self._view(scope) as tx:
             found = rows.read(tx, scope, asked.limit, after=asked.after, **_bound(rows, asked.where))
         last = _position(found[-1]["id"]) if len(found) == asked.limit else None
         return Page([told(row) for row in found], last)
@@ -325,7 +336,7 @@ class Views:
         where = {name: value for name, value in _bound(rows, asked.where).items() if name != "state"}
         # The row that was begun is read again, and may have nothing more to tell.
         most = asked.limit + (begun is not None)
-        with self._database.reading() as tx:
+        with self._view(scope) as tx:
             found = rows.read(tx, scope, most, from_=begun, **where)
         page: list[dict[str, Any]] = []
         for row in found:
