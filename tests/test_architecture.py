@@ -173,7 +173,10 @@ def test_apscheduler_stays_below_the_unfinished_version():
 
 
 #: Distributions whose modules have another name.
-_MODULES = {"pyyaml": "yaml", "python-calamine": "python_calamine", "mt-940": "mt940", "pillow": "PIL"}
+_MODULES = {
+    "flask-smorest": "flask_smorest", "pyyaml": "yaml", "python-calamine": "python_calamine", "mt-940": "mt940",
+    "pillow": "PIL",
+}  # fmt: skip
 
 
 def test_what_the_hub_imports_is_what_it_installs():

@@ -39,14 +39,18 @@ _CODES: dict[str, Any] = {
 }
 
 
-class _Integer(fields.Integer):
+class Integer(fields.Integer):
+    """A whole number: a flag is none."""
+
     def _deserialize(self, value: Any, *args: Any, **kwargs: Any) -> Any:
         if isinstance(value, bool):
             raise self.make_error("invalid", input=value)
         return super()._deserialize(value, *args, **kwargs)
 
 
-class _Boolean(fields.Boolean):
+class Boolean(fields.Boolean):
+    """true or false: 0, 1 and words are neither."""
+
     def _deserialize(self, value: Any, *args: Any, **kwargs: Any) -> Any:
         if not isinstance(value, bool):
             raise self.make_error("invalid", input=value)
@@ -148,11 +152,11 @@ def _one(shape: Shape, settings: dict[str, Any]) -> fields.Field[Any]:
     match shape.kind:
         case "integer":
             bounds = validate.Range(shape.low, shape.high, error="invalid_range")
-            return _Integer(strict=True, validate=bounds, **settings)
+            return Integer(strict=True, validate=bounds, **settings)
         case "decimal":
             return _Decimal(shape, **settings)
         case "boolean":
-            return _Boolean(**settings)
+            return Boolean(**settings)
         case "date":
             return _Date(format="iso", **settings)
         case "datetime":

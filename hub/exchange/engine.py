@@ -15,6 +15,7 @@ from hub.exchange.collect import Collected, Collector
 from hub.exchange.control import Control, known_all, merged, take
 from hub.exchange.delivery import Delivery
 from hub.exchange.dispatch import Dispatcher
+from hub.exchange.enrol import Enrolment, Offered
 from hub.exchange.files import Files
 from hub.exchange.forecast import Forecast
 from hub.exchange.intake import Intake
@@ -48,6 +49,7 @@ from hub.store.database import Database, Transaction
 from hub.store.ledger import Ledger, Moment
 from hub.store.reading import Reading
 from hub.store.staging import Staging
+from hub.store.views import Views
 
 NOTHING_SAID = Said()
 
@@ -76,10 +78,12 @@ class Exchange:
         files: Files,
         intake: Intake,
         rosters: Rosters,
+        enrolment: Enrolment,
         pressure: Pressure,
     ) -> None:
         self._register, self._receiver, self.files = register, receiver, files
         self._intake, self._rosters, self._pressure = intake, rosters, pressure
+        self._enrolment = enrolment
 
     def receive(
         self,
@@ -116,6 +120,11 @@ class Exchange:
         if op.opens:
             return self._rosters.receive(known, op, body, name or operation, also, progress)
         return self.files.receive(known, op, body, name=name or operation, said=said, also=also, progress=progress)
+
+    def enrol(self, agent: str, group: UUID, offered: Sequence[Offered], body: bytes, once: Once) -> Receipt:
+        """Take pilgrims into one of *agent*'s groups, as :meth:`receive` takes a group."""
+        self._pressure.admit("new")
+        return self._enrolment.take(self._register.partners[agent], group, offered, body, once)
 
 
 def _brings(partner: Partner, operation: str, message: GroupFiling | Decision | None) -> Kind:
@@ -174,8 +183,9 @@ class Engine:
         self.database.on_group(receiver.foresee)
         intake = Intake(self.database, self._cases, self._ledger, self.register, rules, self._advance, receiver)
         rosters = Rosters(self.database, self._cases, self._ledger, self.register, receiver, intake)
+        enrolment = Enrolment(self._cases, self._ledger, receiver, intake)
         files = Files(self.database, self._ledger, self.register, receiver, Staging(sealer))
-        self.exchange = Exchange(self.register, receiver, files, intake, rosters, self.pressure)
+        self.exchange = Exchange(self.register, receiver, files, intake, rosters, enrolment, self.pressure)
         self._company = PlayedCompany(self.exchange.receive)
         self.photos = Photos(self.database, self._cases, self._ledger, receiver, sealer)
         self.uploads = Uploads(self.database, self._ledger, receiver, self.pressure, HostKey(settings.sftp_key))
@@ -203,6 +213,7 @@ class Engine:
             lambda today: retention.keep(self.database, today, settings.retention),
         )  # fmt: skip
         self.reading = Reading(self.database, sealer, self.clock.now, self._busy, turns)
+        self.views = Views(self.database, sealer)
         self.promise = Promise(self.database, self._ledger, self.register, turns, self.now)
         self._follow()
 

@@ -245,7 +245,7 @@ class Intake:
             raise Refusal(_refusal(against))
         if isinstance(result, TooEarly):
             # A partner's fact may overtake another and is kept; a person decides on what is before them now.
-            raise Refusal(_refusal([(result.code, None, {})]))
+            raise Refusal(_refusal([("decision_early", "outcome", {})]))
         (told,) = self._advance.happen(
             tx, kept, [event], at, exchange=exchange, partner=partner.id, judged=result, corrected=corrected
         )

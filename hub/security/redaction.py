@@ -19,10 +19,11 @@ import structlog
 
 #: What a log line may say.
 ALLOWED = frozenset({
-    "adapter", "attempt", "attempts", "code", "count", "counts", "due", "error", "event", "exchange", "exchanges",
-    "group", "host", "kind", "lane", "level", "library", "line", "logger", "map", "mode", "operation", "outcome",
-    "partner", "pid", "place", "port", "request", "row", "rows", "run", "schedule", "seconds", "seed", "sequence",
-    "signal", "state", "states", "status", "subject", "thread", "timestamp", "version", "voucher", "waiting", "zone",
+    "adapter", "attempt", "attempts", "code", "correlation", "count", "counts", "due", "error", "event", "exchange",
+    "exchanges", "group", "host", "kind", "lane", "level", "library", "line", "logger", "map", "mode", "operation",
+    "outcome", "partner", "pid", "place", "port", "request", "row", "rows", "run", "schedule", "seconds", "seed",
+    "sequence", "signal", "state", "states", "status", "subject", "thread", "timestamp", "version", "voucher",
+    "waiting", "zone",
 })  # fmt: skip
 # A code word, an id, a module with its line, an address without a query: no spaces, no letters beyond ASCII.
 _WORD = re.compile(r"[A-Za-z0-9_.:/+\[\]-]{0,80}")

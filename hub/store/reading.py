@@ -120,7 +120,12 @@ _history_voucher = Statement(
 )
 _waits = Statement(
     select(
-        exchange_subject.c.partner, exchange_subject.c.operation, exchange.c.state, exchange.c.owner, exchange.c.code
+        exchange_subject.c.partner,
+        exchange_subject.c.operation,
+        exchange_subject.c.created_at,
+        exchange.c.state,
+        exchange.c.owner,
+        exchange.c.code,
     )
     .join(exchange, exchange.c.id == exchange_subject.c.exchange_id, isouter=True)
     .where(
@@ -323,9 +328,13 @@ class Reading:
             "visa_no": (pilgrim.get("visa") or {}).get("number"),
             "border_no": pilgrim.get("border_no"),
             "due": moment(min(dues)).isoformat() if dues else None,
+            "turn": None if clock.waits_for is None else {
+                "who": clock.waits_for, "since": moment(clock.spells[-1].since).isoformat(),
+            },
             "waits_on": [
                 {
                     "partner": w["partner"], "operation": w["operation"], "state": w["state"] or "waiting",
+                    "who": w["owner"] or "partner", "since": moment(w["created_at"]).isoformat(),
                     "owner": w["owner"], "code": w["code"],
                 }
                 for w in waits

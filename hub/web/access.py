@@ -351,6 +351,14 @@ def idempotency_key() -> str:
     return key
 
 
+def posted() -> bytes:
+    """The body of a call that must be JSON.  Raises ``media_type_wrong`` where it is said to be something else."""
+    kind = request.environ.get("CONTENT_TYPE", "")
+    if kind and not kind.startswith("application/json") and not request.is_json:
+        raise HubError("media_type_wrong")
+    return request.get_data(cache=False)
+
+
 def digest(body: bytes) -> str:
     """What a repeated key must come with again: the same body at the same address."""
     return hashlib.sha256(f"{request.method} {request.path}\n".encode() + body).hexdigest()

@@ -6,17 +6,40 @@ from werkzeug.middleware.proxy_fix import ProxyFix
 
 from hub.exchange.engine import Engine
 from hub.settings import ConfigError
-from hub.web import access, problems, soap
+from hub.web import access, correlation, openapi, problems, soap
 from hub.web.agent import pages as agent
-from hub.web.api import bodies, desk, files, keys, ledger, operations, photos, replays, webhooks
+from hub.web.api import (
+    bodies,
+    bookings,
+    desk,
+    exchanges,
+    files,
+    groups,
+    invoices,
+    keys,
+    ledger,
+    lookups,
+    movements,
+    operations,
+    payments,
+    photos,
+    pilgrims,
+    references,
+    replays,
+    requests,
+    visas,
+    webhooks,
+)
 from hub.web.console import pages
+from hub.web.docs import reference
 
 #: The longest body that any door takes, in bytes: a group of some 900 pilgrims.
 LONGEST_BODY = 4_000_000
 
+_POLICY = "Content-Security-Policy"
 _HEADERS = {
     "Cache-Control": "no-store",
-    "Content-Security-Policy": (
+    _POLICY: (
         "default-src 'none'; style-src 'self'; script-src 'self'; img-src 'self'; connect-src 'self'; "
         "base-uri 'none'; form-action 'none'; frame-ancestors 'none'"
     ),
@@ -48,17 +71,19 @@ def create_app(engine: Engine) -> Flask:
     )
     app.json.ensure_ascii = False  # type: ignore[attr-defined]  # Arabic is for people to read
     app.extensions["hub"] = engine
+    correlation.install(app)
     app.before_request(_size)
     app.after_request(_harden)
     problems.install(app)
     access.install(app)
-    for blueprint in (
-        desk.blueprint, bodies.blueprint, soap.blueprint, keys.blueprint, operations.blueprint, ledger.blueprint,
-        files.blueprint, photos.blueprint, replays.blueprint, webhooks.blueprint, pages.blueprint, agent.blueprint,
-    ):  # fmt: skip
+    openapi.install(app, [resource.blueprint for resource in (
+        groups, desk, pilgrims, photos, requests, bookings, invoices, payments, references, visas, movements, files,
+        exchanges, lookups, webhooks, bodies, keys, operations, ledger, replays,
+    )])  # fmt: skip
+    for blueprint in (soap.blueprint, pages.blueprint, agent.blueprint, reference.blueprint):
         app.register_blueprint(blueprint)
-    # Flask's own view of the pages' files.
-    for name in ("pages.static", "agent.static"):
+    # Flask's own views of the pages' files.
+    for name in [name for name in app.view_functions if name.endswith(".static")]:
         app.view_functions[name] = access.public(app.view_functions[name])
     if settings.proxies:
         # Exactly as many as stand in front: with one more, a caller could write its own address.
@@ -75,5 +100,6 @@ def _size() -> None:
 
 def _harden(answer: Response) -> Response:
     for name, value in _HEADERS.items():
-        answer.headers[name] = value
+        if name != _POLICY or name not in answer.headers:  # a page may say for itself what it loads
+            answer.headers[name] = value
     return answer

@@ -11,6 +11,7 @@ from hub.canonical.errors import HubError
 from hub.exchange.pressure import Closed
 from hub.security.redaction import place
 from hub.store.database import store_at_fault
+from hub.web.correlation import correlation_id
 
 log = structlog.get_logger(__name__)
 
@@ -58,6 +59,7 @@ def problem(error: HubError, headers: Iterable[tuple[str, str]] = ()) -> Respons
         title_ar=error.ar,
         who=error.who,
         errors=error.faults if isinstance(error, Faulty) else [],
+        correlation_id=correlation_id(),
     )
     answer.status_code = error.status
     answer.mimetype = "application/problem+json"

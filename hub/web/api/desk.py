@@ -2,68 +2,169 @@
 
 from typing import Any
 
-from flask import Blueprint, Response, jsonify, request
-from marshmallow import Schema, ValidationError
+from flask import Response, jsonify, request
+from marshmallow import Schema, ValidationError, fields
 
 from hub.canonical.errors import HubError
 from hub.canonical.messages.desk import Decision, GroupFiling
 from hub.canonical.schema import loads_strict, problems, schema_for
 from hub.exchange.moves import MACHINE, State
 from hub.exchange.receive import Once, Receipt
-from hub.journey.graph import EDGES
 from hub.security.redaction import mask
-from hub.web.access import allow, caller, digest, hub, idempotency_key, identity, reading
+from hub.web.access import allow, caller, digest, hub, idempotency_key, identity, posted, reading
+from hub.web.api.lists import PRINTING, SEEING, listed
+from hub.web.api.shapes import (
+    SAID,
+    Changing,
+    Request,
+    Timeline,
+    code,
+    count,
+    ident,
+    maybe,
+    maybe_when,
+    part,
+    parts,
+    state,
+    states,
+    text,
+)
+from hub.web.openapi import Blueprint
 from hub.web.problems import Faulty
 
-blueprint = Blueprint("desk", __name__, url_prefix="/v1")
+blueprint = Blueprint("desk", __name__, url_prefix="/v1", description="Filing, deciding and looking.")
 
 _GROUP, _DECISION = schema_for(GroupFiling)(), schema_for(Decision)()
-_MOST = 500
 #: What of a pilgrim's life is the pilgrim's own: an auditor sees that it is there.
 _PERSONAL = ("name", "name_ar", "nationality", "reference_no", "visa_no", "border_no")
 #: Seconds that a caller may wait at the door for a partner's answer.
 LONGEST_WAIT = 30
-_STATES = frozenset(edge.now for edge in EDGES if edge.machine == "request")
 
 
-@blueprint.post("/groups")
+class Member(Schema):
+    id = ident()
+    request_no = text()
+    state = code(states("request"))
+    member = count("Its place in the group, from 0.")
+
+
+class Opened(Schema):
+    """A group that was opened, with the requests of its members."""
+
+    id = ident()
+    group_no = text()
+    state = code(states("group"))
+    requests = parts(Member)
+
+
+class Bill(Schema):
+    bill_no = text()
+    state = code(states("voucher"))
+    amount = text()
+    paid = text()
+    currency = text()
+    expires_at = maybe_when()
+
+
+class Line(Schema):
+    line = text()
+    state = text()
+    brn = maybe()
+
+
+class Standing(Member):
+    reason = maybe()
+    attempt = count()
+
+
+class GroupWhole(Schema):
+    """A group with its bookings by programme line, its bill and its requests."""
+
+    id = ident()
+    group_no = text()
+    agent_group_no = text()
+    state = code(states("group"))
+    blocked = fields.Raw(required=True, allow_none=True)
+    voucher = part(Bill, optional=True)
+    bookings = fields.Dict(keys=fields.String(), values=fields.Nested(Line), required=True)
+    requests = parts(Standing)
+
+
+class RequestsAsked(Changing):
+    after = fields.UUID(error_messages=SAID, metadata={"description": "As `cursor`.", "deprecated": True})
+    group = fields.UUID(error_messages=SAID)
+    state = state(states("request"))
+
+
+class Requests(Schema):
+    requests = parts(Request)
+    next = maybe("Send it back as `cursor` for the next page; null at the end.")
+
+
+class Decided(Schema):
+    """Where the request is; with ``Prefer: wait`` also the reference number that came meanwhile."""
+
+    id = ident()
+    state = code(states("request"))
+    outcome = code(("taken", "repeated"))
+    reference_no = fields.String(allow_none=True)
+
+
+_PREFER = {
+    "name": "Prefer",
+    "in": "header",
+    "schema": {"type": "string"},
+    "description": "`wait=10`: answer when a partner has, or after so many seconds (30 at most) with 202.",
+}
+
+
+@blueprint.post("/groups", tags=["groups"])
 @allow("agent")
+@blueprint.described(Opened, status=201, takes=schema_for(GroupFiling), keyed=True)
 def open_group() -> Response:
+    """Open a group with its programme and the members it has so far: all of it, or none."""
     # Before the body is looked at: saying no must stay cheap, however many ask.
     hub().pressure.admit("new")
-    key, body = idempotency_key(), request.get_data(cache=False)
+    key, body, agent = idempotency_key(), posted(), caller().partner
     filing = _load(_GROUP, body)
-    agent = caller().partner
     once = Once(agent, key, digest(body))
     return answer(hub().exchange.receive(agent, "open_group", body, message=filing, once=once))
 
 
-@blueprint.get("/groups/<id>")
-@allow("agent", "company", "operator", "auditor")
+@blueprint.get("/groups/<id>", tags=["groups"])
+@allow(*SEEING)
+@blueprint.described(GroupWhole)
 def group(id: str) -> Response:
+    """One group with its bookings, its bill and its requests."""
     found = reading().group(identity(id))
     if found is None:
         raise HubError("not_found")
     return jsonify(found.body)
 
 
-@blueprint.get("/requests")
-@allow("agent", "company", "mission", "operator", "auditor")
-def requests() -> Response:
-    after, state = request.args.get("after"), request.args.get("state")
-    if state is not None and state not in _STATES:
-        raise HubError("invalid_code", field="state")
-    limit = limited(request.args.get("limit", "100"))
-    found = reading().requests(state=state, after=identity(after) if after else None, limit=limit)
-    return jsonify(requests=found, next=found[-1]["id"] if len(found) == limit else None)
+@blueprint.get("/requests", tags=["requests"])
+@allow(*PRINTING)
+@blueprint.asks(RequestsAsked)
+@blueprint.gives(Requests)
+def requests(asked: dict[str, Any]) -> dict[str, Any]:
+    """The requests of the caller's pilgrims, in the order of their filing."""
+    after = asked.pop("after", None)
+    return listed("requests", hub().views.requests, {"cursor": after and str(after), **asked})
 
 
-@blueprint.post("/requests/<id>/decisions")
+@blueprint.post("/requests/<id>/decisions", tags=["requests"])
 @allow("agent", "company", "health")
+@blueprint.described(Decided, takes=schema_for(Decision), keyed=True, also={202: Decided}, headers=[_PREFER])
 def decide(id: str) -> Response:
+    """Accept, return, refuse, correct or cancel one request, or report what has befallen its pilgrim.
+
+    An agent corrects and cancels, a company accepts, returns, refuses and reports, the health authority tells of a
+    death or an illness.
+    """
     who = caller()
-    key, body = idempotency_key(), request.get_data(cache=False)
+    key, body = idempotency_key(), posted()
     engine, about = hub(), identity(id)
+    # The health authority decides on anybody's death; agents and companies on their own pilgrims only.
     if reading().owner_of(about) is None:
         raise HubError("not_found")
     decision: Decision = _load(_DECISION, body)
@@ -90,9 +191,11 @@ def decide(id: str) -> Response:
     return told
 
 
-@blueprint.get("/pilgrims/<id>/timeline")
-@allow("agent", "company", "mission", "operator", "auditor")
+@blueprint.get("/pilgrims/<id>/timeline", tags=["pilgrims"])
+@allow(*PRINTING)
+@blueprint.described(Timeline)
 def timeline(id: str) -> Response:
+    """A pilgrim's whole way, whose turn it is and since when, and what it waits on."""
     found = reading().timeline(identity(id))
     if found is None:
         raise HubError("not_found")
@@ -124,10 +227,3 @@ def _load(schema: Schema, body: bytes) -> Any:
         return schema.load(loads_strict(body, limit=len(body)))
     except ValidationError as wrong:
         raise Faulty(problems(wrong)) from None
-
-
-def limited(text: str) -> int:
-    """How many rows a page may hold.  Raises ``invalid_range``."""
-    if not (text.isascii() and text.isdigit() and 1 <= int(text) <= _MOST):
-        raise HubError("invalid_range", field="limit")
-    return int(text)

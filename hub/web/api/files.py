@@ -6,7 +6,7 @@ import json
 from dataclasses import dataclass, field
 from urllib.parse import unquote
 
-from flask import Blueprint, Response, jsonify, request
+from flask import Response, jsonify, request
 from werkzeug.formparser import FormDataParser
 
 from hub.canonical.errors import HubError
@@ -15,9 +15,11 @@ from hub.exchange.receive import Once, Said
 from hub.partners import Operation
 from hub.partners.partner import Partner
 from hub.web.access import allow, caller, digest, hub, idempotency_key, identity
-from hub.web.api.desk import answer, limited
+from hub.web.api.desk import answer
+from hub.web.api.lists import limited
+from hub.web.openapi import Blueprint
 
-blueprint = Blueprint("files", __name__, url_prefix="/v1")
+blueprint = Blueprint("files", __name__, url_prefix="/v1", description="Files handed in, and what became of them.")
 
 #: Who gives us files.
 _GIVES = ("agent", "company", "body", "mission", "health")
@@ -40,6 +42,7 @@ class _Given:
 
 @blueprint.post("/files/<operation>")
 @allow(*_GIVES)
+@blueprint.described()
 def upload(operation: str) -> Response:
     """Hand in a file of *operation*: its bytes with ``?name=``, or a form with the part ``file``.
 
@@ -63,6 +66,7 @@ def upload(operation: str) -> Response:
 
 @blueprint.get("/files")
 @allow(*_GIVES)
+@blueprint.described()
 def files() -> Response:
     """The caller's own files, the youngest first, however they came."""
     after, limit = request.args.get("after"), limited(request.args.get("limit", "100"))
@@ -72,6 +76,7 @@ def files() -> Response:
 
 @blueprint.get("/files/<id>")
 @allow(*_GIVES)
+@blueprint.described()
 def one(id: str) -> Response:
     """How far a file has come: its state, and its rows read, accepted and rejected so far."""
     return jsonify(hub().uploads.one(caller().partner, identity(id)))
@@ -79,6 +84,7 @@ def one(id: str) -> Response:
 
 @blueprint.get("/files/<id>/outcome")
 @allow(*_GIVES)
+@blueprint.described()
 def outcome(id: str) -> Response:
     """The caller's own rows, in their own order and columns, with what became of each; with ``?only=rejected`` those
     that are left to mend."""
@@ -94,6 +100,7 @@ def outcome(id: str) -> Response:
 
 @blueprint.get("/files/<id>/acknowledgement")
 @allow(*_GIVES)
+@blueprint.described()
 def acknowledgement(id: str) -> Response:
     """What became of a file, as the bytes that ``…/acknowledgement.sig`` signs."""
     return Response(hub().uploads.acknowledgement(caller().partner, identity(id)).body, mimetype="application/json")
@@ -101,6 +108,7 @@ def acknowledgement(id: str) -> Response:
 
 @blueprint.get("/files/<id>/acknowledgement.sig")
 @allow(*_GIVES)
+@blueprint.described()
 def signature(id: str) -> Response:
     """The detached signature of the acknowledgement, for ``ssh-keygen -Y verify``."""
     return Response(hub().uploads.acknowledgement(caller().partner, identity(id)).signature, mimetype="text/plain")

@@ -2,15 +2,16 @@
 
 from typing import Any
 
-from flask import Blueprint, Response, jsonify, request
+from flask import Response, jsonify, request
 from marshmallow import Schema, ValidationError, fields, validate
 
 from hub.canonical.schema import loads_strict, problems
 from hub.store.credentials import STAFF
 from hub.web.access import allow, caller, hub
+from hub.web.openapi import Blueprint
 from hub.web.problems import Faulty
 
-blueprint = Blueprint("keys", __name__, url_prefix="/v1/keys")
+blueprint = Blueprint("keys", __name__, url_prefix="/v1/keys", description="Who may call.")
 
 _SAID: dict[str, Any] = {"required": "required", "null": "required", "invalid": "invalid_type", "type": "invalid_type"}
 _DAYS = validate.Range(1, 3650, error="invalid_range")
@@ -46,6 +47,7 @@ class _Rotation(Schema):
 
 @blueprint.get("")
 @allow("administrator")
+@blueprint.described()
 def keys() -> Response:
     """Every key, or those of ``holder``: who holds it, since when and until when, and the day of its last use."""
     return jsonify(hub().keyring.list(request.args.get("holder"), caller().partner))
@@ -53,6 +55,7 @@ def keys() -> Response:
 
 @blueprint.post("")
 @allow("administrator")
+@blueprint.described()
 def new() -> Response:
     """A key for a partner, or for a person with a role of the hub's own."""
     made = jsonify(hub().keyring.new(**_load(_Wanted()), who=caller().partner))
@@ -62,6 +65,7 @@ def new() -> Response:
 
 @blueprint.post("/<id>/rotation")
 @allow("administrator")
+@blueprint.described()
 def rotate(id: str) -> Response:
     """A new key beside this one, which ends after ``hours``."""
     made = jsonify(hub().keyring.rotate(id, **_load(_Rotation()), who=caller().partner))
@@ -71,6 +75,7 @@ def rotate(id: str) -> Response:
 
 @blueprint.delete("/<id>")
 @allow("administrator")
+@blueprint.described()
 def revoke(id: str) -> Response:
     """No process takes this key any more within a second."""
     return jsonify(hub().keyring.revoke(id, caller().partner))

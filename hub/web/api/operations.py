@@ -4,18 +4,53 @@ from collections import Counter
 from collections.abc import Callable, Iterator, Mapping
 from typing import Any
 
-from flask import Blueprint, Response, jsonify
+from flask import Response, jsonify
+from marshmallow import Schema, fields
 
 from hub.web.access import allow, hub, public
+from hub.web.api.shapes import code, ident, maybe, parts, text, when
+from hub.web.openapi import Blueprint
 
-blueprint = Blueprint("operations", __name__)
+blueprint = Blueprint("operations", __name__, description="For whoever runs the hub.")
+
+
+class Health(Schema):
+    status = code(("ok",))
+    intake = fields.String(metadata={"description": "`stopped` while nothing new is taken."})
+
+
+class Incident(Schema):
+    """Something that waits for a person."""
+
+    id = ident()
+    kind = text()
+    code = text()
+    owner = text("Who must act.")
+    partner = maybe()
+    operation = maybe()
+    event = maybe()
+    request = maybe()
+    group = maybe()
+    exchange = maybe()
+    line = fields.Integer(required=True, allow_none=True)
+    raised = when()
+
+
+class Incidents(Schema):
+    incidents = parts(Incident)
+
+
+_FIGURES = {"type": "object", "description": "Counts by name; see docs/operations.md."}
 
 
 @blueprint.get("/health")
 @public
+@blueprint.described(Health)
 def health() -> Response:
-    """200 while the hub can read its own store, with ``intake: stopped`` while it takes nothing new; without a key, so
-    it says nothing else."""
+    """Whether the hub can read its own store.
+
+    With ``intake: stopped`` while it takes nothing new; without a key, so it says nothing else.
+    """
     engine = hub()
     engine.reading.alive()
     if engine.pressure.against("new") is not None:
@@ -25,12 +60,15 @@ def health() -> Response:
 
 @blueprint.get("/v1/operations/now")
 @allow("operator", "auditor", "administrator")
+@blueprint.described(_FIGURES)
 def now() -> Response:
+    """The hub at one glance: states, exchanges, what is open, the promise."""
     return jsonify(_now())
 
 
 @blueprint.get("/v1/operations/incidents")
 @allow("operator", "auditor")
+@blueprint.described(Incidents)
 def incidents() -> Response:
     """What waits for a person, the oldest first: who must act, and where it happened."""
     return jsonify(incidents=hub().reading.incidents())
@@ -38,6 +76,7 @@ def incidents() -> Response:
 
 @blueprint.get("/metrics")
 @public
+@blueprint.described(responses={200: {"description": "OK", "content": {"text/plain": {"schema": {"type": "string"}}}}})
 def metrics() -> Response:
     """Counts in Prometheus' text format 0.0.4."""
     text = "\n".join(_lines(_now())) + "\n"

@@ -1,15 +1,17 @@
 """Photos of pilgrims over the API: by request, or by the passport that the file is called by."""
 
-from flask import Blueprint, Response, jsonify, request
+from flask import Response, jsonify, request
 
 from hub.exchange.photos import Kept
 from hub.web.access import allow, caller, hub, identity
+from hub.web.openapi import Blueprint
 
-blueprint = Blueprint("photos", __name__, url_prefix="/v1")
+blueprint = Blueprint("photos", __name__, url_prefix="/v1", description="Pilgrims' photos.")
 
 
 @blueprint.put("/requests/<id>/photo")
 @allow("agent")
+@blueprint.described()
 def put(id: str) -> Response:
     """Hand in the photo of one request: JPEG or PNG, at most 2 MB; another takes the place of the first."""
     engine = hub()
@@ -19,6 +21,7 @@ def put(id: str) -> Response:
 
 @blueprint.put("/photos/<path:name>")
 @allow("agent")
+@blueprint.described()
 def put_named(name: str) -> Response:
     """Hand in a photo under its file's name, the passport's number: ``C1234567.jpg``, or ``PAK-C1234567.jpg``."""
     engine = hub()
@@ -28,6 +31,7 @@ def put_named(name: str) -> Response:
 
 @blueprint.get("/requests/<id>/photo")
 @allow("agent", "company")
+@blueprint.described()
 def get(id: str) -> Response:
     """The photo as it is kept."""
     return Response(hub().photos.of(identity(id), caller().partner), mimetype="image/jpeg")

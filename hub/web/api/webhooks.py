@@ -2,7 +2,7 @@
 
 from typing import Any
 
-from flask import Blueprint, Response, jsonify, request
+from flask import Response, jsonify, request
 from marshmallow import Schema, ValidationError, fields, validate
 
 from hub.canonical.errors import HubError
@@ -10,10 +10,11 @@ from hub.canonical.schema import loads_strict, problems
 from hub.channels.guard import LONGEST_URL
 from hub.store.webhooks import STATES
 from hub.web.access import allow, caller, hub, identity
-from hub.web.api.desk import limited
+from hub.web.api.lists import limited
+from hub.web.openapi import Blueprint
 from hub.web.problems import Faulty
 
-blueprint = Blueprint("webhooks", __name__, url_prefix="/v1/webhooks")
+blueprint = Blueprint("webhooks", __name__, url_prefix="/v1/webhooks", description="Being told instead of asking.")
 
 _SUBSCRIBERS = ("agent", "company", "mission")
 _SAID: dict[str, Any] = {"required": "required", "null": "required", "invalid": "invalid_type", "type": "invalid_type"}
@@ -55,6 +56,7 @@ class Between(_Strict):
 
 @blueprint.post("")
 @allow(*_SUBSCRIBERS)
+@blueprint.described()
 def subscribe() -> Response:
     """Be told of events.  The secret is in this answer and in no other."""
     given = _load(Wanted())
@@ -67,18 +69,21 @@ def subscribe() -> Response:
 
 @blueprint.get("")
 @allow(*_SUBSCRIBERS)
+@blueprint.described()
 def subscriptions() -> Response:
     return jsonify(webhooks=hub().hooks.subscriptions(caller().partner))
 
 
 @blueprint.get("/<id>")
 @allow(*_SUBSCRIBERS)
+@blueprint.described()
 def subscription(id: str) -> Response:
     return jsonify(hub().hooks.get(caller().partner, identity(id)))
 
 
 @blueprint.patch("/<id>")
 @allow(*_SUBSCRIBERS)
+@blueprint.described()
 def change(id: str) -> Response:
     """Pause a subscription, resume it, or have it hear of other events."""
     given = _load(Changed())
@@ -88,6 +93,7 @@ def change(id: str) -> Response:
 
 @blueprint.delete("/<id>")
 @allow(*_SUBSCRIBERS)
+@blueprint.described()
 def forget(id: str) -> Response:
     hub().hooks.forget(caller().partner, identity(id))
     return Response(status=204)
@@ -95,6 +101,7 @@ def forget(id: str) -> Response:
 
 @blueprint.post("/<id>/rotate")
 @allow(*_SUBSCRIBERS)
+@blueprint.described()
 def rotate(id: str) -> Response:
     """A new secret, in this answer only; the old one signs beside it for a day."""
     told, secret = hub().hooks.rotate(caller().partner, identity(id))
@@ -103,6 +110,7 @@ def rotate(id: str) -> Response:
 
 @blueprint.post("/<id>/test")
 @allow(*_SUBSCRIBERS)
+@blueprint.described()
 def test(id: str) -> Response:
     """Have an event told that never happened, ``webhook.test``."""
     answer = jsonify(hub().hooks.test(caller().partner, identity(id)))
@@ -112,6 +120,7 @@ def test(id: str) -> Response:
 
 @blueprint.get("/<id>/deliveries")
 @allow(*_SUBSCRIBERS)
+@blueprint.described()
 def deliveries(id: str) -> Response:
     """What was told and what became of it, the newest first."""
     state, after = request.args.get("state"), request.args.get("after")
@@ -125,6 +134,7 @@ def deliveries(id: str) -> Response:
 
 @blueprint.post("/<id>/deliveries/<delivery>/replay")
 @allow(*_SUBSCRIBERS)
+@blueprint.described()
 def replay(id: str, delivery: str) -> Response:
     """Have one event told again, under its own id."""
     return _replayed(hub().hooks.replay(caller().partner, identity(id), identity(delivery)))
@@ -132,6 +142,7 @@ def replay(id: str, delivery: str) -> Response:
 
 @blueprint.post("/<id>/replays")
 @allow(*_SUBSCRIBERS)
+@blueprint.described()
 def replays(id: str) -> Response:
     """Have everything told again that was first told between two times."""
     given = _load(Between())
