@@ -100,7 +100,7 @@ def test_every_report_is_a_table_lines_and_json(path, installation, tmp_path):
 def test_the_reports_that_take_json_are_all_that_report():
     taking = {path for path, command in commands() if any(o.name == "json_file" for o in command.params)}
     silent = {("serve",), ("simulate",), ("keys",), ("adapter", "new")}
-    silent |= {("worker",), ("scheduler",), ("tickets",)}
+    silent |= {("worker",), ("scheduler",), ("sftp",), ("tickets",)}
     silent |= {
         ("partner", name)
         for name in ("add", "enable", "disable", "mode", "simulate", "suspend", "resume", "certificates")

@@ -18,7 +18,7 @@ from hub.security.sealing import Sealer
 from hub.store import shown
 from hub.store.database import Database, Row, Statement, Transaction, among, as_uuid
 from hub.store.encoding import micros
-from hub.store.scope import Scope
+from hub.store.scope import Scope, confine
 from hub.store.tables import exchange, exchange_subject, history, lookup, request, umrah_group, voucher
 
 #: The facts that tell where a pilgrim is, on the way or inside.
@@ -317,6 +317,7 @@ class Views:
     def _view(self, scope: Scope) -> Iterator[Transaction]:
         """A consistent view of the store for whoever may see *scope*; every question is asked within one."""
         with self._database.reading() as tx:
+            confine(tx, scope)
             yield tx
 
     def _one(self, rows: _List, scope: Scope, **given: Any) -> Row | None:

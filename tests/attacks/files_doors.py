@@ -64,7 +64,7 @@ class Door:
 
     def row(self, partner: str, one: dict[str, Any]) -> tuple[set[str], int]:
         codes = {one["code"]} if one["code"] else set()
-        if one["outcome"] and one["state"] == "taken":
+        if one["outcome"]:
             _, body = self.engine.uploads.outcome(partner, UUID(one["id"]))
             codes |= {row["Code"] for row in table(body) if row["Code"]}
         return codes, one["rows"]["accepted"]

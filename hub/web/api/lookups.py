@@ -12,7 +12,7 @@ from marshmallow import Schema, ValidationError, fields, validate
 from hub.canonical.entities import DOCUMENT_NUMBER, STATE
 from hub.canonical.errors import HubError
 from hub.canonical.schema import loads_strict, problems
-from hub.web.access import allow, hub, posted, scope
+from hub.web.access import allow, hub, posted, scope, reading
 from hub.web.api.lists import SEEING
 from hub.web.api.shapes import SAID, Request, Timeline, part, parts
 from hub.web.openapi import Blueprint
@@ -88,5 +88,5 @@ def look_up() -> Response:
     found = hub().views.found(scope(), kind, *values)
     if not found:
         raise HubError("not_found")
-    timeline = hub().reading.timeline(UUID(found[0]["id"]))
+    timeline = reading().timeline(UUID(found[0]["id"]))
     return jsonify(requests=found, timeline=timeline)
