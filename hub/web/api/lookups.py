@@ -12,7 +12,7 @@ from marshmallow import Schema, ValidationError, fields, validate
 from hub.canonical.entities import DOCUMENT_NUMBER, STATE
 from hub.canonical.errors import HubError
 from hub.canonical.schema import loads_strict, problems
-from hub.web.access import allow, hub, posted, scope, reading
+from hub.web.access import allow, hub, posted, reading, scope
 from hub.web.api.lists import SEEING
 from hub.web.api.shapes import SAID, Request, Timeline, part, parts
 from hub.web.openapi import Blueprint

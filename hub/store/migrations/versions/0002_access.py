@@ -17,8 +17,8 @@ _ROLE = "current_setting('hub.scope', true)"
 _ME = "current_setting('hub.partner', true)"
 _AGENTS = "string_to_array(current_setting('hub.agents', true), ' ')"
 # Functions, so that the hub's own statements carry nothing of what is asked for a caller: subqueries are made ready at
-# each run (measured: an INSERT of 22 µs of the server's time took 37 with them, and 25 so).  Inside, the policies of
-# the table that is asked hold.
+# each run (measured: an INSERT of 22 µs of the server took 37 with them, and 25 so).  Inside, the policies of the
+# table that is asked hold.
 _MY_GROUP = f"({_ALL} OR hub_group_seen(group_id))"
 _MY_REQUEST = f"{_ALL} OR hub_request_seen(request_id)"
 _MY_EXCHANGE = f"{_ALL} OR hub_exchange_seen(exchange_id)"
