@@ -121,16 +121,6 @@ def exchange(row: Row) -> dict[str, Any]:
     }  # fmt: skip
 
 
-def file(row: Row) -> dict[str, Any]:
-    return {
-        **exchange(row),
-        "records": row["records"],
-        "done": row["done"],
-        "sha256": row["sha256"],
-        "answers": None if row["answers"] is None else str(as_uuid(row["answers"])),
-    }
-
-
 def subject(row: Row) -> dict[str, Any]:
     return {
         **{name: row[name] for name in ("kind", "key", "their_ref", "state", "outcome", "code", "owner")},

@@ -200,7 +200,6 @@ _exchange_where = {
     "state": exchange.c.state == bindparam("state"),
 }
 _exchanges = _List(select(exchange), exchange.c.id, _of_partner, _exchange_where)
-_files = _List(select(exchange).where(exchange.c.name.is_not(None)), exchange.c.id, _of_partner, _exchange_where)
 _subjects = Statement(
     select(exchange_subject)
     .where(exchange_subject.c.exchange_id == bindparam("id"))
@@ -303,13 +302,6 @@ class Views:
                 return None
             subjects = tx.all(_subjects, id=exchange_id, most=most)
         return {**shown.exchange(rows[0]), "about": [shown.subject(row) for row in subjects]}
-
-    def files(self, scope: Scope, asked: Asked) -> Page:
-        return self._page(_files, scope, asked, shown.file)
-
-    def file(self, scope: Scope, exchange_id: UUID) -> dict[str, Any] | None:
-        row = self._one(_files, scope, id=exchange_id)
-        return None if row is None else shown.file(row)
 
     # -- reading -----------------------------------------------------------------------------------------------------
 
