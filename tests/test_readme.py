@@ -95,7 +95,8 @@ def test_the_doors_that_the_readme_lists_are_all_there_are():
     app = create_app(SimpleNamespace(settings=settings.load(None, {})))  # nothing is called
     rules = {re.sub(r"<[^>]*>", "{}", str(rule)) for rule in app.url_map.iter_rules()}
     told = {
-        re.sub(r"\{\w+\}", "{}", path.partition("?")[0]) for path in re.findall(r"`(?:GET |POST )?(/[^` ]*)`", README)
+        re.sub(r"\{\w+\}", "{}", path.partition("?")[0])
+        for path in re.findall(r"`(?:GET |POST |PUT )?(/[^` ]*)`", README)
     }
-    pages = {"/", "/timetable", "/static/{}", "/v1/docs/static/{}"}
+    pages = {"/", "/timetable", "/static/{}", "/v1/docs/static/{}", "/agent/static/{}", "/agent/roster-{}.xlsx"}
     assert {rule.replace("/partners/{}/{}", "/partners/{}/…") for rule in rules} == told | pages

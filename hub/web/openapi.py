@@ -44,6 +44,7 @@ _SCHEMES = {
     },
 }  # fmt: skip
 #: What any door answers that it does not open, and why.
+_WRITE = ("post", "put", "patch", "delete")
 _ANY = {
     400: "The request cannot be understood.",
     405: "The address does not take that method.",
@@ -230,12 +231,12 @@ def _complete(app: Flask, spec: Any) -> None:
     for path, method, operation, endpoint in _operations(app, spec):
         allowed: frozenset[str] = getattr(app.view_functions[endpoint], "allowed", frozenset())
         asks = any(isinstance(p, Mapping) and p.get("in") == "query" for p in operation.get("parameters", ()))
-        writes = operation.pop("x-writes", True) and method == "post"
+        writes = operation.pop("x-writes", True) and method in _WRITE
         answers = dict(_ANY)
         for has, more in (
             (bool(allowed or "security" in operation), _KEYED),
             ("{" in path or "404" in operation["responses"], _PLACED),
-            (asks or method == "post", _TOLD),
+            (asks or method in _WRITE, _TOLD),
             ("requestBody" in operation and "security" not in operation, _JSON),
             (writes, _WRITING),
         ):
@@ -250,7 +251,9 @@ def _complete(app: Flask, spec: Any) -> None:
         operation["operationId"] = endpoint.replace(".", "_")
         if allowed:
             operation["x-roles"] = sorted(allowed)
-    for item in spec._paths.values():
+    for path, item in spec._paths.items():
+        if path.startswith("/v1/keys"):
+            continue  # a key's id is short: people type it
         for parameter in item.get("parameters", ()):
             if parameter.get("name") == "id":
                 parameter["schema"] = {"type": "string", "format": "uuid"}
@@ -263,6 +266,6 @@ def _operations(app: Flask, spec: Any) -> Iterator[tuple[str, str, dict[str, Any
         for method in rule.methods or ()
     }
     for path, operations in spec._paths.items():
-        for method in ("get", "post"):
+        for method in ("get", *_WRITE):
             if method in operations:
                 yield path, method, operations[method], endpoints[path, method]

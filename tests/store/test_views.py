@@ -16,7 +16,7 @@ pytestmark = pytest.mark.both_stores
 ROLES = ("agent", "company", "mission", "operator", "auditor", "health")
 LISTS = (
     "groups", "bookings", "requests", "pilgrims", "references", "visas", "movements", "invoices", "payments",
-    "exchanges", "files",
+    "exchanges",
 )  # fmt: skip
 #: Lists that are read out of the rows of another.
 SAME = {"pilgrims": "requests", "bookings": "groups", "payments": "invoices"}
@@ -54,7 +54,7 @@ def test_every_list_is_asked_for_in_every_way_in_every_role(asked):
 def test_what_nobody_has_is_not_there(asked):
     for role in ROLES:
         scope = Scope(role, "somebody")
-        for name in ("programme", "request", "pilgrim", "invoice", "exchange", "file"):
+        for name in ("programme", "request", "pilgrim", "invoice", "exchange"):
             assert getattr(asked, name)(scope, NOBODY) is None
         for kind, *values in (
             ("request_no", "0"), ("group_no", "G"), ("document", "X1", "IDN"), ("visa", "1"), ("border", "1"),

@@ -60,6 +60,13 @@ FILL = {
     "webhooks.deliveries": {"id": "hook"},
     "webhooks.replay": {"id": "hook", "delivery": "delivery"},
     "webhooks.replays": {"id": "hook"},
+    "exchanges.exchange": {"id": "exchange"},
+    "groups.enrol": {"id": "group"},
+    "groups.programme": {"id": "group"},
+    "invoices.invoice": {"id": "exchange"},
+    "pilgrims.pilgrim": {"id": "request"},
+    "requests.request": {"id": "request"},
+    "reference.static": {"filename": "script_of_docs"},
     "soap.contract": {"partner": "partner", "family": "family", "name": "contract"},
     "soap.told": {"partner": "partner", "family": "family", "name": "adapter"},
     "photos.put": {"id": "request"},
@@ -67,7 +74,8 @@ FILL = {
     "photos.get": {"id": "request"},
 }
 #: Endpoints at which a path names what belongs to a tenant.
-TENANTS = {"desk.group", "desk.decide", "desk.timeline", "photos.put", "photos.get"}
+TENANTS = {"desk.group", "desk.decide", "desk.timeline", "photos.put", "photos.get", "groups.programme", "groups.enrol",
+           "pilgrims.pilgrim", "requests.request"}  # fmt: skip
 MISSING = "00000000-0000-7000-8000-000000000000"
 _referenced = Statement(update(requests).where(requests.c.id == bindparam("id")).values(referenced_at=bindparam("at")))
 
@@ -141,6 +149,7 @@ def place(engine, group) -> Place:
         told = file(client, keys[named["agent"]], filing(group, serial))
         whose |= {"group": told["id"], "request": told["requests"][0]["id"]}
         whose |= {"partner": "bank_haramayn", "rest": "notices", "file": "hub.css"}
+        whose |= {"script_of_docs": "reference.js"}
         whose |= {"contract": "bill_desk?wsdl", "script": "agent.js", "lang": "ar"}
         headers = {"Authorization": f"Bearer {keys[named['agent']]}", "Idempotency-Key": f"handing-{serial}"}
         shown = client.put(f"/v1/requests/{whose['request']}/photo", data=photo(), headers=headers)
@@ -200,7 +209,7 @@ def test_what_is_public_is_named_here(engine):
     found = {name for name, _, _, allowed, _ in endpoints(create_app(engine)) if not allowed}
     assert found == {
         "operations.health", "operations.metrics", "pages.now", "pages.timetable", "pages.static", "agent.page",
-        "agent.template", "agent.static", "soap.contract",
+        "agent.template", "agent.static", "soap.contract", "reference.page", "reference.static", "reference.openapi",
     }  # fmt: skip
 
 

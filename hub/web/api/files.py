@@ -4,9 +4,11 @@ import hashlib
 import io
 import json
 from dataclasses import dataclass, field
+from typing import Any
 from urllib.parse import unquote
 
 from flask import Response, jsonify, request
+from marshmallow import Schema
 from werkzeug.formparser import FormDataParser
 
 from hub.canonical.errors import HubError
@@ -17,6 +19,7 @@ from hub.partners.partner import Partner
 from hub.web.access import allow, caller, digest, hub, idempotency_key, identity
 from hub.web.api.desk import answer
 from hub.web.api.lists import limited
+from hub.web.api.shapes import File, ident, maybe, parts, text
 from hub.web.openapi import Blueprint
 
 blueprint = Blueprint("files", __name__, url_prefix="/v1", description="Files handed in, and what became of them.")
@@ -40,9 +43,34 @@ class _Given:
     sha256: str | None
 
 
+def _bytes(kind: str) -> dict[str, Any]:
+    return {"description": "OK", "content": {kind: {"schema": {"type": "string", "format": "binary"}}}}
+
+
+class Kept(Schema):
+    """A file that is kept, and will be read."""
+
+    id = ident()
+    state = text()
+
+
+class Listed(Schema):
+    files = parts(File)
+    next = maybe("Send it back as `after` for the next page; null at the end.")
+
+
 @blueprint.post("/files/<operation>")
 @allow(*_GIVES)
-@blueprint.described()
+@blueprint.described(
+    Kept, status=202, keyed=True,
+    requestBody={"required": True, "content": {
+        "application/octet-stream": {"schema": {"type": "string", "format": "binary"}},
+        "multipart/form-data": {"schema": {
+            "type": "object", "required": ["file"],
+            "properties": {"file": {"type": "string", "format": "binary"}, "manifest": {"type": "string"}},
+        }},
+    }},
+)  # fmt: skip
 def upload(operation: str) -> Response:
     """Hand in a file of *operation*: its bytes with ``?name=``, or a form with the part ``file``.
 
@@ -66,7 +94,7 @@ def upload(operation: str) -> Response:
 
 @blueprint.get("/files")
 @allow(*_GIVES)
-@blueprint.described()
+@blueprint.described(Listed)
 def files() -> Response:
     """The caller's own files, the youngest first, however they came."""
     after, limit = request.args.get("after"), limited(request.args.get("limit", "100"))
@@ -76,7 +104,7 @@ def files() -> Response:
 
 @blueprint.get("/files/<id>")
 @allow(*_GIVES)
-@blueprint.described()
+@blueprint.described(File)
 def one(id: str) -> Response:
     """How far a file has come: its state, and its rows read, accepted and rejected so far."""
     return jsonify(hub().uploads.one(caller().partner, identity(id)))
@@ -84,10 +112,12 @@ def one(id: str) -> Response:
 
 @blueprint.get("/files/<id>/outcome")
 @allow(*_GIVES)
-@blueprint.described()
+@blueprint.described(responses={200: _bytes("text/csv")})
 def outcome(id: str) -> Response:
-    """The caller's own rows, in their own order and columns, with what became of each; with ``?only=rejected`` those
-    that are left to mend."""
+    """The caller's own rows, in their own order and columns, with what became of each.
+
+    With ``?only=rejected`` those that are left to mend.
+    """
     only = request.args.get("only")
     if only not in (None, "rejected"):
         raise HubError("invalid_code", field="only")
@@ -100,7 +130,7 @@ def outcome(id: str) -> Response:
 
 @blueprint.get("/files/<id>/acknowledgement")
 @allow(*_GIVES)
-@blueprint.described()
+@blueprint.described(responses={200: _bytes("application/json")})
 def acknowledgement(id: str) -> Response:
     """What became of a file, as the bytes that ``…/acknowledgement.sig`` signs."""
     return Response(hub().uploads.acknowledgement(caller().partner, identity(id)).body, mimetype="application/json")
@@ -108,7 +138,7 @@ def acknowledgement(id: str) -> Response:
 
 @blueprint.get("/files/<id>/acknowledgement.sig")
 @allow(*_GIVES)
-@blueprint.described()
+@blueprint.described(responses={200: _bytes("text/plain")})
 def signature(id: str) -> Response:
     """The detached signature of the acknowledgement, for ``ssh-keygen -Y verify``."""
     return Response(hub().uploads.acknowledgement(caller().partner, identity(id)).signature, mimetype="text/plain")

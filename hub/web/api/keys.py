@@ -17,7 +17,7 @@ _SAID: dict[str, Any] = {"required": "required", "null": "required", "invalid": 
 _DAYS = validate.Range(1, 3650, error="invalid_range")
 
 
-class _Wanted(Schema):
+class KeyWanted(Schema):
     class Meta:
         unknown = "raise"
 
@@ -34,7 +34,7 @@ class _Wanted(Schema):
     days = fields.Integer(load_default=None, strict=True, validate=_DAYS, error_messages=_SAID)
 
 
-class _Rotation(Schema):
+class KeyRotation(Schema):
     class Meta:
         unknown = "raise"
 
@@ -47,7 +47,7 @@ class _Rotation(Schema):
 
 @blueprint.get("")
 @allow("administrator")
-@blueprint.described()
+@blueprint.described({"type": "object"})
 def keys() -> Response:
     """Every key, or those of ``holder``: who holds it, since when and until when, and the day of its last use."""
     return jsonify(hub().keyring.list(request.args.get("holder"), caller().partner))
@@ -55,27 +55,27 @@ def keys() -> Response:
 
 @blueprint.post("")
 @allow("administrator")
-@blueprint.described()
+@blueprint.described({"type": "object"}, status=201, takes=KeyWanted)
 def new() -> Response:
     """A key for a partner, or for a person with a role of the hub's own."""
-    made = jsonify(hub().keyring.new(**_load(_Wanted()), who=caller().partner))
+    made = jsonify(hub().keyring.new(**_load(KeyWanted()), who=caller().partner))
     made.status_code = 201
     return made
 
 
 @blueprint.post("/<id>/rotation")
 @allow("administrator")
-@blueprint.described()
+@blueprint.described({"type": "object"}, status=201, takes=KeyRotation)
 def rotate(id: str) -> Response:
     """A new key beside this one, which ends after ``hours``."""
-    made = jsonify(hub().keyring.rotate(id, **_load(_Rotation()), who=caller().partner))
+    made = jsonify(hub().keyring.rotate(id, **_load(KeyRotation()), who=caller().partner))
     made.status_code = 201
     return made
 
 
 @blueprint.delete("/<id>")
 @allow("administrator")
-@blueprint.described()
+@blueprint.described({"type": "object"})
 def revoke(id: str) -> Response:
     """No process takes this key any more within a second."""
     return jsonify(hub().keyring.revoke(id, caller().partner))

@@ -7,11 +7,15 @@ from hub.web.access import allow, caller, hub, identity
 from hub.web.openapi import Blueprint
 
 blueprint = Blueprint("photos", __name__, url_prefix="/v1", description="Pilgrims' photos.")
+_JPEG = {"image/jpeg": {"schema": {"type": "string", "format": "binary"}}}
 
 
 @blueprint.put("/requests/<id>/photo")
 @allow("agent")
-@blueprint.described()
+@blueprint.described(
+    {"type": "object"},
+    requestBody={"required": True, "content": {"image/jpeg": {"schema": {"type": "string", "format": "binary"}}}},
+)
 def put(id: str) -> Response:
     """Hand in the photo of one request: JPEG or PNG, at most 2 MB; another takes the place of the first."""
     engine = hub()
@@ -21,7 +25,10 @@ def put(id: str) -> Response:
 
 @blueprint.put("/photos/<path:name>")
 @allow("agent")
-@blueprint.described()
+@blueprint.described(
+    {"type": "object"},
+    requestBody={"required": True, "content": {"image/jpeg": {"schema": {"type": "string", "format": "binary"}}}},
+)
 def put_named(name: str) -> Response:
     """Hand in a photo under its file's name, the passport's number: ``C1234567.jpg``, or ``PAK-C1234567.jpg``."""
     engine = hub()
@@ -31,7 +38,11 @@ def put_named(name: str) -> Response:
 
 @blueprint.get("/requests/<id>/photo")
 @allow("agent", "company")
-@blueprint.described()
+@blueprint.described(
+    responses={
+        200: {"description": "OK", "content": {"image/jpeg": {"schema": {"type": "string", "format": "binary"}}}}
+    }
+)
 def get(id: str) -> Response:
     """The photo as it is kept."""
     return Response(hub().photos.of(identity(id), caller().partner), mimetype="image/jpeg")

@@ -273,13 +273,33 @@ class ExchangeWhole(Exchange):
     about = parts(About)
 
 
-class File(Exchange):
-    """An exchange that is a file, with how far it was taken."""
+class Rows(Schema):
+    read = count()
+    accepted = count()
+    rejected = count()
 
-    records = fields.Integer(required=True, allow_none=True, metadata={"description": "Lines, once it is whole."})
-    done = count("Lines told to their cases.")
-    sha256 = maybe()
-    answers = maybe("The file that this is the outcome of.", format="uuid")
+
+class Reason(Schema):
+    en = text()
+    ar = text()
+
+
+class File(Schema):
+    """A file that was handed in, and how far it has come."""
+
+    id = ident()
+    operation = text()
+    name = text()
+    bytes = count()
+    sha256 = text()
+    state = text("waiting and reading while it is at work; taken, repeated, refused, held.")
+    rows = part(Rows)
+    outcome = fields.Boolean(required=True, metadata={"description": "Whether its rows can be fetched."})
+    code = maybe()
+    reason = part(Reason, optional=True)
+    exchange = maybe(format="uuid")
+    received_at = when()
+    ended_at = maybe_when()
 
 
 class Waits(Schema):

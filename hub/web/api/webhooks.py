@@ -56,7 +56,7 @@ class Between(_Strict):
 
 @blueprint.post("")
 @allow(*_SUBSCRIBERS)
-@blueprint.described()
+@blueprint.described({"type": "object"}, status=201, takes=Wanted)
 def subscribe() -> Response:
     """Be told of events.  The secret is in this answer and in no other."""
     given = _load(Wanted())
@@ -69,21 +69,23 @@ def subscribe() -> Response:
 
 @blueprint.get("")
 @allow(*_SUBSCRIBERS)
-@blueprint.described()
+@blueprint.described({"type": "object"})
 def subscriptions() -> Response:
+    """The caller's subscriptions, without their secrets."""
     return jsonify(webhooks=hub().hooks.subscriptions(caller().partner))
 
 
 @blueprint.get("/<id>")
 @allow(*_SUBSCRIBERS)
-@blueprint.described()
+@blueprint.described({"type": "object"})
 def subscription(id: str) -> Response:
+    """One subscription, without its secret."""
     return jsonify(hub().hooks.get(caller().partner, identity(id)))
 
 
 @blueprint.patch("/<id>")
 @allow(*_SUBSCRIBERS)
-@blueprint.described()
+@blueprint.described({"type": "object"}, takes=Changed)
 def change(id: str) -> Response:
     """Pause a subscription, resume it, or have it hear of other events."""
     given = _load(Changed())
@@ -93,15 +95,16 @@ def change(id: str) -> Response:
 
 @blueprint.delete("/<id>")
 @allow(*_SUBSCRIBERS)
-@blueprint.described()
+@blueprint.described(status=204)
 def forget(id: str) -> Response:
+    """End a subscription; what was still to be told is withdrawn."""
     hub().hooks.forget(caller().partner, identity(id))
     return Response(status=204)
 
 
 @blueprint.post("/<id>/rotate")
 @allow(*_SUBSCRIBERS)
-@blueprint.described()
+@blueprint.described({"type": "object"})
 def rotate(id: str) -> Response:
     """A new secret, in this answer only; the old one signs beside it for a day."""
     told, secret = hub().hooks.rotate(caller().partner, identity(id))
@@ -110,7 +113,7 @@ def rotate(id: str) -> Response:
 
 @blueprint.post("/<id>/test")
 @allow(*_SUBSCRIBERS)
-@blueprint.described()
+@blueprint.described({"type": "object"}, status=202)
 def test(id: str) -> Response:
     """Have an event told that never happened, ``webhook.test``."""
     answer = jsonify(hub().hooks.test(caller().partner, identity(id)))
@@ -120,7 +123,7 @@ def test(id: str) -> Response:
 
 @blueprint.get("/<id>/deliveries")
 @allow(*_SUBSCRIBERS)
-@blueprint.described()
+@blueprint.described({"type": "object"})
 def deliveries(id: str) -> Response:
     """What was told and what became of it, the newest first."""
     state, after = request.args.get("state"), request.args.get("after")
@@ -134,7 +137,7 @@ def deliveries(id: str) -> Response:
 
 @blueprint.post("/<id>/deliveries/<delivery>/replay")
 @allow(*_SUBSCRIBERS)
-@blueprint.described()
+@blueprint.described({"type": "object"}, status=202)
 def replay(id: str, delivery: str) -> Response:
     """Have one event told again, under its own id."""
     return _replayed(hub().hooks.replay(caller().partner, identity(id), identity(delivery)))
@@ -142,7 +145,7 @@ def replay(id: str, delivery: str) -> Response:
 
 @blueprint.post("/<id>/replays")
 @allow(*_SUBSCRIBERS)
-@blueprint.described()
+@blueprint.described({"type": "object"}, status=202, takes=Between)
 def replays(id: str) -> Response:
     """Have everything told again that was first told between two times."""
     given = _load(Between())

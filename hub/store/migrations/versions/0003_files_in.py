@@ -5,6 +5,16 @@ from alembic import op
 
 revision = "0003"
 down_revision = "0002"
+_ALL = "current_setting('hub.scope', true) = 'all'"
+#: On PostgreSQL: a file is its partner's.
+_HELD = (
+    "ALTER TABLE file_in ENABLE ROW LEVEL SECURITY",
+    "ALTER TABLE file_in FORCE ROW LEVEL SECURITY",
+    f"CREATE POLICY hub_seen ON file_in FOR SELECT USING ({_ALL} OR partner = current_setting('hub.partner', true))",
+    f"CREATE POLICY hub_put ON file_in FOR INSERT WITH CHECK ({_ALL})",
+    f"CREATE POLICY hub_changed ON file_in FOR UPDATE USING ({_ALL}) WITH CHECK ({_ALL})",
+    f"CREATE POLICY hub_gone ON file_in FOR DELETE USING ({_ALL})",
+)
 
 
 def upgrade() -> None:
@@ -34,3 +44,6 @@ def upgrade() -> None:
     op.create_index("file_in_partner", "file_in", ["partner", "id"])
     unfinished = sa.text("ended_at IS NULL")
     op.create_index("file_in_open", "file_in", ["partner", "id"], sqlite_where=unfinished, postgresql_where=unfinished)
+    if op.get_bind().dialect.name == "postgresql":
+        for statement in _HELD:
+            op.execute(statement)
