@@ -2,6 +2,7 @@
 const $ = id => document.getElementById(id), body = document.body;
 const texts = JSON.parse(body.dataset.texts), lang = body.dataset.lang;
 const say = key => texts[key] ?? key;
+const SHOWN = 30;  // groups, the newest first
 const photo = /\.(jpe?g|png)$/i, roster = /\.(xlsx|csv)$/i;
 let key = sessionStorage.getItem('key') || '';
 const seen = new Map();  // file id -> its row on the page
@@ -108,16 +109,19 @@ async function sendPhoto(name, blob) {
 }
 
 async function groups() {
-  const { requests } = await json('/v1/requests?limit=500');
-  const by = new Map();
-  for (const one of requests) by.set(one.group, [...(by.get(one.group) ?? []), one]);
-  if (!by.size) { $('groups').replaceChildren(element('p', say('none'))); return; }
+  let last = [], cursor = '';
+  do {
+    const page = await json(`/v1/groups?limit=500${cursor && `&cursor=${cursor}`}`);
+    last = [...last, ...page.groups].slice(-SHOWN); cursor = page.next ?? '';
+  } while (cursor);
+  if (!last.length) { $('groups').replaceChildren(element('p', say('none'))); return; }
   const table = element('table'), head = table.createTHead().insertRow();
   for (const name of ['group', 'pilgrims', 'state', 'next']) head.append(element('th', say(name)));
-  for (const [id, members] of by) {
+  for (const { id, heads } of last.reverse()) {
     const found = await json(`/v1/groups/${id}`), row = table.insertRow();
-    const states = members.map(one => one.state);
-    row.append(element('td', found.group_no ?? id), element('td', `${members.length}`), element('td', say(found.state?.toLowerCase())));
+    const states = found.requests.map(one => one.state);
+    row.append(element('td', `${found.agent_group_no} (${found.group_no})`), element('td', `${states.length} / ${heads}`));
+    row.append(element('td', say(found.state.toLowerCase())));
     row.append(element('td', say(step(found, states))));
   }
   $('groups').replaceChildren(table);
@@ -127,7 +131,7 @@ function step(group, states) {
   if (states.some(one => ['RETURNED', 'NEEDS_DATA', 'WAITING_COMPANION'].includes(one))) return 'step_fix';
   if (!states.length) return 'step_pilgrims';
   if (group.state === 'OPEN') return 'step_programme';
-  const bill = group.voucher?.state ?? group.bill?.state;
+  const bill = group.voucher?.state;
   if (bill && ['INVOICED', 'PART_PAID'].includes(bill)) return 'step_voucher';
   return 'step_wait';
 }
