@@ -35,7 +35,7 @@ fuzz-api: $(VENV)/.installed-test
 	$(BIN)/python -m tests.fuzz_api $(ARGS)
 
 test: lint
-	$(BIN)/python -m pytest $(ARGS)
+	$(BIN)/python -m pytest -n auto --maxprocesses 4 --dist loadfile $(ARGS)
 
 lint: $(VENV)/.installed-test
 	$(BIN)/ruff check .

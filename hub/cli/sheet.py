@@ -146,6 +146,7 @@ def _codes(register: Register, operations: Sequence[Operation]) -> Iterator[Any]
         "map_length": bool(formats & {"fixed", "csv"}), "map_record": bool(formats & {"fixed", "csv", "edifact"}),
         "partner_": sent, "reply_": sent, "acknowledgement_": sent,
         "payment_": paid, "refund_": paid, "reversal_": paid, "settlement_": paid, "money_": paid, "currency_": paid,
+        "callback_": False, "certificate_failed": False,  # of those who subscribe to webhooks, and of agents
         "booking_": booked, "brn_": booked, "unknown_line": booked,
         "border_": travels, "exit_": travels, "stay_": travels, "visa_": travels, "reference_": travels,
         "unknown_request": travels, "unknown_id": travels or booked,

@@ -153,7 +153,7 @@ class Keyring:
         def unit(tx: Transaction) -> dict[str, Any]:
             now, (digest, old) = self._wall(), self._one(tx, id)
             if not old.lives(now):
-                raise HubError("key_unknown", name=id)
+                raise HubError("api_key_unknown", name=id)
             made = self._make(tx, old.holder, old.role, old.label, days, who)
             end = now + timedelta(hours=hours)
             if old.expires is None or end < old.expires:
@@ -211,7 +211,7 @@ class Keyring:
     def _one(self, tx: Transaction, id: str) -> tuple[str, Key]:
         row = tx.one(_by_id, id=id)
         if row is None:
-            raise HubError("key_unknown", name=id)
+            raise HubError("api_key_unknown", name=id)
         return row["digest"], _key(row)
 
     def _done(self, told: dict[str, Any]) -> dict[str, Any]:

@@ -3,7 +3,7 @@
 import re
 
 from flask import Flask, Response, g, request
-from structlog.contextvars import bind_contextvars
+from structlog.contextvars import bind_contextvars, unbind_contextvars
 
 from hub.canonical.ids import new_id
 
@@ -16,6 +16,7 @@ def install(app: Flask) -> None:
     """Name each call of *app* as its caller does, or anew, and say so in every answer."""
     app.before_request(_begin)
     app.after_request(_say)
+    app.teardown_request(_end)
 
 
 def correlation_id() -> str:
@@ -28,8 +29,11 @@ def correlation_id() -> str:
 
 
 def _begin() -> None:
-    # The threads that answer are used again: what the last call has bound here is overwritten, never added to.
     bind_contextvars(correlation=correlation_id())
+
+
+def _end(error: BaseException | None) -> None:
+    unbind_contextvars("correlation")  # the thread goes on to other things
 
 
 def _say(answer: Response) -> Response:

@@ -66,7 +66,7 @@ def test_a_key_is_made_listed_rotated_and_revoked(run, settings):
     assert run("key", "new", "company_1", code=1).code == "key_too_many"
     told = json.loads(run("key", "revoke", second["id"], "--json", "-"))
     assert told["state"] == "revoked"
-    assert run("key", "revoke", "000000000000", code=1).code == "key_unknown"
+    assert run("key", "revoke", "000000000000", code=1).code == "api_key_unknown"
     assert "\t" in run("key", "list", "company_1")
     assert run("key", "list", "company_2") is not None
 

@@ -108,7 +108,7 @@ def test_a_rotation_leaves_both_for_its_hours(keyring, clock):
     clock.now += timedelta(minutes=1)
     assert find(keyring, first) is None
     assert find(keyring, second)
-    assert code(keyring.rotate, first["id"], 24, None, "tester") == "key_unknown"
+    assert code(keyring.rotate, first["id"], 24, None, "tester") == "api_key_unknown"
 
 
 def test_a_rotation_never_prolongs_a_key(keyring, clock):
@@ -172,7 +172,7 @@ def test_who_made_and_ended_a_key_is_in_the_audit(keyring, database):
     keyring.revoke(made["id"], "salma")
     told = [(one["actor"], one["action"], one["entity"]) for one in rows(database, audit.select())]
     assert told == [("tester", "key.new", made["id"]), ("salma", "key.revoke", made["id"])]
-    assert code(keyring.revoke, "0" * 12, "salma") == "key_unknown"
+    assert code(keyring.revoke, "0" * 12, "salma") == "api_key_unknown"
 
 
 @pytest.mark.sqlite_only

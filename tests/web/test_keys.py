@@ -69,4 +69,4 @@ def test_an_administrators_own_key_can_be_ended_and_then_opens_nothing(administr
 
 def test_a_key_that_there_is_not(administrator):
     for answer in (administrator.delete("/v1/keys/000000000000"), administrator.post("/v1/keys/0/rotation", {})):
-        assert (answer.status_code, answer.json["code"]) == (404, "key_unknown")
+        assert (answer.status_code, answer.json["code"]) == (404, "api_key_unknown")
