@@ -76,6 +76,7 @@ def test_every_command_says_what_it_is_for():
             ("chaos",),
             ("bench", "mapping"),
             ("bench", "exchange"),
+            ("bench", "door"),
             ("backup",),
             ("restore",),
             ("partner", "onboard"),

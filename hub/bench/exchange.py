@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from hub import settings
-from hub.bench import door, engine, isolation, limits, peers, postgres, settlement
+from hub.bench import crowd, door, engine, isolation, limits, peers, postgres, settlement
 from hub.bench.figure import Figure, missing
 from hub.bench.process import Died
 from hub.partners import RegisterFaults
@@ -31,6 +31,23 @@ def run(
         for figure in _measured(folder, tuple(stores), seconds, tuple(only) or PARTS):
             figures.append(figure)
             told(figure)
+    return figures
+
+
+def at_the_door(*, stores: Sequence[str], seconds: float, agents: int, told: Callable[[Figure], None]) -> list[Figure]:
+    """Measure what the door takes in, with so many *agents*; each run under load lasts *seconds*."""
+    figures: list[Figure] = []
+    with _folder() as folder, contextlib.ExitStack() as held:
+        for store in stores:
+            server = None
+            try:
+                server = held.enter_context(postgres.server(folder)) if store == "postgres" else None
+            except postgres.NoPostgres as none:
+                figures.append(missing("accepting", "PostgreSQL", str(none), store=store))
+                continue
+            for figure in _told("accepting", store, crowd.measured(folder, store, server, seconds, agents)):
+                figures.append(figure)
+                told(figure)
     return figures
 
 

@@ -230,7 +230,8 @@ class _Load:
 
         bad = sum(self.statuses.values())
         return {
-            "per_second": round(len(took) / seconds, 1), "p50_ms": at(0.5), "p90_ms": at(0.9), "p99_ms": at(0.99),
+            "per_second": round(len(took) / seconds, 1), "p50_ms": at(0.5), "p90_ms": at(0.9), "p95_ms": at(0.95),
+            "p99_ms": at(0.99),
             "max_ms": round(took[-1] * 1000, 3) if took else None, "seconds": round(seconds, 2), "measured": len(took),
             "sent": self.sent, "answered": len(self.took), "good": self.good, "non2xx": bad - self.lacking,
             "lacking": self.lacking, "broken": self.broken, "statuses": dict(self.statuses),

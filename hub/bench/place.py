@@ -59,12 +59,14 @@ class Place:
 
     @classmethod
     def make(
-        cls, folder: Path, *, store: str | None, ministry: str, other: str = "", edit: Edit | None = None
-    ) -> "Place":
+        cls, folder: Path, *, store: str | None, ministry: str, other: str = "", edit: Edit | None = None,
+        agents: Sequence[str] = AGENTS, calls_per_second: int = 0,
+    ) -> "Place":  # fmt: skip
         """An installation in *folder* whose ministry is at address *ministry*; ``${OTHER_URL}`` stands for *other*.
 
         *store* is the address of an empty PostgreSQL database, None for SQLite; *edit* changes a copy of the home
-        folder's adapters before anything is read.
+        folder's adapters before anything is read.  Each of *agents* has a key, and may make so many calls a second,
+        0 any number.
         """
         folder.mkdir(parents=True)
         home = settings.load(None).home
@@ -79,13 +81,13 @@ class Place:
         now = {"business": START.isoformat(), "wall": datetime.now(UTC).isoformat()}
         (folder / "clock.json").write_text(json.dumps(now), "ascii")
         keys, digests = {}, {}
-        for agent in AGENTS:
+        for agent in agents:
             keys[agent], digest = api_keys.new_key()
             digests[digest] = agent
         port = free_port()
         lines = [
             'var = "."', 'keys = "keys.json"', 'business_clock = "clock.json"', "test_mode = true", f"port = {port}",
-            "calls_per_second = 0",
+            f"calls_per_second = {calls_per_second}",
             *([f"database_url = {json.dumps(store)}"] if store else []),
             *_table("addresses", {"MOFA_URL": ministry, "OTHER_URL": other, "FILES_ROOT": str(folder / "files")}),
             *_table("api_keys", digests),
@@ -187,12 +189,13 @@ class Place:
         return {**self.env, "HUB_VAR": str(self.folder / name)}
 
     @contextlib.contextmanager
-    def hubs(self, count: int = 1) -> Iterator[list[Child]]:
-        """``hub serve``, as so many processes, all of them answering at :attr:`port`."""
+    def hubs(self, count: int = 1, *, door: bool = False) -> Iterator[list[Child]]:
+        """``hub serve``, as so many processes, all of them answering at :attr:`port`; with *door* none delivers."""
         with contextlib.ExitStack() as held:
             serving = []
             for number in range(count):
                 env, arguments = self.env, ["serve", "--settings", str(self.file)]
+                arguments += ["--door"] if door else []
                 if count > 1:
                     arguments.append("--shared-port")
                     env = self._own(f"hub-{number}")

