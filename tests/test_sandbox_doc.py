@@ -70,7 +70,7 @@ def test_an_agent_is_onboarded_hears_a_webhook_is_certified_and_goes_live(tmp_pa
         "HUB_RULES": str(ROOT / "hub/journey/rules.yaml"), "no_proxy": "127.0.0.1",
         "PATH": f"{home / 'bin'}:{os.environ['PATH']}",
     }  # fmt: skip
-    done = subprocess.run(["bash", "-c", script], cwd=home, env=env, capture_output=True, text=True, timeout=300)
+    done = subprocess.run(["bash", "-c", script], cwd=home, env=env, capture_output=True, text=True, timeout=420)
     assert done.returncode in (0, 143), done.stdout + done.stderr
     assert (home / "genuine.txt").read_text().strip() == "genuine"
     heard = (home / "heard.txt").read_text("utf-8").splitlines()
