@@ -4,14 +4,17 @@ Accepting is one commit: the message sealed, its key, the case moved, what is to
 sent meanwhile where the store lets another process do that.
 """
 
+import json
 import threading
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
+import yaml
+
 from hub.bench import cases, load
 from hub.bench.figure import Figure
-from hub.bench.place import Edit, Place, edited
+from hub.bench.place import Edit, Place
 from hub.bench.postgres import Server, empty
 
 #: Decisions a second that are accepted at sixteen connections, and milliseconds for all but one of a hundred.
@@ -21,6 +24,8 @@ AGENTS, PACE, RISE = 6_000, 100.0, 20.0
 #: Calls a second that one agent may make, and connections from which one makes as many as it can.
 ALLOWED, FLOOD = 20, 8
 WARM = 2.0
+#: Partners that share a file: one may not be long without end.
+ROWS = 1_000
 #: Cases are made for so many answers a second.
 EXPECTED = 2_500
 
@@ -115,9 +120,12 @@ def _joined_by(names: list[str]) -> Edit:
     """As many more agents as *names*, on the terms of the first, who call and leave no files."""
 
     def edit(adapters: Path) -> None:
-        with edited(adapters / "agents" / "partners.yaml") as rows:
-            first = {**rows[0], "adapter": "agents/desk"}
-            first.pop("endpoint", None)
-            rows.extend({**first, "id": name} for name in names)
+        (first, *_) = yaml.safe_load((adapters / "agents" / "partners.yaml").read_text("utf-8"))
+        terms = {key: value for key, value in first.items() if key != "endpoint"} | {"adapter": "agents/desk"}
+        for start in range(0, len(names), ROWS):
+            rows = [{**terms, "id": name} for name in names[start : start + ROWS]]
+            family = adapters / f"crowd_{start}"
+            family.mkdir()
+            (family / "partners.yaml").write_text(json.dumps(rows, ensure_ascii=False), "utf-8")
 
     return edit
