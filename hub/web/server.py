@@ -41,6 +41,8 @@ HEAD_SECONDS = 30
 BODY_SECONDS = 60.0
 #: Seconds for which a body that nobody wants is still taken, so that its sender gets to read why it is refused.
 DRAIN_SECONDS = 2.0
+#: Seconds after which a caller that calls too often is told so.
+SLOWED = 0.25
 #: Seconds for which the requests in hand are waited for at the end.
 GRACE = 10.0
 #: Seconds between two looks at whether a request has been answered; its answer does not wait for the look.
@@ -197,15 +199,18 @@ class Server:
 
     def _work(self) -> None:
         while (call := self._calls.get()) is not None:
+            now = True
             try:
-                self._answer(call)
+                now = self._answer(call)
             except Exception as error:
                 log.error("web_failed", kind=type(error).__name__, place=place(error.__traceback__))
                 call.protocol.response_bytes(500, [("Server", "")], b"")
             finally:
-                call.answered = True
+                call.answered = call.answered or now
 
-    def _answer(self, call: _Call) -> None:
+    def _answer(self, call: _Call) -> bool:
+        """Whether *call* is answered now.  Whoever calls too often is told so a little later, and no thread waits with
+        the answer: told at once, a caller that never stops would have the door for itself."""
         told: list[tuple[str, list[tuple[str, str]]]] = []
 
         def start(status: str, headers: list[tuple[str, str]], fault: Any = None) -> None:
@@ -219,7 +224,21 @@ class Server:
                 parts.close()
         ((status, headers),) = told
         # granian names itself where nothing stands.
-        call.protocol.response_bytes(int(status[:3]), [*headers, ("Server", "")], body)
+        said = int(status[:3]), [*headers, ("Server", "")], body
+        if said[0] != 429:
+            call.protocol.response_bytes(*said)
+            return True
+        self._loop.call_soon_threadsafe(self._loop.call_later, SLOWED, self._late, call, said)
+        return False
+
+    @staticmethod
+    def _late(call: _Call, said: tuple[int, list[tuple[str, str]], bytes]) -> None:
+        try:
+            call.protocol.response_bytes(*said)
+        except (ProtocolClosed, ProtocolError, RuntimeError):
+            pass  # its sender has gone
+        finally:
+            call.answered = True
 
     def _environ(self, call: _Call) -> dict[str, Any]:
         scope = call.scope

@@ -6,6 +6,7 @@ import signal
 import socket
 import subprocess
 import sys
+import threading
 import time
 import urllib.request
 from datetime import UTC, datetime
@@ -118,3 +119,27 @@ def test_what_was_answered_is_there_after_kill_9(serve):
     group = json.loads(get(f"{url}v1/groups/{json.loads(told)['id']}", Authorization=f"Bearer {KEY}"))
     assert [r["state"] for r in group["requests"]] == ["SUBMITTED", "SUBMITTED"]
     assert len(json.loads(get(url + "v1/requests", Authorization=f"Bearer {KEY}"))["requests"]) == 2
+
+
+def test_whoever_calls_too_often_is_told_so_and_may_go_on():
+    import http.client
+
+    from hub.web.server import Server
+
+    statuses = iter(["429 TOO MANY REQUESTS", "200 OK", "429 TOO MANY REQUESTS"])
+
+    def app(environ, start):
+        start(next(statuses), [("Retry-After", "1")])
+        return [b"said"]
+
+    server = Server(app, "127.0.0.1", 0)
+    thread = threading.Thread(target=server.run, daemon=True)
+    thread.start()
+    caller = http.client.HTTPConnection("127.0.0.1", server.port, timeout=10)
+    for status in (429, 200, 429):
+        caller.request("GET", "/")
+        answer = caller.getresponse()
+        assert (answer.status, answer.read(), answer.headers["Retry-After"]) == (status, b"said", "1")
+    server.close()
+    thread.join(10)
+    assert not thread.is_alive()
