@@ -6,18 +6,20 @@ A caller that prefers to wait is answered with what the partner said, where that
 import threading
 import time
 from collections.abc import Callable, Iterable, Iterator
+from concurrent.futures import Future
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from uuid import UUID
 
+from hub import turns
 from hub.canonical.case import Case
 from hub.store.database import Transaction
 
 #: States out of which a partner's answer, and no person, moves a request.
 MACHINE = frozenset({"PAID", "SENT_FOR_REFERENCE"})
-#: Callers that may wait at once: the others are answered at once, so that the door stays open.
-MOST = 32
-LOOK = 0.1  # seconds between looks at the store, where another process may hear the answer
+#: Callers that may wait at once: the others are answered at once, so that connections are left for them.
+MOST = 400
+LOOK, LOOKS = 0.1, 1.0  # seconds between the first looks and the last at a store where another process hears the answer
 
 
 @dataclass(frozen=True, slots=True)
@@ -33,18 +35,22 @@ class Waiting:
     """One caller that waits for a request."""
 
     told: State | None = None
-    changed: threading.Event = field(default_factory=threading.Event)
+    changed: "Future[None]" = field(default_factory=Future)
 
     def until(self, seconds: float, look: Callable[[], State], shared: bool) -> State:
         """Where the request is when no partner's answer is due any more, or after *seconds*; *look* reads it."""
-        end = time.monotonic() + seconds
+        end, pause = time.monotonic() + seconds, LOOK
         now = self.told or look()
         while now.state in MACHINE and (left := end - time.monotonic()) > 0:
-            if self.changed.wait(min(left, LOOK) if shared else left):
-                self.changed.clear()
+            try:
+                turns.result(self.changed, min(left, pause) if shared else left)
+            except TimeoutError:
+                if shared:
+                    now, pause = look(), min(2 * pause, LOOKS)
+            else:
+                # Anew before it is read: what is told from here on ends the next wait.
+                self.changed = Future()
                 now = self.told or now
-            elif shared:
-                now = look()
         return now
 
 
@@ -87,4 +93,5 @@ class Moves:
         with self._lock:
             for one in self._waiting.get(request, ()):
                 one.told = now
-                one.changed.set()
+                if not one.changed.done():
+                    one.changed.set_result(None)

@@ -16,6 +16,7 @@ from uuid import UUID
 
 import structlog
 
+from hub import turns
 from hub.canonical.case import Case
 from hub.canonical.entities import Document
 from hub.canonical.errors import HubError
@@ -187,7 +188,7 @@ class Receiver:
         same again is told what became of it, or has it done now."""
         while True:
             try:
-                return receipt.result(EVERY)
+                return turns.result(receipt, EVERY)
             except TimeoutError:
                 if receipt.done():
                     continue

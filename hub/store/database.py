@@ -22,6 +22,7 @@ from uuid import UUID
 
 import structlog
 
+from hub import turns
 from hub.canonical.errors import HubError
 from hub.store import migrations
 from hub.store.postgres import Postgres
@@ -169,7 +170,7 @@ class Database:
 
     def unit(self, unit: Unit[T]) -> T:
         """Run *unit* and wait until it is durable."""
-        return self.submit(unit).result()
+        return turns.result(self.submit(unit))
 
     @property
     def idle(self) -> bool:

@@ -42,6 +42,7 @@ ROLES = ("agent", "company", "body", "mission", "health", *STAFF)
 WITHIN = 300
 _KEY = re.compile(r"[A-Za-z0-9._:-]{8,80}")
 _SHA256 = re.compile(r"[0-9a-f]{64}")
+_PLACE = re.compile(r"<(path:)?[^>]+>")
 _NO_RULE: frozenset[str] = frozenset()
 
 
@@ -137,6 +138,18 @@ def public(view: View) -> View:
 
     open_.allowed = _NO_RULE  # type: ignore[attr-defined]
     return open_  # type: ignore[return-value]
+
+
+def quick(view: View) -> View:
+    """The view waits for nothing but units of work and answers, and may take turns with others in one thread."""
+    view.quick = True  # type: ignore[attr-defined]
+    return view
+
+
+def quick_paths(app: Flask) -> re.Pattern[str]:
+    """The paths of *app*'s views that are :func:`quick`."""
+    rules = [one.rule for one in app.url_map.iter_rules() if hasattr(app.view_functions[one.endpoint], "quick")]
+    return re.compile("|".join(_PLACE.sub(lambda at: ".+" if at[1] else "[^/]+", rule) for rule in rules))
 
 
 def caller() -> Caller:

@@ -5,9 +5,11 @@ granian has no limits of its own on bodies, so they are kept here.
 """
 
 import asyncio
+import functools
 import io
 import logging
 import queue
+import re
 import socket
 import sys
 import threading
@@ -25,12 +27,16 @@ from granian.server.embed import Server as Granian
 from hub.exchange.engine import Engine
 from hub.security.redaction import place
 from hub.settings import ConfigError
+from hub.turns import Turns
+from hub.web.access import quick_paths
 from hub.web.app import LONGEST_BODY, create_app
 
 log = structlog.get_logger(__name__)
 
-#: Threads that answer.  Each waits for its unit's commit, which many share, or for a partner's reply; few run at once.
+#: Threads that answer what is not quick.  Each waits for its unit's commit, which many share; few run at once.
 THREADS = 64
+#: Bytes of a body that is not long in the reading.
+QUICK_BODY = 65_536
 #: Connections served at once, idle ones included; further ones wait to be accepted.
 CONNECTIONS = 500
 #: Bytes of the request line and the headers together.
@@ -48,6 +54,8 @@ GRACE = 10.0
 #: Seconds between two looks at whether a request has been answered; its answer does not wait for the look.
 _LOOK = 0.1
 
+#: No path at all.
+_NOTHING = re.compile(r"(?!)")
 _Start = Callable[..., Any]
 _App = Callable[[dict[str, Any], _Start], Iterable[bytes]]
 
@@ -68,8 +76,10 @@ class Server:
     *address* is its URL and *port* where it listens.
     """
 
-    def __init__(self, app: _App, host: str, port: int, *, shared: bool = False) -> None:
-        self._app = app
+    def __init__(
+        self, app: _App, host: str, port: int, *, shared: bool = False, quick: re.Pattern[str] = _NOTHING
+    ) -> None:
+        self._app, self._quick = app, quick
         family = socket.AF_INET6 if ":" in host else socket.AF_INET
         self._socket = socket.create_server((host, port), family=family, backlog=CONNECTIONS, reuse_port=shared)
         # What is accepted has the options of the socket that listens: a caller that does not read is dropped.
@@ -78,6 +88,7 @@ class Server:
         self.port: int = self._socket.getsockname()[1]
         self.address = f"http://{f'[{host}]' if family == socket.AF_INET6 else host}:{self.port}/"
         self._calls: queue.SimpleQueue[_Call | None] = queue.SimpleQueue()
+        self._turns = Turns()
         self._loop = asyncio.new_event_loop()
         self._granian: _OnSocket | None = None
         self._closing, self._closed = threading.Event(), threading.Event()
@@ -100,6 +111,7 @@ class Server:
 
         Raises RuntimeError where serving ends without having been told to.
         """
+        threading.Thread(target=self._turns.run, name="hub-door-quick", daemon=True).start()
         for number in range(THREADS):
             threading.Thread(target=self._work, name=f"hub-door-{number}", daemon=True).start()
         # A thread of its own: an interrupt of the main one must not hit the loop between two callbacks.
@@ -112,6 +124,7 @@ class Server:
             if self._granian is not None and not self._broken:
                 self._loop.call_soon_threadsafe(self._granian.stop)
             loop.join(GRACE)
+            self._turns.close()
             for _ in range(THREADS):
                 self._calls.put(None)
             self._closed.set()
@@ -148,7 +161,10 @@ class Server:
             return
         except (ProtocolClosed, ProtocolError, RuntimeError):
             return  # its sender has gone
-        self._calls.put(call)
+        if call.length <= QUICK_BODY and self._quick.fullmatch(scope.path):
+            self._turns.put(functools.partial(self._serve, call))
+        else:
+            self._calls.put(call)
         while not call.answered:
             await asyncio.sleep(_LOOK)
         if not whole:
@@ -199,14 +215,17 @@ class Server:
 
     def _work(self) -> None:
         while (call := self._calls.get()) is not None:
-            now = True
-            try:
-                now = self._answer(call)
-            except Exception as error:
-                log.error("web_failed", kind=type(error).__name__, place=place(error.__traceback__))
-                call.protocol.response_bytes(500, [("Server", "")], b"")
-            finally:
-                call.answered = call.answered or now
+            self._serve(call)
+
+    def _serve(self, call: _Call) -> None:
+        now = True
+        try:
+            now = self._answer(call)
+        except Exception as error:
+            log.error("web_failed", kind=type(error).__name__, place=place(error.__traceback__))
+            call.protocol.response_bytes(500, [("Server", "")], b"")
+        finally:
+            call.answered = call.answered or now
 
     def _answer(self, call: _Call) -> bool:
         """Whether *call* is answered now.  Whoever calls too often is told so a little later, and no thread waits with
@@ -295,6 +314,7 @@ def open_server(engine: Engine, *, shared: bool = False) -> Server:
     settings = engine.settings
     logging.getLogger("asyncio").setLevel(logging.ERROR)
     try:
-        return Server(create_app(engine), settings.host, settings.port, shared=shared)
+        app = create_app(engine)
+        return Server(app, settings.host, settings.port, shared=shared, quick=quick_paths(app))
     except OSError:
         raise ConfigError("port_taken", f"{settings.host}:{settings.port}") from None

@@ -2,6 +2,7 @@
 
 import json
 import os
+import re
 import signal
 import socket
 import subprocess
@@ -143,3 +144,47 @@ def test_whoever_calls_too_often_is_told_so_and_may_go_on():
     server.close()
     thread.join(10)
     assert not thread.is_alive()
+
+
+def test_who_waits_at_a_quick_path_holds_no_thread():
+    import http.client
+    from concurrent.futures import Future
+
+    from hub import turns
+    from hub.web.server import THREADS, Server
+
+    came, arrived = Future(), threading.Semaphore(0)
+
+    def app(environ, start):
+        if environ["PATH_INFO"] == "/waits":
+            arrived.release()
+            turns.result(came)
+        start("200 OK", [])
+        return [environ["PATH_INFO"].encode()]
+
+    server = Server(app, "127.0.0.1", 0, quick=re.compile("/waits"))
+    thread = threading.Thread(target=server.run, daemon=True)
+    thread.start()
+    callers = [http.client.HTTPConnection("127.0.0.1", server.port, timeout=20) for _ in range(2 * THREADS)]
+    for one in callers:
+        one.request("GET", "/waits")
+    assert all(arrived.acquire(timeout=20) for _ in callers)
+    other = http.client.HTTPConnection("127.0.0.1", server.port, timeout=20)
+    other.request("GET", "/other")
+    assert other.getresponse().read() == b"/other"
+    came.set_result(None)
+    assert {one.getresponse().read() for one in callers} == {b"/waits"}
+    server.close()
+    thread.join(10)
+    assert not thread.is_alive()
+
+
+def test_the_paths_that_bodies_and_agents_decide_at_are_quick(engine):
+    from hub.web.access import quick_paths
+    from hub.web.app import create_app
+
+    quick = quick_paths(create_app(engine))
+    for path in (f"/v1/requests/{'0' * 32}/decisions", "/v1/partners/bank_haramayn/payments/notices"):
+        assert quick.fullmatch(path)
+    for path in ("/v1/requests", "/v1/groups", "/v1/requests/a/b/decisions", "/v1/partners/x", "/v1/files"):
+        assert not quick.fullmatch(path)

@@ -5,7 +5,7 @@ from flask import Response, request
 from hub.canonical.errors import HubError
 from hub.exchange.receive import Once
 from hub.partners.partner import Partner
-from hub.web.access import digest, hub, signed
+from hub.web.access import digest, hub, quick, signed
 from hub.web.api.desk import answer
 from hub.web.openapi import Blueprint
 from hub.web.problems import Faulty
@@ -22,6 +22,7 @@ _ANSWER = {
 
 
 @blueprint.post("/partners/<partner>/<path:rest>")
+@quick
 @signed
 @blueprint.described(
     requestBody={"content": {"application/json": {"schema": {}}, "application/xml": {"schema": {"type": "string"}}}},

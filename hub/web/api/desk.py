@@ -11,7 +11,7 @@ from hub.canonical.schema import loads_strict, problems, schema_for
 from hub.exchange.moves import MACHINE, State
 from hub.exchange.receive import Once, Receipt
 from hub.security.redaction import mask
-from hub.web.access import allow, caller, digest, hub, idempotency_key, identity, posted, reading
+from hub.web.access import allow, caller, digest, hub, idempotency_key, identity, posted, quick, reading
 from hub.web.api.lists import PRINTING, SEEING, listed
 from hub.web.api.shapes import (
     SAID,
@@ -153,6 +153,7 @@ def requests(asked: dict[str, Any]) -> dict[str, Any]:
 
 
 @blueprint.post("/requests/<id>/decisions", tags=["requests"])
+@quick
 @allow("agent", "company", "health")
 @blueprint.described(Decided, takes=schema_for(Decision), keyed=True, also={202: Decided}, headers=[_PREFER])
 def decide(id: str) -> Response:
