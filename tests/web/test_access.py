@@ -339,7 +339,8 @@ def test_no_view_reads_past_the_scope_of_its_caller():
         ("operations.py", "alive"), ("operations.py", "now"), ("operations.py", "incidents"),
         ("pages.py", "now"), ("pages.py", "attention"), ("pages.py", "waiting_since"), ("pages.py", "runs"),
         ("ledger.py", "reading"), ("replays.py", "reading"),  # operators and auditors, who see every exchange
-        ("desk.py", "state"), ("desk.py", "shared"),  # of a request that owner_of has found in scope
+        ("desk.py", "owner_of"),  # the health authority's, which decides on anybody's death
+        ("desk.py", "state"), ("desk.py", "shared"),  # of a request that owner_of has found
     }  # fmt: skip
 
 
@@ -382,3 +383,13 @@ def plain(body):
     said = json.loads(body)
     said.pop("correlation_id", None)
     return said if "correlation_id" in json.loads(body) else body
+
+
+def test_the_health_authority_sees_no_exchanges_but_its_own(place):
+    """It decides on anybody's death, and looks at nothing of anybody's."""
+    theirs = place.call("GET", "/v1/exchanges", place.keys["agent_idn_1"]).json["exchanges"]
+    assert theirs
+    assert place.call("GET", "/v1/exchanges", place.keys["health_authority"]).json["exchanges"] == []
+    path = f"/v1/exchanges/{theirs[0]['id']}"
+    assert place.call("GET", path, place.keys["agent_idn_1"]).status_code == 200
+    assert place.call("GET", path, place.keys["health_authority"]).status_code == 404
