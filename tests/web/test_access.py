@@ -393,3 +393,14 @@ def test_the_health_authority_sees_no_exchanges_but_its_own(place):
     path = f"/v1/exchanges/{theirs[0]['id']}"
     assert place.call("GET", path, place.keys["agent_idn_1"]).status_code == 200
     assert place.call("GET", path, place.keys["health_authority"]).status_code == 404
+
+
+def test_an_auditor_looks_a_pilgrim_up_and_sees_no_name_either(place):
+    about = place.call("GET", f"/v1/requests/{place.own['request']}", place.keys["aziz"]).json["request_no"]
+    found = place.client.post(
+        "/v1/lookups", data=json.dumps({"request_no": about}), content_type="application/json",
+        headers={"Authorization": f"Bearer {place.keys['aziz']}"},
+    )  # fmt: skip
+    assert found.status_code == 200, found.json
+    for told in ("WIBOWO", "BUDI", "IDN", "ويبوو"):
+        assert told not in found.text

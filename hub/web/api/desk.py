@@ -1,6 +1,7 @@
 """What agents, Umrah companies and the health authority do over the API: file a group, decide, look."""
 
 from typing import Any
+from uuid import UUID
 
 from flask import Response, jsonify, request
 from marshmallow import Schema, ValidationError, fields
@@ -197,12 +198,18 @@ def decide(id: str) -> Response:
 @blueprint.described(Timeline)
 def timeline(id: str) -> Response:
     """A pilgrim's whole way, whose turn it is and since when, and what it waits on."""
-    found = reading().timeline(identity(id))
+    found = way(identity(id))
     if found is None:
         raise HubError("not_found")
-    if caller().role == "auditor":
-        found |= {name: mask(found[name]) for name in _PERSONAL if found[name] is not None}
     return jsonify(found)
+
+
+def way(request_id: UUID) -> dict[str, Any] | None:
+    """The whole way of a pilgrim as the caller may see it; None where there is no such request in its scope."""
+    found = reading().timeline(request_id)
+    if found is not None and caller().role == "auditor":
+        found |= {name: mask(found[name]) for name in _PERSONAL if found[name] is not None}
+    return found
 
 
 def answer(receipt: Receipt) -> Response:
