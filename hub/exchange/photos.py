@@ -12,7 +12,7 @@ from hub.exchange.receive import Receiver
 from hub.partners.partner import Partner
 from hub.security.pictures import Picture, made_anew
 from hub.security.sealing import Sealer
-from hub.store.cases import Cases
+from hub.store.cases import Cases, kind_of
 from hub.store.database import Database, Statement, Transaction, inserting
 from hub.store.ledger import Ledger
 from hub.store.tables import photo, request, umrah_group
@@ -57,8 +57,9 @@ class Photos:
         if match is None:
             raise HubError("photo_name_wrong")
         state = (match[1] or (agent.agent.country if agent.agent else "")).upper()
+        kind = kind_of("document", test=agent.mode == "test")
         with self._database.reading() as tx:
-            for found, _, live in self._cases.find(tx, "document", match[2].upper(), state):
+            for found, _, live in self._cases.find(tx, kind, match[2].upper(), state):
                 row = tx.one(_member, id=found)
                 if live and row is not None and row["agent"] == agent.id:
                     return found

@@ -404,3 +404,33 @@ def test_an_auditor_looks_a_pilgrim_up_and_sees_no_name_either(place):
     assert found.status_code == 200, found.json
     for told in ("WIBOWO", "BUDI", "IDN", "ويبوو"):
         assert told not in found.text
+
+
+@pytest.fixture
+def in_sandbox(settings, tmp_path) -> Iterator[Engine]:
+    """An engine with a sandbox, whose simulators are all out of reach."""
+    simulated = {"SIMULATED_URL": "http://127.0.0.1:1", "SIMULATED_ROOT": str(tmp_path / "simulated")}
+    engine = Engine(
+        dataclasses.replace(
+            settings,
+            addresses={**settings.addresses, **simulated},
+            secrets={**settings.secrets, "SIMULATED_SECRET": "z" * 64},
+        )
+    )
+    yield engine
+    engine.stop()
+
+
+def test_an_agent_in_test_finds_its_pilgrims_by_number_too(in_sandbox, group):
+    engine = in_sandbox
+    client = create_app(engine).test_client()
+    engine.change_partners([Overlaid(id="agent_idn_1", mode="test")], "tester")
+    key = engine.keyring.new("agent_idn_1", None, "", None, "tester")["key"]
+    filed = file(client, key, filing(group, 3))
+    number = f"{chr(65 + 3)}0300000"
+    headers = {"Authorization": f"Bearer {key}"}
+    asked = {"passport": {"number": number, "nationality": "IDN"}}
+    told = client.post("/v1/lookups", data=json.dumps(asked), headers=headers, content_type="application/json")
+    assert told.status_code == 200 and told.json["requests"][0]["id"] == filed["requests"][0]["id"], told.json
+    shown = client.put(f"/v1/photos/{number}.jpg", data=photo(), headers=headers)
+    assert shown.status_code == 200, shown.json
