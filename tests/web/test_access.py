@@ -23,6 +23,7 @@ from hub.store.database import Statement
 from hub.store.tables import request as requests
 from hub.web import access
 from hub.web.access import ROLES
+from hub.web.api.shapes import Timeline
 from hub.web.app import create_app
 
 from .conftest import key_of
@@ -318,7 +319,8 @@ def test_an_auditor_sees_that_a_name_is_there_and_not_the_name(place):
     for told in ("WIBOWO", "BUDI", "IDN", "ويبوو"):
         assert told not in masked.text
     assert masked.json["state"] == seen.json["state"]
-    assert masked.json["name"] and masked.json["steps"] == seen.json["steps"]
+    assert masked.json["name"].keys() == seen.json["name"].keys() and masked.json["steps"] == seen.json["steps"]
+    assert Timeline().validate(masked.json) == {}
 
 
 def test_a_path_outside_the_api_cannot_be_walked_into(place):

@@ -208,8 +208,15 @@ def way(request_id: UUID) -> dict[str, Any] | None:
     """The whole way of a pilgrim as the caller may see it; None where there is no such request in its scope."""
     found = reading().timeline(request_id)
     if found is not None and caller().role == "auditor":
-        found |= {name: mask(found[name]) for name in _PERSONAL if found[name] is not None}
+        found |= {name: _masked(found[name]) for name in _PERSONAL}
     return found
+
+
+def _masked(value: Any) -> Any:
+    """*value* in its own shape, each word of it masked."""
+    if isinstance(value, dict):
+        return {name: _masked(part) for name, part in value.items()}
+    return None if value is None else mask(value)
 
 
 def answer(receipt: Receipt) -> Response:
