@@ -5,12 +5,12 @@ from typing import Any
 from flask import Response, jsonify, request
 from marshmallow import Schema, ValidationError, fields, validate
 
-from hub.canonical.errors import HubError
 from hub.canonical.schema import loads_strict, problems
 from hub.channels.guard import LONGEST_URL
 from hub.store.webhooks import STATES
 from hub.web.access import allow, caller, hub, identity
-from hub.web.api.lists import limited
+from hub.web.api.lists import youngest
+from hub.web.api.shapes import Asked, code, count, ident, maybe, maybe_when, paged, state, text, when
 from hub.web.openapi import Blueprint
 from hub.web.problems import Faulty
 
@@ -52,6 +52,25 @@ class Between(_Strict):
 
     since = fields.AwareDateTime(required=True, error_messages=_SAID | {"invalid_awareness": "invalid_type"})
     until = fields.AwareDateTime(required=True, error_messages=_SAID | {"invalid_awareness": "invalid_type"})
+
+
+class DeliveriesAsked(Asked):
+    state = state(STATES)
+
+
+class Delivery(Schema):
+    """One telling of an event, and what the subscriber's door said of it."""
+
+    id = ident()
+    event_id = ident("The same however often it is told.")
+    type = text()
+    state = code(STATES)
+    attempts = count()
+    status = fields.Integer(required=True, allow_none=True, metadata={"description": "The last answer's HTTP status."})
+    code = maybe("What stood against it, by the catalogue.")
+    created_at = when()
+    next_at = maybe_when("When it is tried again.")
+    ended_at = maybe_when()
 
 
 @blueprint.post("")
@@ -123,16 +142,16 @@ def test(id: str) -> Response:
 
 @blueprint.get("/<id>/deliveries")
 @allow(*_SUBSCRIBERS)
-@blueprint.described({"type": "object"})
-def deliveries(id: str) -> Response:
+@blueprint.asks(DeliveriesAsked)
+@blueprint.gives(paged("Deliveries", "deliveries", Delivery))
+def deliveries(asked: dict[str, Any], id: str) -> dict[str, Any]:
     """What was told and what became of it, the newest first."""
-    state, after = request.args.get("state"), request.args.get("after")
-    if state is not None and state not in STATES:
-        raise HubError("invalid_code", field="state")
-    most = limited(request.args.get("limit", "100"))
-    before = identity(after) if after else None
-    found = hub().hooks.deliveries(caller().partner, identity(id), state=state, before=before, most=most)
-    return jsonify(deliveries=found, next=found[-1]["id"] if len(found) == most else None)
+    of, whose = identity(id), caller().partner
+    return youngest(
+        "deliveries",
+        lambda before, most: hub().hooks.deliveries(whose, of, state=asked.get("state"), before=before, most=most),
+        asked,
+    )
 
 
 @blueprint.post("/<id>/deliveries/<delivery>/replay")
