@@ -247,6 +247,7 @@ def _fingerprint(said: str) -> str:
 
 
 def shared_with(partner: Partner) -> tuple[str, ...]:
+    """The secrets that *partner* signs with, the present one first; none where this installation has not set them."""
     try:
         return partner.secrets()
     except ConfigError as missing:
