@@ -10,7 +10,7 @@ from hub.channels.guard import LONGEST_URL
 from hub.store.webhooks import STATES
 from hub.web.access import allow, caller, hub, identity
 from hub.web.api.lists import youngest
-from hub.web.api.shapes import Asked, code, count, ident, maybe, maybe_when, paged, state, text, when
+from hub.web.api.shapes import Asked, code, count, ident, maybe, maybe_when, paged, parts, state, text, when
 from hub.web.openapi import Blueprint
 from hub.web.problems import Faulty
 
@@ -54,6 +54,47 @@ class Between(_Strict):
     until = fields.AwareDateTime(required=True, error_messages=_SAID | {"invalid_awareness": "invalid_type"})
 
 
+class Signs(Schema):
+    """A secret that signs, without the secret."""
+
+    until = maybe_when("When it ends; null for the one in use.")
+
+
+class Webhook(Schema):
+    """A subscription, without its secrets."""
+
+    id = ident()
+    url = text()
+    events = fields.List(fields.String(), required=True)
+    state = code(("active", "paused"))
+    created_at = when()
+    secrets = parts(Signs)
+
+
+class WebhookMade(Webhook):
+    """A subscription with its new secret."""
+
+    secret = text("Shown in this answer and in no other.")
+
+
+class Webhooks(Schema):
+    webhooks = parts(Webhook)
+
+
+class Tested(Schema):
+    """The telling of an event that never happened."""
+
+    id = ident("Of the delivery.")
+    event_id = ident()
+    type = text()
+
+
+class ToldAgain(Schema):
+    """The deliveries that were begun; what is under way already is not among them."""
+
+    deliveries = fields.List(ident(), required=True)
+
+
 class DeliveriesAsked(Asked):
     state = state(STATES)
 
@@ -75,7 +116,7 @@ class Delivery(Schema):
 
 @blueprint.post("")
 @allow(*_SUBSCRIBERS)
-@blueprint.described({"type": "object"}, status=201, takes=Wanted)
+@blueprint.described(WebhookMade, status=201, takes=Wanted)
 def subscribe() -> Response:
     """Be told of events.  The secret is in this answer and in no other."""
     given = _load(Wanted())
@@ -88,23 +129,23 @@ def subscribe() -> Response:
 
 @blueprint.get("")
 @allow(*_SUBSCRIBERS)
-@blueprint.described({"type": "object"})
-def subscriptions() -> Response:
+@blueprint.gives(Webhooks)
+def subscriptions() -> dict[str, Any]:
     """The caller's subscriptions, without their secrets."""
-    return jsonify(webhooks=hub().hooks.subscriptions(caller().partner))
+    return {"webhooks": hub().hooks.subscriptions(caller().partner)}
 
 
 @blueprint.get("/<id>")
 @allow(*_SUBSCRIBERS)
-@blueprint.described({"type": "object"})
-def subscription(id: str) -> Response:
+@blueprint.gives(Webhook)
+def subscription(id: str) -> dict[str, Any]:
     """One subscription, without its secret."""
-    return jsonify(hub().hooks.get(caller().partner, identity(id)))
+    return hub().hooks.get(caller().partner, identity(id))
 
 
 @blueprint.patch("/<id>")
 @allow(*_SUBSCRIBERS)
-@blueprint.described({"type": "object"}, takes=Changed)
+@blueprint.described(Webhook, takes=Changed)
 def change(id: str) -> Response:
     """Pause a subscription, resume it, or have it hear of other events."""
     given = _load(Changed())
@@ -123,16 +164,16 @@ def forget(id: str) -> Response:
 
 @blueprint.post("/<id>/rotate")
 @allow(*_SUBSCRIBERS)
-@blueprint.described({"type": "object"})
-def rotate(id: str) -> Response:
+@blueprint.gives(WebhookMade)
+def rotate(id: str) -> dict[str, Any]:
     """A new secret, in this answer only; the old one signs beside it for a day."""
     told, secret = hub().hooks.rotate(caller().partner, identity(id))
-    return jsonify({**told, "secret": secret})
+    return {**told, "secret": secret}
 
 
 @blueprint.post("/<id>/test")
 @allow(*_SUBSCRIBERS)
-@blueprint.described({"type": "object"}, status=202)
+@blueprint.described(Tested, status=202)
 def test(id: str) -> Response:
     """Have an event told that never happened, ``webhook.test``."""
     answer = jsonify(hub().hooks.test(caller().partner, identity(id)))
@@ -156,7 +197,7 @@ def deliveries(asked: dict[str, Any], id: str) -> dict[str, Any]:
 
 @blueprint.post("/<id>/deliveries/<delivery>/replay")
 @allow(*_SUBSCRIBERS)
-@blueprint.described({"type": "object"}, status=202)
+@blueprint.described(ToldAgain, status=202)
 def replay(id: str, delivery: str) -> Response:
     """Have one event told again, under its own id."""
     return _replayed(hub().hooks.replay(caller().partner, identity(id), identity(delivery)))
@@ -164,7 +205,7 @@ def replay(id: str, delivery: str) -> Response:
 
 @blueprint.post("/<id>/replays")
 @allow(*_SUBSCRIBERS)
-@blueprint.described({"type": "object"}, status=202, takes=Between)
+@blueprint.described(ToldAgain, status=202, takes=Between)
 def replays(id: str) -> Response:
     """Have everything told again that was first told between two times."""
     given = _load(Between())
