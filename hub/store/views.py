@@ -5,7 +5,7 @@ end goes on from there another day.  A page may hold fewer rows than were asked 
 """
 
 import json
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import datetime
@@ -69,13 +69,17 @@ class _List:
 
     def read(self, tx: Transaction, scope: Scope, limit: int, **given: Any) -> list[Row]:
         given = {name: value for name, value in given.items() if value is not None}
-        kind = scope.role, frozenset(given)
-        statement = self._made.get(kind)
-        if statement is None:
-            conditions = [self._seen(scope), *(self._where[name] for name in sorted(given))]
+        return tx.all(self.statement(scope, given), **given, **scope.values, most=limit)
+
+    def statement(self, scope: Scope, names: Iterable[str]) -> Statement:
+        """What is asked for *scope* under the conditions that are called *names*."""
+        kind = scope.role, frozenset(names)
+        found = self._made.get(kind)
+        if found is None:
+            conditions = [self._seen(scope), *(self._where[name] for name in sorted(kind[1]))]
             rows = self._rows.where(*conditions).order_by(self._key).limit(bindparam("most"))
-            statement = self._made[kind] = Statement(rows)
-        return tx.all(statement, **given, **scope.values, most=limit)
+            found = self._made[kind] = Statement(rows)
+        return found
 
 
 def _of_group(scope: Scope) -> ColumnElement[bool]:
