@@ -13,9 +13,12 @@ import sys
 from collections.abc import Iterator, Mapping
 from contextlib import closing
 from dataclasses import dataclass
+from datetime import timedelta
 from pathlib import Path
 from typing import Any, Literal
 from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
+
+from cryptography import x509
 
 from hub import partners, settings
 from hub.canonical.errors import HubError, catalogue, explain
@@ -35,6 +38,20 @@ Level = Literal["ok", "warning", "error"]
 SOUND_PYTHON = {11: 17, 12: 15, 13: 16}
 #: Free bytes below which the store's disk wants attention, and below which the hub should not start.
 SPARE_DISK, LEAST_DISK = 2_000_000_000, 200_000_000
+#: How long before a certificate ends a new one is to be had.
+SOON = timedelta(days=30)
+#: Each file of certificates of a partner's row: what it is, and what to do before it ends.
+_CERTIFICATES = {
+    "ca": (
+        "the authority by which it is known",
+        "Ask it for the new authority and put that into the file beside the old.",
+    ),
+    "cert": ("the certificate that we show it", "Have a new one issued, tell the partner, and put it into the file."),
+    "signers": (
+        "the certificate that it signs with",
+        "Ask it for the new one and put that into the file beside the old.",
+    ),
+}
 _FLOOR = re.compile(r"([A-Za-z0-9_.-]+)\s*(.*)")
 
 
@@ -65,7 +82,13 @@ def examine(path: Path | None, env: Mapping[str, str] = os.environ) -> list[Find
     except RegisterFaults as wrong:
         todo = "Mend the file at that line; nothing is sent to anybody until all of them load."
         return findings + [Finding("error", "partners", str(fault), todo) for fault in wrong.faults]
-    return [*findings, *_register(register), *_contracts(register), *_api_keys(found, register)]
+    return [
+        *findings,
+        *_register(register),
+        *_certificates(found, register),
+        *_contracts(register),
+        *_api_keys(found, register),
+    ]
 
 
 def _of(error: Any, area: str, level: Level = "error") -> Finding:
@@ -270,6 +293,32 @@ def _register(register: Register) -> Iterator[Finding]:
         said = f"{len(wanting)} partners cannot be reached: {', '.join(names)} not set."
         todo = "Set HUB_ADDRESS_… or HUB_SECRET_… for each, or [addresses] and [secrets] of hub.toml."
         yield Finding("warning", "partners", said, todo)
+
+
+def _certificates(found: Settings, register: Register) -> Iterator[Finding]:
+    """Partners that can be reached today and cannot be soon, for want of a new certificate."""
+    now, well = Clock(found.business_clock).wall(), 0
+    for partner in register.enabled:
+        if partner.missing:
+            continue  # the register has said so
+        for kind, path in partner.certificate_files.items():
+            what, todo = _CERTIFICATES[kind]
+            said = f"{partner.id}: {what} ({path.name})"
+            try:
+                ends = [one.not_valid_after_utc for one in x509.load_pem_x509_certificates(path.read_bytes())]
+            except (OSError, ValueError):
+                yield Finding("error", "certificates", f"{said} cannot be read.", f"Put a PEM file at {path}.")
+                continue
+            # Ours is as good as the first of its chain; of those that we trust the new one stands beside the old.
+            end = min(ends) if kind == "cert" else max(ends)
+            if end <= now:
+                yield Finding("error", "certificates", f"{said} ended on {end:%Y-%m-%d}.", todo)
+            elif end <= now + SOON:
+                yield Finding("warning", "certificates", f"{said} ends on {end:%Y-%m-%d}.", todo)
+            else:
+                well += 1
+    if well:
+        yield Finding("ok", "certificates", f"Files with certificates good for {SOON.days} days or more: {well}.")
 
 
 def _contracts(register: Register) -> Iterator[Finding]:

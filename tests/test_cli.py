@@ -18,6 +18,7 @@ from hub.cli import hub
 from hub.security import api_keys
 from hub.security.keys import Keys
 from hub.store.database import Database
+from tests.attacks.envelopes import identity
 
 ROOT = Path(__file__).resolve().parent.parent
 EXAMPLES = ROOT / "mappings/mofa/visa_reference/request_reference/examples"
@@ -356,6 +357,41 @@ def test_the_doctor_finds_a_changed_contract_and_a_broken_manifest(installation,
     manifest.write_text(manifest.read_text("utf-8").replace("reference.issued", "reference.isued"), "utf-8")
     faults = doctor(installation, code=1)["error", "partners"]
     assert re.search(r"adapters/mofa/missions/adapter\.yaml:\d+: .*reference\.isued", faults)
+
+
+def test_the_doctor_tells_of_certificates_that_are_about_to_end(installation, tmp_path, monkeypatch):
+    home = tmp_path / "home"
+    for folder in ("adapters", "mappings", "schedules"):
+        shutil.copytree(ROOT / folder, home / folder)
+    monkeypatch.setenv("HUB_HOME", str(home))
+    monkeypatch.setenv("HUB_RULES", str(ROOT / "hub/journey/rules.yaml"))
+    rows = home / "adapters/banks/partners.yaml"
+    row = "- {id: bill_desk_asir, adapter: banks/bill_desk, "
+    given = row + 'ca: "${ASIR_CA}", cert: "${ASIR_CERT}", '
+    assert row + "enabled: false," in rows.read_text("utf-8")
+    rows.write_text(rows.read_text("utf-8").replace(row + "enabled: false,", given), "utf-8")
+    files = {name: f"{name}.pem" for name in ("ASIR_CA", "ASIR_CERT", "BILL_DESK_ASIR_CERTIFICATES")}
+    for name, file in {**files, "BANKS_URL": "https://banks.example"}.items():
+        monkeypatch.setenv(f"HUB_ADDRESS_{name}", file)
+
+    def holds(name, *days):
+        (home / files[name]).write_bytes(b"".join(identity("asir", days=n).pem for n in days))
+
+    for name in files:
+        holds(name, 31)
+    # What the partner signs with from now on stands beside what it signed with until now.
+    holds("BILL_DESK_ASIR_CERTIFICATES", 1, 365)
+    assert "30 days or more: 3" in doctor(installation)["ok", "certificates"]
+    holds("BILL_DESK_ASIR_CERTIFICATES", -3, 29)
+    holds("ASIR_CERT", 400, 20)
+    found = doctor(installation)
+    told = found["warning", "certificates"]
+    assert "bill_desk_asir: the certificate that it signs with" in told and "ASIR_CERT.pem" in told
+    assert "ASIR_CA" not in told and "30 days or more: 1" in found["ok", "certificates"]
+    holds("ASIR_CA", -1)
+    (home / "ASIR_CERT.pem").write_text("nothing")
+    wrong = doctor(installation, code=1)["error", "certificates"]
+    assert "ASIR_CA.pem) ended on" in wrong and "ASIR_CERT.pem) cannot be read" in wrong
 
 
 def test_the_doctor_names_keys_of_nobody_and_the_debugger(installation, monkeypatch):

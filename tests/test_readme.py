@@ -10,22 +10,15 @@ from pathlib import Path
 
 import pytest
 
+from tests import typed
+from tests.typed import free_port
+
 ROOT = Path(__file__).resolve().parent.parent
 README = (ROOT / "README.md").read_text("utf-8")
 
 
 def block(name: str) -> str:
-    found = re.search(rf"<!-- run: {name} -->\n```sh\n(.*?)```", README, re.S)
-    assert found, f"the README has no commands called '{name}'"
-    return found[1].strip()
-
-
-def free_port() -> int:
-    import socket
-
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return int(probe.getsockname()[1])
+    return typed.block(README, name)
 
 
 @pytest.mark.needs("openssl", "curl")

@@ -15,7 +15,7 @@ from hub.settings import load
 from tests.exchange.exchanging import AGENT, filing
 from tests.test_deploy import parsed
 from tests.test_guide import ROOT, agrees, installation, plain, steps
-from tests.test_readme import free_port
+from tests.typed import free_port
 
 
 @pytest.fixture

@@ -10,7 +10,8 @@ from typing import Any
 
 import click
 
-from hub.cli.report import FILE, faults_told, json_option, report, settings_option, the_register
+from hub.cli.asking import asked
+from hub.cli.report import FILE, json_option, report, settings_option, the_register
 from hub.settings import Settings, load
 
 TOGETHER = 500  # rows that share a change: each change checks all partners that there are
@@ -53,7 +54,7 @@ def onboard(file: Path, answers: Path, settings_file: Path | None, json_file: Pa
         with click.progressbar(length=len(rows), label="agents", file=sys.stderr) as bar:
             for start in range(0, len(rows), TOGETHER):
                 part = [asdict(one) for one in rows[start : start + TOGETHER]]
-                told = asked(load(settings_file), "onboard", part)
+                told = asked(settings_file, "onboard", part)
                 written.writerows(map(_safe, told))
                 out.flush()
                 os.fsync(out.fileno())
@@ -81,7 +82,7 @@ def callbacks(
     A webhook's address must be https, at one of these hosts; and what the host's name leads to is looked at each time.
     """
     given = {"partner": id, "allow": list(allow), "forbid": list(forbid)}
-    found = asked(load(settings_file), "callbacks", given)
+    found = asked(settings_file, "callbacks", given)
     report({"partner": id, "hosts": found}, json_file, ("host",), [(host,) for host in found])
 
 
@@ -117,7 +118,7 @@ def certify(
     made = None
     if key_file is None:
         given = {"do": "new", "holder": id, "role": None, "label": "certifying", "days": 1}
-        made = asked(found, "key", given)
+        made = asked(settings_file, "key", given)
     key = made["key"] if made else (key_file or Path()).read_text("utf-8").strip()
     told: list[tuple[str, str, str]] = []
     try:
@@ -125,7 +126,7 @@ def certify(
         done = kit.report(lambda one: told.append((_IS[one.passed], one.case, one.seen)))
     finally:
         if made:
-            asked(found, "key", {"do": "revoke", "id": made["id"]})
+            asked(settings_file, "key", {"do": "revoke", "id": made["id"]})
     file = _certificate(found, id)
     file.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
     file.write_text(sealed(done, Keys.load(found.keys)), encoding="utf-8")
@@ -162,27 +163,6 @@ _IS = {True: "ok", False: "failed", None: "left out"}
 
 def _certificate(found: Settings, id: str) -> Path:
     return found.var / "certificates" / f"{id}.json"
-
-
-def asked(found: Settings, name: str, given: Any) -> Any:
-    """Have the hub at work do *name* or, where none is at work or the ledger is on PostgreSQL, do it ourselves."""
-    from hub.canonical.errors import HubError
-    from hub.exchange import control
-    from hub.exchange.engine import Engine
-    from hub.security.redaction import configure_logging
-
-    configure_logging("ERROR")
-    try:
-        with faults_told():
-            engine = Engine(found, delivers=False)
-    except HubError as held:
-        if held.code != "hub_running":
-            raise
-        return control.ask(found, name, given)
-    try:
-        return engine.asks[name](given, control.name_of(os.getuid()))
-    finally:
-        engine.stop()
 
 
 def _safe(row: dict[str, Any]) -> dict[str, str]:

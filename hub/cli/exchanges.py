@@ -9,6 +9,7 @@ from uuid import UUID
 
 import click
 
+from hub.cli.asking import asked
 from hub.cli.report import json_option, report, settings_option, to_stdout, words, write_json
 from hub.settings import load
 
@@ -149,8 +150,8 @@ def exchange_replay(
     if do and reason is None:
         raise click.UsageError("--do needs --reason")
     wanted: dict[str, Any] = {"ids": [id.hex for id in ids], **_filter(ids, given).given}
-    asked = {"do": "replay", "filter": wanted, "most": most, "reason": reason, "unsafe": unsafe, "dry_run": not do}
-    told = _asked(settings_file, asked)
+    meant = {"do": "replay", "filter": wanted, "most": most, "reason": reason, "unsafe": unsafe, "dry_run": not do}
+    told = asked(settings_file, "replay", meant)
     rows = [
         (
             e["id"], e["partner"], e["operation"], e["state"], words(e["code"]),
@@ -185,7 +186,8 @@ def exchange_settle(
     Of each subject that is still open the same OUTCOME holds. An answer with numbers in it is given for one subject.
     """
     fields = dict(_pair(one) for one in says)
-    told = _asked(settings_file, {"do": "settle", "id": id.hex, "outcome": outcome, "says": fields, "reason": reason})
+    meant = {"do": "settle", "id": id.hex, "outcome": outcome, "says": fields, "reason": reason}
+    told = asked(settings_file, "replay", meant)
     _told(told, "settled", json_file)
 
 
@@ -196,7 +198,7 @@ def exchange_settle(
 @json_option
 def exchange_withdraw(id: UUID, reason: str, settings_file: Path | None, json_file: Path | None) -> None:
     """Let exchange ID rest for good: it is neither sent nor asked about again, and its cases stay as they are."""
-    _told(_asked(settings_file, {"do": "withdraw", "id": id.hex, "reason": reason}), "withdrawn", json_file)
+    _told(asked(settings_file, "replay", {"do": "withdraw", "id": id.hex, "reason": reason}), "withdrawn", json_file)
 
 
 @click.group()
@@ -242,7 +244,7 @@ def incident_list(
 @json_option
 def incident_resolve(id: UUID, reason: str, settings_file: Path | None, json_file: Path | None) -> None:
     """Take incident ID off the list: somebody has seen to it. Nothing else changes."""
-    told = _asked(settings_file, {"do": "resolve", "id": id.hex, "reason": reason})
+    told = asked(settings_file, "replay", {"do": "resolve", "id": id.hex, "reason": reason})
     write_json(told, json_file)
     if not to_stdout(json_file):
         click.echo(f"{id}: resolved")
@@ -262,32 +264,6 @@ def _reading(settings_file: Path | None) -> "Iterator[Transaction | None]":
         return
     with looking(store) as tx:
         yield tx
-
-
-def _asked(settings_file: Path | None, asked: dict[str, Any]) -> Any:
-    """Have the hub at work do what is asked or, where none is at work or the ledger is on PostgreSQL, do it ourselves;
-    what is to be sent is left to those that deliver."""
-    import os
-
-    from hub.canonical.errors import HubError
-    from hub.cli.report import faults_told
-    from hub.exchange import control
-    from hub.exchange.engine import Engine
-    from hub.security.redaction import configure_logging
-
-    found = load(settings_file)
-    configure_logging("ERROR")
-    try:
-        with faults_told():
-            engine = Engine(found, delivers=False)
-    except HubError as held:
-        if held.code != "hub_running":
-            raise
-        return control.ask(found, "replay", asked)
-    try:
-        return engine.replay.asked(asked, control.name_of(os.getuid()))
-    finally:
-        engine.stop()
 
 
 def _filter(ids: Sequence[UUID], given: dict[str, str | None]) -> "Filter":

@@ -6,8 +6,8 @@ from typing import Any
 
 import click
 
-from hub.cli.report import faults_told, json_option, report, settings_option, to_stdout, words
-from hub.settings import load
+from hub.cli.asking import asked
+from hub.cli.report import json_option, report, settings_option, to_stdout, words
 
 _COLUMNS = ("key", "holder", "role", "is", "made", "until", "last used", "label")
 
@@ -33,8 +33,8 @@ def key_new(
     The key is shown once, and kept nowhere: the hub keeps its SHA-256. A holder has two live keys at most, the one in
     use and the one that takes its place.
     """
-    asked = {"do": "new", "holder": holder, "role": role, "label": label, "days": days}
-    _made(_asked(settings_file, asked), json_file)
+    given = {"do": "new", "holder": holder, "role": role, "label": label, "days": days}
+    _made(asked(settings_file, "key", given), json_file)
 
 
 @key.command("rotate", short_help="Make a key that takes another's place.")
@@ -45,7 +45,7 @@ def key_new(
 @json_option
 def key_rotate(id: str, hours: int, days: int | None, settings_file: Path | None, json_file: Path | None) -> None:
     """Make a new key for the holder of key ID, which ends by itself after --hours."""
-    _made(_asked(settings_file, {"do": "rotate", "id": id, "hours": hours, "days": days}), json_file)
+    _made(asked(settings_file, "key", {"do": "rotate", "id": id, "hours": hours, "days": days}), json_file)
 
 
 @key.command("revoke", short_help="End a key.")
@@ -54,7 +54,7 @@ def key_rotate(id: str, hours: int, days: int | None, settings_file: Path | None
 @json_option
 def key_revoke(id: str, settings_file: Path | None, json_file: Path | None) -> None:
     """End key ID: within a second no process of the hub takes it any more."""
-    told = _asked(settings_file, {"do": "revoke", "id": id})
+    told = asked(settings_file, "key", {"do": "revoke", "id": id})
     report(told, json_file, _COLUMNS, [_row(told)])
 
 
@@ -67,7 +67,7 @@ def key_list(holder: str | None, settings_file: Path | None, json_file: Path | N
 
     Those of [api_keys] in hub.toml are not among them: they live until they are taken out of the file.
     """
-    told = _asked(settings_file, {"do": "list", "holder": holder})
+    told = asked(settings_file, "key", {"do": "list", "holder": holder})
     report(told, json_file, _COLUMNS, [_row(one) for one in told["keys"]])
 
 
@@ -82,27 +82,3 @@ def _made(told: Mapping[str, Any], json_file: Path | None) -> None:
     report(told, json_file, _COLUMNS, [_row(told)])
     if not to_stdout(json_file):
         click.echo(f"\n{told['key']}\n\nThis is the key. It is not shown again.")
-
-
-def _asked(settings_file: Path | None, asked: dict[str, Any]) -> Any:
-    """Have the hub at work do it or, where none is at work or the ledger is on PostgreSQL, do it ourselves."""
-    import os
-
-    from hub.canonical.errors import HubError
-    from hub.exchange import control
-    from hub.exchange.engine import Engine
-    from hub.security.redaction import configure_logging
-
-    found = load(settings_file)
-    configure_logging("ERROR")
-    try:
-        with faults_told():
-            engine = Engine(found, delivers=False)
-    except HubError as held:
-        if held.code != "hub_running":
-            raise
-        return control.ask(found, "key", asked)
-    try:
-        return engine.keyring.asked(asked, control.name_of(os.getuid()))
-    finally:
-        engine.stop()

@@ -9,7 +9,7 @@ from hub.partners import Operation
 from hub.partners.partner import Partner
 from hub.partners.sandbox import is_twin, own_of
 from hub.security.sealing import Sealer
-from hub.store.cases import TRIED, Cases
+from hub.store.cases import Cases, kind_of
 from hub.store.database import Transaction, as_uuid
 from hub.store.ledger import Ledger, Moment
 
@@ -66,7 +66,7 @@ class Matching:
 
     def _find_request(self, tx: Transaction, partner: Partner, name: str, line: Line) -> None:
         kind, fields = _LOOKUPS[name]
-        kind = TRIED + kind if is_twin(partner.id) else kind
+        kind = kind_of(kind, test=is_twin(partner.id))
         values = [getattr(line.value, f) for f in fields]
         found = self._cases.find(tx, kind, *values) if None not in values else ()
         if found:

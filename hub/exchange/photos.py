@@ -5,25 +5,16 @@ import re
 from dataclasses import dataclass
 from uuid import UUID
 
-from sqlalchemy import bindparam, select
-
 from hub.canonical.errors import HubError
 from hub.exchange.receive import Receiver
 from hub.partners.partner import Partner
 from hub.security.pictures import Picture, made_anew
 from hub.security.sealing import Sealer
-from hub.store.cases import Cases
-from hub.store.database import Database, Statement, Transaction, inserting
+from hub.store.cases import Cases, kind_of
+from hub.store.database import Database, Transaction
 from hub.store.ledger import Ledger
-from hub.store.tables import photo, request, umrah_group
+from hub.store.photos import Album
 
-_photo_put = inserting(photo, replace=True)
-_photo_get = Statement(select(photo).where(photo.c.request_id == bindparam("id")))
-_member = Statement(
-    select(request.c.wrapped, request.c.request_no, request.c.ended_at, umrah_group.c.agent, umrah_group.c.company)
-    .join(umrah_group, umrah_group.c.id == request.c.group_id)
-    .where(request.c.id == bindparam("id"))
-)
 #: A photo's file is called by the passport: ``C1234567.jpg``, with the issuing state before it where that is another
 #: than the agent's country: ``PAK-C1234567.jpg``.
 _NAME = re.compile(r"(?:.*/)?(?:([A-Za-z]{3})[-_ ])?([A-Za-z0-9]{5,12})\.(?:jpe?g|png)", re.IGNORECASE)
@@ -45,7 +36,7 @@ class Photos:
 
     def __init__(self, database: Database, cases: Cases, ledger: Ledger, receiver: Receiver, sealer: Sealer) -> None:
         self._database, self._cases, self._ledger = database, cases, ledger
-        self._receiver, self._sealer = receiver, sealer
+        self._receiver, self._album = receiver, Album(sealer)
 
     def named(self, agent: Partner, name: str) -> UUID:
         """Whose photo a file called *name* is.
@@ -57,9 +48,10 @@ class Photos:
         if match is None:
             raise HubError("photo_name_wrong")
         state = (match[1] or (agent.agent.country if agent.agent else "")).upper()
+        kind = kind_of("document", test=agent.mode == "test")
         with self._database.reading() as tx:
-            for found, _, live in self._cases.find(tx, "document", match[2].upper(), state):
-                row = tx.one(_member, id=found)
+            for found, _, live in self._cases.find(tx, kind, match[2].upper(), state):
+                row = self._album.whose(tx, found)
                 if live and row is not None and row["agent"] == agent.id:
                     return found
         raise HubError("photo_of_nobody")
@@ -70,23 +62,23 @@ class Photos:
         Raises HubError ``not_found`` for a request that is not *agent*'s, ``request_ended``, and as
         :func:`~hub.security.pictures.made_anew` does.
         """
-        row = self._database.glance(_member, id=about)
+        with self._database.reading() as tx:
+            row = self._album.whose(tx, about)
         if row is None or row["agent"] != agent.id:
             raise HubError("not_found")  # before anything of theirs is unpacked
         picture = made_anew(data)
         return self._database.unit(lambda tx: self._write(tx, agent, about, picture))
 
     def _write(self, tx: Transaction, agent: Partner, about: UUID, picture: Picture) -> Kept:
-        row = tx.one(_member, id=about)
+        row = self._album.whose(tx, about)
         if row is None or row["agent"] != agent.id:
             raise HubError("not_found")
         if row["ended_at"] is not None:
             raise HubError("request_ended")
         at, digest = self._receiver.now(), hashlib.sha256(picture.body).hexdigest()
-        sealed = self._sealer.seal(self._sealer.unwrap(row["wrapped"]), picture.body, _place(about))
-        tx.put(
-            _photo_put, request_id=about, sha256=digest, width=picture.width, height=picture.height, sealed=sealed,
-            recorded_at=at.wall,
+        self._album.put(
+            tx, about, row["wrapped"], picture.body,
+            sha256=digest, width=picture.width, height=picture.height, wall=at.wall,
         )  # fmt: skip
         self._ledger.audit(tx, at, agent.id, "photo", about.hex, None)
         return Kept(row["request_no"], about, digest, picture.width, picture.height)
@@ -97,11 +89,10 @@ class Photos:
         Raises HubError ``not_found`` where there is none, or it is not theirs to see.
         """
         with self._database.reading() as tx:
-            row, kept = tx.one(_member, id=about), tx.one(_photo_get, id=about)
-        if row is None or kept is None or owner not in (None, row["agent"], row["company"]):
+            row = self._album.whose(tx, about)
+            if row is None or owner not in (None, row["agent"], row["company"]):
+                raise HubError("not_found")
+            body = self._album.body(tx, about, row["wrapped"])
+        if body is None:
             raise HubError("not_found")
-        return self._sealer.open(self._sealer.unwrap(row["wrapped"]), kept["sealed"], _place(about))
-
-
-def _place(about: UUID) -> bytes:
-    return b"photo" + about.bytes
+        return body

@@ -1,5 +1,6 @@
 """Who plays the Umrah company of an agent in test mode: it accepts whatever is filed, or does as the agent asks."""
 
+import threading
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from typing import Any
@@ -11,12 +12,14 @@ from hub.canonical.case import Case
 from hub.canonical.errors import HubError
 from hub.canonical.events import Event
 from hub.canonical.messages.desk import Decision
+from hub.exchange.pressure import Closed
 from hub.exchange.receive import Receipt
-from hub.store.database import Transaction
+from hub.store.database import Transaction, store_at_fault
 from hub.store.ledger import Moment
 
 log = structlog.get_logger(__name__)
 RETURN = "-RETURN"
+PAUSE = 0.5  # seconds between attempts to decide while the store takes nothing
 
 
 class PlayedCompany:
@@ -25,6 +28,7 @@ class PlayedCompany:
     def __init__(self, receive: Callable[..., Receipt]) -> None:
         self._receive = receive
         self._pool = ThreadPoolExecutor(1, thread_name_prefix="hub-sandbox")
+        self._closing = threading.Event()
 
     def hear(self, tx: Transaction, case: Case, event: Event, at: Moment) -> None:
         """*event* has happened to *case*."""
@@ -37,13 +41,22 @@ class PlayedCompany:
         tx.after_commit(lambda: self._decide(company, request, "return" if returns else "accept"))
 
     def close(self) -> None:
+        """Decide what is to be decided, and no more; what the store still refuses is left as it is."""
+        self._closing.set()
         self._pool.shutdown()
 
     def _decide(self, company: str, request: UUID, outcome: str) -> None:
         def play() -> Any:
-            try:
-                self._receive(company, "decide", b"{}", message=Decision(outcome=outcome), request=request)
-            except HubError as error:
-                log.warning("sandbox_waits", code=error.code)
+            # Nobody else says it again: what the store does not take now, it is given until it does.
+            while True:
+                try:
+                    self._receive(company, "decide", b"{}", message=Decision(outcome=outcome), request=request)
+                    return
+                except HubError as error:
+                    log.warning("sandbox_waits", code=error.code)
+                    if not isinstance(error, Closed) and not store_at_fault(error):
+                        return
+                if self._closing.wait(PAUSE):
+                    return
 
         self._pool.submit(play)

@@ -221,6 +221,17 @@ class Partner:
         path = self._file(self.signers)
         return () if path is None else wsse.certificates(path)
 
+    @property
+    def certificate_files(self) -> Mapping[str, Path]:
+        """Where the certificates lie by which this partner and the hub know each other: ``ca``, whom the hub trusts to
+        say that it is the partner; ``cert``, which the hub shows; ``signers``, which the partner signs with.
+
+        Raises :class:`ConfigError` naming a setting that is missing.
+        """
+        ca, cert = self._certificates
+        found = {"ca": self._file(ca), "cert": self._file(cert), "signers": self._file(self.signers)}
+        return {name: path for name, path in found.items() if path is not None}
+
     @cached_property
     def _targets(self) -> dict[str, Target]:
         return {}

@@ -117,10 +117,15 @@ _group_of_agent = Statement(
 )
 
 
+def kind_of(kind: str, *, test: bool) -> str:
+    """Under which *kind* a number is found: those of a *test* are apart, so that neither what is tried out nor what is
+    real is ever mistaken for the other."""
+    return TRIED + kind if test else kind
+
+
 def kind_in(case: Case, kind: str) -> str:
-    """Under which *kind* the numbers of *case* are found: those of a test are apart, so that neither what is tried out
-    nor what is real is ever mistaken for the other."""
-    return TRIED + kind if case.agent.test else kind
+    """Under which *kind* the numbers of *case* are found."""
+    return kind_of(kind, test=case.agent.test)
 
 
 class Cases:

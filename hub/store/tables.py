@@ -44,6 +44,7 @@ umrah_group = Table(
     Column("bookings", Text, nullable=False),
     Column("marks", Text, nullable=False),
     Index("umrah_group_agent_ref", "agent", "agent_ref", unique=True),
+    Index("umrah_group_company", "company", "id"),
     Index("umrah_group_due", "due"),
 )
 

@@ -3,7 +3,7 @@
 A claim says who is at an exchange, and until when it may be thought to be at it by the store's own clock.
 """
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 from sqlalchemy import bindparam, delete, func, select, true, update
@@ -123,11 +123,6 @@ def look(
         (_now, {}), (_flows, {"partners": shared}), (_flows_seen, {"partners": own}), (_in_hand, {"partners": counted})
     )
     return int(clock_[0][0]), {row["partner"]: row for row in (*kept, *seen)}, {row[0]: row[1] for row in claimed}
-
-
-def flows_seen(tx: Transaction, partners: Iterable[str]) -> dict[str, Row]:
-    """How partners are doing, whoever has them in hand."""
-    return {row["partner"]: row for row in tx.all(_flows_seen, partners=list(partners))}
 
 
 def start_flow(tx: Transaction, partner: str) -> None:

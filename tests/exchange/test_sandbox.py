@@ -2,11 +2,15 @@
 
 import dataclasses
 import json
+import threading
 import time
 from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
 
+from hub.canonical.errors import HubError
+from hub.exchange import pressure, sandbox
 from hub.exchange.engine import Engine
 from hub.partners import Overlaid
 from tests.exchange.exchanging import AGENT, BANK, COMPANY, Hub, filing
@@ -100,6 +104,40 @@ def test_a_group_that_asks_for_it_is_returned_once(hub):
     while set(hub.states()) != {"RETURNED"} and time.monotonic() < end:
         time.sleep(0.02)
     assert set(hub.states()) == {"RETURNED"}
+
+
+def test_a_decision_that_the_store_refuses_is_made_when_it_takes_it(hub, monkeypatch):
+    monkeypatch.setattr(pressure, "EVERY", 0.0)
+    monkeypatch.setattr(sandbox, "PAUSE", 0.01)
+    room, tried = threading.Event(), threading.Semaphore(0)
+
+    def statvfs(folder):
+        played = threading.current_thread().name.startswith("hub-sandbox")
+        if played:
+            tried.release()
+        return SimpleNamespace(f_blocks=10_000, f_bavail=5_000 if room.is_set() or not played else 0)
+
+    hub.engine.pressure._statvfs = statvfs
+    hub.open()
+    for _ in range(10):
+        assert tried.acquire(timeout=30)
+    assert set(hub.states()) == {"SUBMITTED"}
+    room.set()
+    accepted(hub)
+
+
+def test_a_company_that_waits_for_the_store_holds_up_no_end(hub, monkeypatch):
+    monkeypatch.setattr(sandbox, "PAUSE", 3600.0)
+    waits = threading.Event()
+
+    def away(*args, **given):
+        waits.set()
+        raise HubError("store_down")
+
+    hub.engine._company._receive = away
+    hub.open()
+    assert waits.wait(30)
+    hub.engine._company.close()
 
 
 def test_twins_are_collected_from_by_the_calendar_too(hub):

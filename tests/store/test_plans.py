@@ -5,13 +5,15 @@ import pkgutil
 import re
 from contextlib import closing
 from pathlib import Path
+from uuid import UUID
 
 import pytest
 
 from hub import store as package
-from hub.store import cases, ledger
+from hub.store import cases, ledger, views
 from hub.store.database import Database, Statement
 from hub.store.postgres import Postgres
+from hub.store.scope import Scope
 from hub.store.sqlite import Sqlite
 
 LISTS = [
@@ -37,6 +39,43 @@ def test_a_list_of_ids_is_looked_up_in_an_index(store, statement):
     plan = [row[3] for row in connection.execute("EXPLAIN QUERY PLAN " + statement.sqlite, named).fetchall()]
     connection.close()
     assert [step for step in plan if step.startswith("SCAN") and "json_each" not in step] == []
+
+
+#: The lists of whoever has groups, page by page.
+OWN = [
+    pytest.param(rows.statement(Scope(role, "somebody"), names), index, id=f"{role} {name} {' '.join(names)}".strip())
+    for name, rows in (("groups", views._groups), ("requests", views._requests), ("invoices", views._invoices))
+    for role, index in (("agent", "umrah_group_agent_ref"), ("company", "umrah_group_company"))
+    for names in ((), ("after",))
+]
+
+
+@pytest.mark.parametrize(("statement", "index"), OWN)
+def test_a_list_looks_at_ones_own_groups_and_not_at_everybodys(store, statement, index):
+    named = dict.fromkeys(re.findall(r":(\w+)", statement.sqlite), "0") | {"most": 100}
+    with closing(Sqlite(store).look()) as connection:
+        plan = [row[3] for row in connection.execute("EXPLAIN QUERY PLAN " + statement.sqlite, named).fetchall()]
+    assert [step for step in plan if step.startswith("SCAN")] == []
+    assert any(f"umrah_group USING INDEX {index} (" in step for step in plan), plan
+
+
+@pytest.mark.parametrize(("statement", "index"), [one for one in OWN if one.id.split()[1] == "groups"])
+def test_postgresql_looks_at_ones_own_groups_too(postgres, statement, index):
+    import psycopg
+
+    Database(postgres).close()
+    with psycopg.connect(postgres, autocommit=True) as connection:
+        connection.execute("SET hub.scope = 'all'")
+        connection.execute(
+            "INSERT INTO umrah_group (id, group_no, agent, agent_ref, company, season, state, heads, opened_at, kept,"
+            " version, programme, bookings, marks) SELECT gen_random_uuid(), i, i % 500, i, i % 500, 1448, 'OPEN', 1,"
+            " 1, 0, 0, '{}', '{}', '{}' FROM generate_series(1, 5000) AS i"
+        )
+        connection.execute("ANALYZE umrah_group")
+    named = {"tenant": "7", "after": UUID(int=0), "most": 100}
+    with closing(Postgres(postgres).connect(writing=True)) as reader:
+        plan = "\n".join(row[0] for row in reader.execute(f"EXPLAIN {statement.postgresql}", named).fetchall())
+    assert index in plan, plan
 
 
 def test_postgresql_understands_every_statement(postgres):

@@ -23,6 +23,7 @@ from hub.store.database import Statement
 from hub.store.tables import request as requests
 from hub.web import access
 from hub.web.access import ROLES
+from hub.web.api.shapes import Timeline
 from hub.web.app import create_app
 
 from .conftest import key_of
@@ -318,7 +319,8 @@ def test_an_auditor_sees_that_a_name_is_there_and_not_the_name(place):
     for told in ("WIBOWO", "BUDI", "IDN", "ويبوو"):
         assert told not in masked.text
     assert masked.json["state"] == seen.json["state"]
-    assert masked.json["name"] and masked.json["steps"] == seen.json["steps"]
+    assert masked.json["name"].keys() == seen.json["name"].keys() and masked.json["steps"] == seen.json["steps"]
+    assert Timeline().validate(masked.json) == {}
 
 
 def test_a_path_outside_the_api_cannot_be_walked_into(place):
@@ -339,7 +341,8 @@ def test_no_view_reads_past_the_scope_of_its_caller():
         ("operations.py", "alive"), ("operations.py", "now"), ("operations.py", "incidents"),
         ("pages.py", "now"), ("pages.py", "attention"), ("pages.py", "waiting_since"), ("pages.py", "runs"),
         ("ledger.py", "reading"), ("replays.py", "reading"),  # operators and auditors, who see every exchange
-        ("desk.py", "state"), ("desk.py", "shared"),  # of a request that owner_of has found in scope
+        ("desk.py", "owner_of"),  # the health authority's, which decides on anybody's death
+        ("desk.py", "state"), ("desk.py", "shared"),  # of a request that owner_of has found
     }  # fmt: skip
 
 
@@ -382,3 +385,54 @@ def plain(body):
     said = json.loads(body)
     said.pop("correlation_id", None)
     return said if "correlation_id" in json.loads(body) else body
+
+
+def test_the_health_authority_sees_no_exchanges_but_its_own(place):
+    """It decides on anybody's death, and looks at nothing of anybody's."""
+    theirs = place.call("GET", "/v1/exchanges", place.keys["agent_idn_1"]).json["exchanges"]
+    assert theirs
+    assert place.call("GET", "/v1/exchanges", place.keys["health_authority"]).json["exchanges"] == []
+    path = f"/v1/exchanges/{theirs[0]['id']}"
+    assert place.call("GET", path, place.keys["agent_idn_1"]).status_code == 200
+    assert place.call("GET", path, place.keys["health_authority"]).status_code == 404
+
+
+def test_an_auditor_looks_a_pilgrim_up_and_sees_no_name_either(place):
+    about = place.call("GET", f"/v1/requests/{place.own['request']}", place.keys["aziz"]).json["request_no"]
+    found = place.client.post(
+        "/v1/lookups", data=json.dumps({"request_no": about}), content_type="application/json",
+        headers={"Authorization": f"Bearer {place.keys['aziz']}"},
+    )  # fmt: skip
+    assert found.status_code == 200, found.json
+    for told in ("WIBOWO", "BUDI", "IDN", "ويبوو"):
+        assert told not in found.text
+
+
+@pytest.fixture
+def in_sandbox(settings, tmp_path) -> Iterator[Engine]:
+    """An engine with a sandbox, whose simulators are all out of reach."""
+    simulated = {"SIMULATED_URL": "http://127.0.0.1:1", "SIMULATED_ROOT": str(tmp_path / "simulated")}
+    engine = Engine(
+        dataclasses.replace(
+            settings,
+            addresses={**settings.addresses, **simulated},
+            secrets={**settings.secrets, "SIMULATED_SECRET": "z" * 64},
+        )
+    )
+    yield engine
+    engine.stop()
+
+
+def test_an_agent_in_test_finds_its_pilgrims_by_number_too(in_sandbox, group):
+    engine = in_sandbox
+    client = create_app(engine).test_client()
+    engine.change_partners([Overlaid(id="agent_idn_1", mode="test")], "tester")
+    key = engine.keyring.new("agent_idn_1", None, "", None, "tester")["key"]
+    filed = file(client, key, filing(group, 3))
+    number = f"{chr(65 + 3)}0300000"
+    headers = {"Authorization": f"Bearer {key}"}
+    asked = {"passport": {"number": number, "nationality": "IDN"}}
+    told = client.post("/v1/lookups", data=json.dumps(asked), headers=headers, content_type="application/json")
+    assert told.status_code == 200 and told.json["requests"][0]["id"] == filed["requests"][0]["id"], told.json
+    shown = client.put(f"/v1/photos/{number}.jpg", data=photo(), headers=headers)
+    assert shown.status_code == 200, shown.json

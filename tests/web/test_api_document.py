@@ -9,12 +9,14 @@ from flask import Flask
 from openapi_spec_validator import validate
 
 from hub.canonical.errors import catalogue
+from tests.strangers.listener import Listener
 from tests.web.api import example, key_of, served
+from tests.web.test_access import photo
 
 
 @pytest.fixture(scope="module")
 def hub(tmp_path_factory):
-    with served(tmp_path_factory.mktemp("hub")) as hub:
+    with served(tmp_path_factory.mktemp("hub"), loopback_callbacks=True) as hub:
         hub.filed = hub.travelled()
         yield hub
 
@@ -80,6 +82,81 @@ def test_what_it_says_of_a_refusal_is_how_it_is(hub, document):
     ):  # fmt: skip
         assert answer.headers["Content-Type"] == "application/problem+json"
         Draft202012Validator(schema).validate(answer.json())
+
+
+def test_every_answer_has_a_shape(document):
+    """All but what is a heap of figures, or a life that is as long as it is."""
+    heaps = {"operations_now", "replays_exchange", "bodies_told"}
+    for where, operation in operations(document).items():
+        for status, answer in operation["responses"].items():
+            for schema in (kind["schema"] for kind in answer.get("content", {}).values()):
+                shaped = "$ref" in schema or schema.get("type") in ("string", "array")
+                assert shaped or operation["operationId"] in heaps, (*where, status)
+
+
+def test_webhooks_keys_and_photos_are_answered_as_it_says(hub, document):
+    administrator = hub.engine.keyring.new("adel", "administrator", "", None, "tester")["key"]
+    agent, adel = f"Bearer {key_of('agent_idn_1')}", f"Bearer {administrator}"
+
+    def asked(method, path, body=None, who=agent, **named):
+        kind = "image/jpeg" if isinstance(body, bytes) else "application/json"
+        given = {"Authorization": who, "Content-Type": kind}
+        answer = hub.call(None, method.upper(), path.format(**named), body, **given)
+        assert answer.ok, answer.text
+        told = document["paths"][path][method]["responses"][str(answer.status_code)]
+        if answer.status_code != 204:
+            schema = told["content"]["application/json"]["schema"]
+            fits(document, schema, answer.json())
+            return answer.json()
+        return None
+
+    with Listener() as door:
+        hook = asked("post", "/v1/webhooks", {"url": door.url, "events": ["group.opened"]})
+        id = hook["id"]
+        asked("get", "/v1/webhooks")
+        asked("get", "/v1/webhooks/{id}", id=id)
+        asked("patch", "/v1/webhooks/{id}", {"events": ["request.accepted"]}, id=id)
+        asked("post", "/v1/webhooks/{id}/rotate", id=id)
+        told = asked("post", "/v1/webhooks/{id}/test", id=id)
+        hub.engine.dispatcher.drain(hub.engine.register.partners["hook_" + id.replace("-", "")])
+        at = "/v1/webhooks/{id}/deliveries"
+        assert asked("post", at + "/{delivery}/replay", id=id, delivery=told["id"])["deliveries"]
+        assert len(asked("get", at, id=id)["deliveries"]) == 2
+        between = {"since": "2020-01-01T00:00:00Z", "until": "2100-01-01T00:00:00Z"}
+        asked("post", "/v1/webhooks/{id}/replays", between, id=id)
+        asked("delete", "/v1/webhooks/{id}", id=id)
+
+    made = asked("post", "/v1/keys", {"holder": "agent_idn_2", "days": 3}, adel)
+    turned = asked("post", "/v1/keys/{id}/rotation", {"hours": 1}, adel, id=made["id"])
+    assert hub.call(None, "GET", "/v1/requests", Authorization=f"Bearer {turned['key']}").ok
+    asked("delete", "/v1/keys/{id}", None, adel, id=made["id"])
+    assert asked("get", "/v1/keys", None, adel)["keys"]
+
+    picture = photo()
+    request = hub.filed["requests"][1]
+    asked("put", "/v1/requests/{id}/photo", picture, id=request["id"])
+    document_of = example()["members"][1]["document"]
+    asked("put", "/v1/photos/{name}", picture, name=f"{document_of['issuing_state']}-{document_of['number']}.jpg")
+
+
+def fits(document, schema, value):
+    """*value* is what *schema* says, and says nothing else."""
+    from jsonschema import Draft202012Validator
+
+    Draft202012Validator({**schema, "components": document["components"]}).validate(value)
+    nothing_else(document, schema, value)
+
+
+def nothing_else(document, schema, value):
+    if "$ref" in schema:
+        schema = document["components"]["schemas"][schema["$ref"].rpartition("/")[2]]
+    if isinstance(value, list):
+        for one in value:
+            nothing_else(document, schema["items"], one)
+    elif isinstance(value, dict):
+        assert value.keys() <= schema["properties"].keys()
+        for name, part in value.items():
+            nothing_else(document, schema["properties"][name], part)
 
 
 def test_its_page_needs_nobody_but_the_hub(hub):

@@ -97,6 +97,39 @@ def test_papers_are_opened_for_those_whose_pilgrims_they_are(hub):
         assert not any(secret in shown for secret in ("WIBOWO", "X1234567", "4000000001", "6000000001", "7000000001"))
 
 
+def test_an_auditor_is_told_of_nobody_at_any_door(hub):
+    """No name, number or day of birth, at whatever an auditor may get, nor by looking up what is known of somebody."""
+    key = hub.engine.keyring.new("aziz", "auditor", "", None, "tester")["key"]
+    member = example()["members"][0]
+    person, document = member["person"], member["document"]
+    secrets = {
+        *person["name"].values(), *person["name_ar"].values(), *(person[x] for x in ("birth_date", "mobile")),
+        document["number"], "4000000001", "6000000001", "7000000001",
+    }  # fmt: skip
+    mine = one(hub, "agent_idn_1", f"/v1/pilgrims/{hub.filed['requests'][0]['id']}/timeline")
+    told = json.dumps(mine, ensure_ascii=False)
+    assert all(secret in told for secret in (person["name"]["family"], "4000000001", "7000000001"))
+    ids = [hub.filed["id"], *(row["id"] for row in hub.filed["requests"])]
+    ids += [row["id"] for name in ("invoices", "exchanges") for row in one(hub, "operator", f"/v1/{name}")[name]]
+    seen = set()
+    for path, item in one(hub, None, "/v1/openapi.json")["paths"].items():
+        if "auditor" in item.get("get", {}).get("x-roles", ()):
+            for id in ids if "{" in path else ids[:1]:
+                answer = hub.get(None, path.replace("{id}", id), Authorization=f"Bearer {key}")
+                if answer.status_code == 200:
+                    seen.add(path)
+                text = json.dumps(answer.json(), ensure_ascii=False)
+                assert not [secret for secret in secrets if secret in text], (path, text)
+    assert {"/v1/groups/{id}", "/v1/pilgrims/{id}/timeline", "/v1/exchanges/{id}", "/v1/operations/ledger"} <= seen
+    for asked in (
+        {"passport": {"number": document["number"], "nationality": "IDN"}}, {"reference_no": "4000000001"},
+        {"visa_no": "6000000001"}, {"border_no": "7000000001"},
+    ):  # fmt: skip
+        answer = hub.post(None, "/v1/lookups", asked, Authorization=f"Bearer {key}")
+        text = json.dumps(answer.json(), ensure_ascii=False)
+        assert answer.status_code == 200 and not [secret for secret in secrets if secret in text], text
+
+
 def test_the_whole_of_a_journey_is_there(hub):
     group, (first, second) = hub.filed["id"], [r["id"] for r in hub.filed["requests"]]
     assert [b["brn"] for b in one(hub, "agent_idn_1", "/v1/bookings")["bookings"]] == [

@@ -133,9 +133,18 @@ def test_the_list_is_paged_youngest_first(door):
     page = door.get("/v1/files?limit=2").json
     seen = [one["id"] for one in page["files"]]
     while page["next"]:
-        page = door.get(f"/v1/files?limit=2&after={page['next']}").json
+        page = door.get(f"/v1/files?limit=2&cursor={page['next']}").json
         seen += [one["id"] for one in page["files"]]
     assert seen == made[::-1]
+
+
+@pytest.mark.parametrize(("query", "code"), [
+    ("after=1", "unknown_field"), ("cursor=x", "cursor_invalid"), ("cursor=1", "cursor_invalid"),
+    ("limit=0", "invalid_range"), ("limit=2&limit=3", "invalid_value"),
+])  # fmt: skip
+def test_the_list_is_asked_for_as_strictly_as_any(door, query, code):
+    answer = door.get(f"/v1/files?{query}")
+    assert answer.status_code in (400, 422) and answer.json["code"] == code
 
 
 def test_what_is_no_operation_of_the_caller_s_is_not_found(door):

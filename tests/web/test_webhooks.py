@@ -58,7 +58,12 @@ def test_a_subscription_from_its_secret_to_its_end(engine, agent, door):
     assert "nobody may see" not in json.dumps(told)
 
     assert agent("POST", f"/{id}/deliveries/{told['id']}/replay").status_code == 202
-    assert len(agent("GET", f"/{id}/deliveries?limit=1").json["deliveries"]) == 1
+    first = agent("GET", f"/{id}/deliveries?limit=1").json
+    rest = agent("GET", f"/{id}/deliveries?limit=2&cursor={first['next']}").json
+    assert [one["id"] for one in rest["deliveries"]] == [told["id"]] != [one["id"] for one in first["deliveries"]]
+    assert rest["next"] is None
+    assert agent("GET", f"/{id}/deliveries?after={told['id']}").json["code"] == "unknown_field"
+    assert agent("GET", f"/{id}/deliveries?state=lost").json["code"] == "invalid_code"
     assert agent("GET", f"/{id}/deliveries?state=waiting").json["deliveries"][0]["event_id"] == told["event_id"]
     between = {"since": "2020-01-01T00:00:00Z", "until": "2100-01-01T00:00:00Z"}
     assert agent("POST", f"/{id}/replays", between).json == {"deliveries": []}  # it is under way already

@@ -12,7 +12,7 @@ from hub.canonical.errors import HubError
 if TYPE_CHECKING:
     from sqlalchemy import Engine
 
-HEAD = "0005"
+HEAD = "0006"
 _HERE = Path(__file__).parent
 
 

@@ -1,6 +1,7 @@
 """What agents, Umrah companies and the health authority do over the API: file a group, decide, look."""
 
 from typing import Any
+from uuid import UUID
 
 from flask import Response, jsonify, request
 from marshmallow import Schema, ValidationError, fields
@@ -166,7 +167,8 @@ def decide(id: str) -> Response:
     key, body = idempotency_key(), posted()
     engine, about = hub(), identity(id)
     # The health authority decides on anybody's death; agents and companies on their own pilgrims only.
-    if reading().owner_of(about) is None:
+    owner = engine.reading.owner_of(about) if who.role == "health" else reading().owner_of(about)
+    if owner is None:
         raise HubError("not_found")
     decision: Decision = _load(_DECISION, body)
     allowed = engine.register.adapters["agents/desk"].operations["decide"].by
@@ -197,12 +199,25 @@ def decide(id: str) -> Response:
 @blueprint.described(Timeline)
 def timeline(id: str) -> Response:
     """A pilgrim's whole way, whose turn it is and since when, and what it waits on."""
-    found = reading().timeline(identity(id))
+    found = way(identity(id))
     if found is None:
         raise HubError("not_found")
-    if caller().role == "auditor":
-        found |= {name: mask(found[name]) for name in _PERSONAL if found[name] is not None}
     return jsonify(found)
+
+
+def way(request_id: UUID) -> dict[str, Any] | None:
+    """The whole way of a pilgrim as the caller may see it; None where there is no such request in its scope."""
+    found = reading().timeline(request_id)
+    if found is not None and caller().role == "auditor":
+        found |= {name: _masked(found[name]) for name in _PERSONAL}
+    return found
+
+
+def _masked(value: Any) -> Any:
+    """*value* in its own shape, each word of it masked."""
+    if isinstance(value, dict):
+        return {name: _masked(part) for name, part in value.items()}
+    return None if value is None else mask(value)
 
 
 def answer(receipt: Receipt) -> Response:

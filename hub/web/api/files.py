@@ -4,6 +4,7 @@ import hashlib
 import io
 import json
 from dataclasses import dataclass, field
+from functools import partial
 from typing import Any
 from urllib.parse import unquote
 
@@ -18,8 +19,8 @@ from hub.partners import Operation
 from hub.partners.partner import Partner
 from hub.web.access import allow, caller, digest, hub, idempotency_key, identity
 from hub.web.api.desk import answer
-from hub.web.api.lists import limited
-from hub.web.api.shapes import File, ident, maybe, parts, text
+from hub.web.api.lists import youngest
+from hub.web.api.shapes import Asked, File, ident, paged, text
 from hub.web.openapi import Blueprint
 
 blueprint = Blueprint("files", __name__, url_prefix="/v1", description="Files handed in, and what became of them.")
@@ -52,11 +53,6 @@ class Kept(Schema):
 
     id = ident()
     state = text()
-
-
-class Listed(Schema):
-    files = parts(File)
-    next = maybe("Send it back as `after` for the next page; null at the end.")
 
 
 @blueprint.post("/files/<operation>")
@@ -94,12 +90,11 @@ def upload(operation: str) -> Response:
 
 @blueprint.get("/files")
 @allow(*_GIVES)
-@blueprint.described(Listed)
-def files() -> Response:
+@blueprint.asks(Asked)
+@blueprint.gives(paged("Files", "files", File))
+def files(asked: dict[str, Any]) -> dict[str, Any]:
     """The caller's own files, the youngest first, however they came."""
-    after, limit = request.args.get("after"), limited(request.args.get("limit", "100"))
-    found = hub().uploads.page(caller().partner, identity(after) if after else None, limit)
-    return jsonify(files=found, next=found[-1]["id"] if len(found) == limit else None)
+    return youngest("files", partial(hub().uploads.page, caller().partner), asked)
 
 
 @blueprint.get("/files/<id>")

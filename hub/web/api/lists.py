@@ -9,7 +9,6 @@ from hub.canonical.errors import HubError
 from hub.store.scope import Scope
 from hub.store.views import Asked, Page
 from hub.web.access import scope
-from hub.web.api.shapes import MOST
 
 #: Whoever has pilgrims of their own, and whoever runs or checks the hub.
 SEEING = ("agent", "company", "operator", "auditor")
@@ -28,6 +27,16 @@ def listed(
     after = None if cursor is None else (position or row)(cursor)
     page = of(scope(), Asked(after=after, limit=limit, where=asked))
     return {rows: page.rows, "next": page.next}
+
+
+def youngest(
+    rows: str, of: Callable[[UUID | None, int], list[dict[str, Any]]], asked: dict[str, Any]
+) -> dict[str, Any]:
+    """A page of a list that begins with its youngest row, as :func:`listed` tells one: *of* is given the row before
+    which it begins, and how many rows it may hold."""
+    cursor, limit = asked.get("cursor"), asked["limit"]
+    page = of(None if cursor is None else row(cursor), limit)
+    return {rows: page, "next": page[-1]["id"] if len(page) == limit else None}
 
 
 def row(cursor: str) -> UUID:
@@ -57,10 +66,3 @@ def there(found: dict[str, Any] | None) -> dict[str, Any]:
     if found is None:
         raise HubError("not_found")
     return found
-
-
-def limited(text: str) -> int:
-    """How many rows a page may hold.  Raises ``invalid_range``."""
-    if not (text.isascii() and text.isdigit() and 1 <= int(text) <= MOST):
-        raise HubError("invalid_range", field="limit")
-    return int(text)

@@ -12,7 +12,8 @@ from marshmallow import Schema, ValidationError, fields, validate
 from hub.canonical.entities import DOCUMENT_NUMBER, STATE
 from hub.canonical.errors import HubError
 from hub.canonical.schema import loads_strict, problems
-from hub.web.access import allow, hub, posted, reading, scope
+from hub.web.access import allow, hub, posted, scope
+from hub.web.api.desk import way
 from hub.web.api.lists import SEEING
 from hub.web.api.shapes import SAID, Request, Timeline, part, parts
 from hub.web.openapi import Blueprint
@@ -88,5 +89,4 @@ def look_up() -> Response:
     found = hub().views.found(scope(), kind, *values)
     if not found:
         raise HubError("not_found")
-    timeline = reading().timeline(UUID(found[0]["id"]))
-    return jsonify(requests=found, timeline=timeline)
+    return jsonify(requests=found, timeline=way(UUID(found[0]["id"])))

@@ -5,12 +5,12 @@ from typing import Any
 from flask import Response, jsonify, request
 from marshmallow import Schema, ValidationError, fields, validate
 
-from hub.canonical.errors import HubError
 from hub.canonical.schema import loads_strict, problems
 from hub.channels.guard import LONGEST_URL
 from hub.store.webhooks import STATES
 from hub.web.access import allow, caller, hub, identity
-from hub.web.api.lists import limited
+from hub.web.api.lists import youngest
+from hub.web.api.shapes import Asked, code, count, ident, maybe, maybe_when, paged, parts, state, text, when
 from hub.web.openapi import Blueprint
 from hub.web.problems import Faulty
 
@@ -54,9 +54,69 @@ class Between(_Strict):
     until = fields.AwareDateTime(required=True, error_messages=_SAID | {"invalid_awareness": "invalid_type"})
 
 
+class Signs(Schema):
+    """A secret that signs, without the secret."""
+
+    until = maybe_when("When it ends; null for the one in use.")
+
+
+class Webhook(Schema):
+    """A subscription, without its secrets."""
+
+    id = ident()
+    url = text()
+    events = fields.List(fields.String(), required=True)
+    state = code(("active", "paused"))
+    created_at = when()
+    secrets = parts(Signs)
+
+
+class WebhookMade(Webhook):
+    """A subscription with its new secret."""
+
+    secret = text("Shown in this answer and in no other.")
+
+
+class Webhooks(Schema):
+    webhooks = parts(Webhook)
+
+
+class Tested(Schema):
+    """The telling of an event that never happened."""
+
+    id = ident("Of the delivery.")
+    event_id = ident()
+    type = text()
+
+
+class ToldAgain(Schema):
+    """The deliveries that were begun; what is under way already is not among them."""
+
+    deliveries = fields.List(ident(), required=True)
+
+
+class DeliveriesAsked(Asked):
+    state = state(STATES)
+
+
+class Delivery(Schema):
+    """One telling of an event, and what the subscriber's door said of it."""
+
+    id = ident()
+    event_id = ident("The same however often it is told.")
+    type = text()
+    state = code(STATES)
+    attempts = count()
+    status = fields.Integer(required=True, allow_none=True, metadata={"description": "The last answer's HTTP status."})
+    code = maybe("What stood against it, by the catalogue.")
+    created_at = when()
+    next_at = maybe_when("When it is tried again.")
+    ended_at = maybe_when()
+
+
 @blueprint.post("")
 @allow(*_SUBSCRIBERS)
-@blueprint.described({"type": "object"}, status=201, takes=Wanted)
+@blueprint.described(WebhookMade, status=201, takes=Wanted)
 def subscribe() -> Response:
     """Be told of events.  The secret is in this answer and in no other."""
     given = _load(Wanted())
@@ -69,23 +129,23 @@ def subscribe() -> Response:
 
 @blueprint.get("")
 @allow(*_SUBSCRIBERS)
-@blueprint.described({"type": "object"})
-def subscriptions() -> Response:
+@blueprint.gives(Webhooks)
+def subscriptions() -> dict[str, Any]:
     """The caller's subscriptions, without their secrets."""
-    return jsonify(webhooks=hub().hooks.subscriptions(caller().partner))
+    return {"webhooks": hub().hooks.subscriptions(caller().partner)}
 
 
 @blueprint.get("/<id>")
 @allow(*_SUBSCRIBERS)
-@blueprint.described({"type": "object"})
-def subscription(id: str) -> Response:
+@blueprint.gives(Webhook)
+def subscription(id: str) -> dict[str, Any]:
     """One subscription, without its secret."""
-    return jsonify(hub().hooks.get(caller().partner, identity(id)))
+    return hub().hooks.get(caller().partner, identity(id))
 
 
 @blueprint.patch("/<id>")
 @allow(*_SUBSCRIBERS)
-@blueprint.described({"type": "object"}, takes=Changed)
+@blueprint.described(Webhook, takes=Changed)
 def change(id: str) -> Response:
     """Pause a subscription, resume it, or have it hear of other events."""
     given = _load(Changed())
@@ -104,16 +164,16 @@ def forget(id: str) -> Response:
 
 @blueprint.post("/<id>/rotate")
 @allow(*_SUBSCRIBERS)
-@blueprint.described({"type": "object"})
-def rotate(id: str) -> Response:
+@blueprint.gives(WebhookMade)
+def rotate(id: str) -> dict[str, Any]:
     """A new secret, in this answer only; the old one signs beside it for a day."""
     told, secret = hub().hooks.rotate(caller().partner, identity(id))
-    return jsonify({**told, "secret": secret})
+    return {**told, "secret": secret}
 
 
 @blueprint.post("/<id>/test")
 @allow(*_SUBSCRIBERS)
-@blueprint.described({"type": "object"}, status=202)
+@blueprint.described(Tested, status=202)
 def test(id: str) -> Response:
     """Have an event told that never happened, ``webhook.test``."""
     answer = jsonify(hub().hooks.test(caller().partner, identity(id)))
@@ -123,21 +183,21 @@ def test(id: str) -> Response:
 
 @blueprint.get("/<id>/deliveries")
 @allow(*_SUBSCRIBERS)
-@blueprint.described({"type": "object"})
-def deliveries(id: str) -> Response:
+@blueprint.asks(DeliveriesAsked)
+@blueprint.gives(paged("Deliveries", "deliveries", Delivery))
+def deliveries(asked: dict[str, Any], id: str) -> dict[str, Any]:
     """What was told and what became of it, the newest first."""
-    state, after = request.args.get("state"), request.args.get("after")
-    if state is not None and state not in STATES:
-        raise HubError("invalid_code", field="state")
-    most = limited(request.args.get("limit", "100"))
-    before = identity(after) if after else None
-    found = hub().hooks.deliveries(caller().partner, identity(id), state=state, before=before, most=most)
-    return jsonify(deliveries=found, next=found[-1]["id"] if len(found) == most else None)
+    of, whose = identity(id), caller().partner
+    return youngest(
+        "deliveries",
+        lambda before, most: hub().hooks.deliveries(whose, of, state=asked.get("state"), before=before, most=most),
+        asked,
+    )
 
 
 @blueprint.post("/<id>/deliveries/<delivery>/replay")
 @allow(*_SUBSCRIBERS)
-@blueprint.described({"type": "object"}, status=202)
+@blueprint.described(ToldAgain, status=202)
 def replay(id: str, delivery: str) -> Response:
     """Have one event told again, under its own id."""
     return _replayed(hub().hooks.replay(caller().partner, identity(id), identity(delivery)))
@@ -145,7 +205,7 @@ def replay(id: str, delivery: str) -> Response:
 
 @blueprint.post("/<id>/replays")
 @allow(*_SUBSCRIBERS)
-@blueprint.described({"type": "object"}, status=202, takes=Between)
+@blueprint.described(ToldAgain, status=202, takes=Between)
 def replays(id: str) -> Response:
     """Have everything told again that was first told between two times."""
     given = _load(Between())
