@@ -18,8 +18,13 @@ from tests.web.api import ROOT, SECRET, Hub, key_of, served
 
 ROLES = {
     "nobody": None, "agent": "agent_idn_1", "another": "agent_idn_2", "company": "company_1",
-    "health": "health_authority", "operator": "operator", "bank": None,
+    "health": "health_authority", "mission": "mission_jakarta", "operator": "operator", "bank": None,
+    "auditor": "auditor", "administrator": "administrator",
 }  # fmt: skip
+#: Whose keys the store has.
+_KEPT = ("auditor", "administrator")
+#: Whoever is told to wait has tried nothing.
+UNLIMITED = {"calls_per_second": 0, "calls_per_day": 0}
 CHECKS = (
     "not_a_server_error", "status_code_conformance", "content_type_conformance", "response_headers_conformance",
     "response_schema_conformance", "negative_data_rejection", "missing_required_header", "unsupported_method",
@@ -51,12 +56,13 @@ def fuzz(
     # What is signed by a hook is signed also where it is tried without.
     checks = [check for check in CHECKS if role != "bank" or check != "ignored_auth"]
     who = ROLES[role]
+    key = None if who is None else told["keys"].get(who) or key_of(who)
     command = [
         sys.executable, "-m", "schemathesis.cli", "--config-file", str(folder / "schemathesis.toml"),
         "run", f"{hub.url}/v1/openapi.json", "--checks", ",".join(checks), "--max-examples", str(examples),
         "--seed", str(seed), "--phases", phases, "--continue-on-failure", "--no-color",
         "--generation-database", "none", "--suppress-health-check", "all", "--warnings", "off",
-        *(() if who is None else ("--header", f"Authorization: Bearer {key_of(who)}")),
+        *(() if key is None else ("--header", f"Authorization: Bearer {key}")),
     ]  # fmt: skip
     if role == "bank":
         command += ["--include-path-regex", "^/v1/partners/"]
@@ -79,6 +85,7 @@ def about(hub: Hub) -> dict[str, Any]:
             "invoices": [one["id"] for one in hub.get("agent_idn_1", "/v1/invoices").json()["invoices"]],
             "files": exchanges, "operations": exchanges,
         },
+        "keys": {one: hub.engine.keyring.new(one, one, "", None, "fuzz")["key"] for one in _KEPT},
         "secret": SECRET,
         "partner": {"partner": "bank_haramayn", "rest": "notices"},
         "notice": json.loads((ROOT / "docs/examples/notice.json").read_text("utf-8")),
@@ -94,9 +101,11 @@ def main() -> int:
     asked = parser.parse_args()
     counted: Counter[str] = Counter()
     faults = 0
-    with tempfile.TemporaryDirectory(prefix="hub-fuzz-") as folder, served(Path(folder)) as hub:
-        told, seed = about(hub), asked.seed
-        while counted.total() < asked.requests:
+    seed = asked.seed
+    while counted.total() < asked.requests:
+        # Anew each time: an administrator takes keys away.
+        with tempfile.TemporaryDirectory(prefix="hub-fuzz-") as folder, served(Path(folder), **UNLIMITED) as hub:
+            told = about(hub)
             for role in ROLES:
                 found, wrong = fuzz(hub, told, role, asked.examples, seed, Path(folder))
                 counted += found
@@ -104,7 +113,7 @@ def main() -> int:
                 print(f"{role}: {found.total()} calls{', FAULTS' if wrong else ''}", flush=True)
                 if wrong:
                     print(wrong, flush=True)
-            seed += 1
+        seed += 1
     statuses: Counter[str] = Counter()
     for line, n in counted.items():
         statuses[line.rpartition(" ")[2]] += n

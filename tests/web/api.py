@@ -21,7 +21,9 @@ from hub.web.server import open_server
 
 ROOT = Path(__file__).resolve().parents[2]
 START = datetime(2026, 12, 1, 9, tzinfo=UTC)
-CALLERS = ("agent_idn_1", "agent_idn_2", "company_1", "company_2", "health_authority", "operator")
+CALLERS = (
+    "agent_idn_1", "agent_idn_2", "company_1", "company_2", "health_authority", "mission_jakarta", "operator",
+)  # fmt: skip
 SECRET = "s" * 64
 NOBODY = "0198c2f0-aaaa-7000-8000-000000000001"
 

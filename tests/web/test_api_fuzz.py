@@ -2,17 +2,17 @@
 
 import pytest
 
-from tests.fuzz_api import ROLES, about, fuzz
+from tests.fuzz_api import ROLES, UNLIMITED, about, fuzz
 from tests.web.api import served
 
 
 @pytest.fixture(scope="module")
 def told(tmp_path_factory):
-    with served(tmp_path_factory.mktemp("hub")) as hub:
+    with served(tmp_path_factory.mktemp("hub"), **UNLIMITED) as hub:
         yield hub, about(hub)
 
 
-@pytest.mark.parametrize("role", ["agent", "operator", "bank"])
+@pytest.mark.parametrize("role", ["agent", "operator", "bank", "administrator"])
 def test_nothing_breaks_the_api_and_nothing_is_answered_that_it_does_not_say(told, role, tmp_path):
     hub, known = told
     counted, faults = fuzz(hub, known, role, 5, 7, tmp_path, "fuzzing")
