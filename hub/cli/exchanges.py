@@ -256,7 +256,8 @@ def incident_resolve(id: UUID, reason: str, settings_file: Path | None, json_fil
 @contextmanager
 def _reading(settings_file: Path | None) -> "Iterator[Transaction | None]":
     """The store, to be read beside whoever writes it; None where there is none yet."""
-    from hub.store.database import backend_of, looking
+    from hub.store.backend import backend_of
+    from hub.store.database import looking
 
     store = load(settings_file).store
     if not backend_of(store).exists():

@@ -28,7 +28,7 @@ def upgrade(settings_file: Path | None, json_file: Path | None) -> None:
     The hub must be stopped. A store that is up to date is left as it is.
     """
     from hub.store import migrations
-    from hub.store.database import backend_of
+    from hub.store.backend import backend_of
 
     found = load(settings_file)
     with _alone(found):
@@ -47,7 +47,8 @@ def upgrade(settings_file: Path | None, json_file: Path | None) -> None:
 def check(settings_file: Path | None, json_file: Path | None) -> None:
     """Look whether the store can be reached, keeps what it confirms and has this version's tables; changes nothing."""
     from hub.store import migrations
-    from hub.store.database import backend_of, looking
+    from hub.store.backend import backend_of
+    from hub.store.database import looking
 
     found = load(settings_file)
     backend = backend_of(found.store)

@@ -25,6 +25,7 @@ import structlog
 from hub import turns
 from hub.canonical.errors import HubError
 from hub.store import migrations
+from hub.store.backend import backend_of
 from hub.store.postgres import Postgres
 from hub.store.sqlite import Sqlite
 from hub.store.statement import Statement, among, inserting, within
@@ -53,11 +54,6 @@ def as_uuid(value: Any) -> UUID:
 
 def maybe_uuid(value: Any) -> UUID | None:
     return None if value is None else as_uuid(value)
-
-
-def backend_of(store: Path | str) -> Sqlite | Postgres:
-    """The kind of store that *store* names: a file, or the URL of a PostgreSQL database."""
-    return Sqlite(store) if isinstance(store, Path) else Postgres(store)
 
 
 @dataclass(frozen=True, slots=True)

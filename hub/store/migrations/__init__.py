@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from hub.canonical.errors import HubError
+from hub.store.backend import backend_of
 
 if TYPE_CHECKING:
     from sqlalchemy import Engine
@@ -51,7 +52,6 @@ def ready(store: Path | str) -> None:
 
     Raises HubError ``store_version`` where another version made it.
     """
-    from hub.store.database import backend_of
 
     backend = backend_of(store)
     connection = backend.connect(writing=True)
