@@ -12,9 +12,13 @@ from collections.abc import Callable
 from concurrent.futures import Future
 from typing import Any, TypeVar
 
+import structlog
 from greenlet import getcurrent, greenlet
 
+from hub.security.redaction import place
+
 T = TypeVar("T")
+log = structlog.get_logger(__name__)
 
 
 class Turns:
@@ -26,7 +30,7 @@ class Turns:
         self._number = itertools.count()
 
     def put(self, call: Callable[[], Any]) -> None:
-        """Have *call*, which raises nothing, run when its turn comes; from any thread."""
+        """Have *call* run when its turn comes; from any thread."""
         self._due.put(call)
 
     def run(self) -> None:
@@ -66,8 +70,15 @@ class _Turn(greenlet):  # type: ignore[misc]
     """One call, with a stack of its own that is put aside while it waits."""
 
     def __init__(self, turns: Turns, call: Callable[[], Any]) -> None:
-        super().__init__(call)
-        self.turns = turns
+        super().__init__(self._called)
+        self.turns, self._call = turns, call
+
+    def _called(self) -> None:
+        try:
+            self._call()
+        except Exception as error:
+            # It is its own caller's: all others wait in the same thread.
+            log.error("turn_failed", kind=type(error).__name__, place=place(error.__traceback__))
 
 
 class _Wait:

@@ -56,6 +56,8 @@ _LOOK = 0.1
 
 #: No path at all.
 _NOTHING = re.compile(r"(?!)")
+#: Status, headers and body of an answer.
+_Said = tuple[int, list[tuple[str, str]], bytes]
 _Start = Callable[..., Any]
 _App = Callable[[dict[str, Any], _Start], Iterable[bytes]]
 
@@ -218,18 +220,28 @@ class Server:
             self._serve(call)
 
     def _serve(self, call: _Call) -> None:
-        now = True
         try:
-            now = self._answer(call)
+            said = self._answer(call)
         except Exception as error:
             log.error("web_failed", kind=type(error).__name__, place=place(error.__traceback__))
-            call.protocol.response_bytes(500, [("Server", "")], b"")
-        finally:
-            call.answered = call.answered or now
+            said = 500, [("Server", "")], b""
+        if said[0] == 429:
+            # No thread waits with it: told at once, a caller that never stops would have the door for itself.
+            self._loop.call_soon_threadsafe(self._loop.call_later, SLOWED, self._tell, call, said)
+        else:
+            self._tell(call, said)
 
-    def _answer(self, call: _Call) -> bool:
-        """Whether *call* is answered now.  Whoever calls too often is told so a little later, and no thread waits with
-        the answer: told at once, a caller that never stops would have the door for itself."""
+    @staticmethod
+    def _tell(call: _Call, said: _Said) -> None:
+        try:
+            call.protocol.response_bytes(*said)
+        except (ProtocolClosed, ProtocolError, RuntimeError):
+            pass  # its sender has gone
+        finally:
+            call.answered = True
+
+    def _answer(self, call: _Call) -> _Said:
+        """What the application says to *call*."""
         told: list[tuple[str, list[tuple[str, str]]]] = []
 
         def start(status: str, headers: list[tuple[str, str]], fault: Any = None) -> None:
@@ -243,21 +255,7 @@ class Server:
                 parts.close()
         ((status, headers),) = told
         # granian names itself where nothing stands.
-        said = int(status[:3]), [*headers, ("Server", "")], body
-        if said[0] != 429:
-            call.protocol.response_bytes(*said)
-            return True
-        self._loop.call_soon_threadsafe(self._loop.call_later, SLOWED, self._late, call, said)
-        return False
-
-    @staticmethod
-    def _late(call: _Call, said: tuple[int, list[tuple[str, str]], bytes]) -> None:
-        try:
-            call.protocol.response_bytes(*said)
-        except (ProtocolClosed, ProtocolError, RuntimeError):
-            pass  # its sender has gone
-        finally:
-            call.answered = True
+        return int(status[:3]), [*headers, ("Server", "")], body
 
     def _environ(self, call: _Call) -> dict[str, Any]:
         scope = call.scope

@@ -188,3 +188,39 @@ def test_the_paths_that_bodies_and_agents_decide_at_are_quick(engine):
         assert quick.fullmatch(path)
     for path in ("/v1/requests", "/v1/groups", "/v1/requests/a/b/decisions", "/v1/partners/x", "/v1/files"):
         assert not quick.fullmatch(path)
+
+
+def test_a_caller_that_has_gone_takes_nobody_with_it():
+    import http.client
+    from concurrent.futures import Future
+
+    from hub import turns
+    from hub.web.server import Server
+
+    came, arrived = Future(), threading.Semaphore(0)
+
+    def app(environ, start):
+        arrived.release()
+        if environ["PATH_INFO"] == "/waits":
+            turns.result(came)
+        start("200 OK", [])
+        return [b"said"]
+
+    server = Server(app, "127.0.0.1", 0, quick=re.compile("/.*"))
+    thread = threading.Thread(target=server.run, daemon=True)
+    thread.start()
+    for _ in range(3):
+        gone = socket.create_connection(("127.0.0.1", server.port), timeout=10)
+        gone.sendall(b"GET /waits HTTP/1.1\r\nHost: a\r\n\r\n")
+        assert arrived.acquire(timeout=10)
+        gone.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, b"\1\0\0\0\0\0\0\0")
+        gone.close()
+    time.sleep(0.3)
+    came.set_result(None)
+    for _ in range(3):
+        other = http.client.HTTPConnection("127.0.0.1", server.port, timeout=10)
+        other.request("GET", "/now")
+        assert other.getresponse().read() == b"said"
+    server.close()
+    thread.join(10)
+    assert not thread.is_alive()
