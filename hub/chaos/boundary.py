@@ -333,9 +333,9 @@ def _watch_door(edges: Edges) -> None:
         server: Any = importlib.import_module("hub.web.server").Server
     except ImportError:
         return
-    real = server._answer
+    real = server._serve
 
-    def answer(self: Any, call: Any) -> None:
+    def serve(self: Any, call: Any) -> None:
         if call.scope.method in ("GET", "HEAD"):
             real(self, call)
             return
@@ -354,7 +354,7 @@ def _watch_door(edges: Edges) -> None:
         real(mine, call)
         edges.passing("send", "after", what)
 
-    server._answer = answer
+    server._serve = serve
 
 
 def _path(raw: bytes) -> str:
