@@ -14,6 +14,7 @@ from lxml import etree
 
 SOAP = "http://schemas.xmlsoap.org/soap/envelope/"
 VISA = "http://mofa.example/visa-reference/v1"
+DECIDED = "2026-02-03T09:15:31Z"
 
 
 class Ministry:
@@ -24,6 +25,7 @@ class Ministry:
         self.asked: list[tuple[str, list[str]]] = []
         self.headers: list[dict[str, str]] = []
         self.withheld: set[str] = set()  # decided, but left out of the answer
+        self.incomplete: set[str] = set()  # numbers of passports of which more is wanted, when they come first
         self._folder = folder
         self._schema = etree.XMLSchema(etree.parse(str(folder / "visa_reference.xsd")))
         handler = type("Handler", (_Handler,), {"ministry": self})
@@ -70,6 +72,10 @@ class Ministry:
         for application in reversed(call.findall(f"{{{VISA}}}Application")):
             key = application.findtext(f"{{{VISA}}}CorrelationId")
             number = application.findtext(f"{{{VISA}}}Passport/{{{VISA}}}Number")
+            if number in self.incomplete:
+                self.incomplete.remove(number)
+                results.append(self._result(key, "INCOMPLETE", ReasonCode="R03", DecidedAt=DECIDED))
+                continue
             if not number.endswith("9"):
                 self.references.setdefault(key, f"{7_000_000_000 + len(self.references)}")
             if key not in self.withheld:
@@ -79,13 +85,15 @@ class Ministry:
     def _found(self, key: str, refused: bool = False) -> Any:
         reference = self.references.get(key)
         outcome = "ISSUED" if reference else "REFUSED" if refused else "UNKNOWN"
-        said = {"CorrelationId": key, "Outcome": outcome, "ReferenceNo": reference, "ReasonCode": None}
-        if refused:
-            said["ReasonCode"] = "R07"
-        if outcome != "UNKNOWN":
-            said["DecidedAt"] = "2026-02-03T09:15:31Z"
+        return self._result(
+            key, outcome, ReferenceNo=reference, ReasonCode="R07" if refused else None,
+            DecidedAt=None if outcome == "UNKNOWN" else DECIDED,
+        )  # fmt: skip
+
+    @staticmethod
+    def _result(key: str, outcome: str, **said: str | None) -> Any:
         result = etree.Element(f"{{{VISA}}}Result")
-        for name, value in said.items():
+        for name, value in {"CorrelationId": key, "Outcome": outcome, **said}.items():
             if value is not None:
                 etree.SubElement(result, f"{{{VISA}}}{name}").text = value
         return result
