@@ -169,3 +169,20 @@ def test_what_was_found_before_a_crash_is_told_after_it(make, monkeypatch):
     told = hub.engine.uploads.one(BANK, UUID(told["id"]))
     assert told["state"] == "taken" and told["rows"] == {"read": 5, "accepted": 0, "rejected": 5}
     assert given_back(hub, BANK, told)[1].count("| payment_unknown_bill |") == 5
+
+
+def test_a_file_that_was_taken_when_we_were_cut_off_was_not_told_before(make, monkeypatch):
+    hub = make()
+
+    def dies(*args):
+        raise MemoryError
+
+    monkeypatch.setattr(hub.engine.uploads, "end", dies)
+    with pytest.raises(MemoryError):
+        taken(hub, BANK, SETTLEMENT, body(hub, 2), f"SETTLE-{BANK}-000001.txt")
+    hub.restart()
+    hub.engine.take_uploads()
+    (told,) = hub.engine.uploads.page(BANK, None, 9)
+    assert (told["state"], told["outcome"]) == ("taken", True)
+    again = taken(hub, BANK, SETTLEMENT, body(hub, 2), f"SETTLE-{BANK}-000002.txt")
+    assert again["state"] == "repeated" and again["rows"] == told["rows"]
