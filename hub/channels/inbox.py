@@ -47,7 +47,8 @@ class Inbox:
     file system can tell that somebody still writes to a file, it waits; that a size has not changed proves nothing.
 
     *grace* is how many seconds a file may lie without what shows it to be whole, by *now* (seconds of wall time).
-    *on_refused* hears the name and code of each file that was not offered.  Raises HubError ``folder_missing``.
+    *on_refused* hears of each file that was not offered: its name, the code, its bytes and their SHA-256, 0 and nothing
+    of what is no file or too large.  Raises HubError ``folder_missing``.
     """
 
     def __init__(
@@ -57,7 +58,7 @@ class Inbox:
         manifest: bool = True,
         grace: float = GRACE,
         limit: int = LONGEST,
-        on_refused: Callable[[str, str], None] | None = None,
+        on_refused: Callable[[str, str, int, str], None] | None = None,
         now: Callable[[], float] = time.time,
     ) -> None:
         self.folder = folder_of(str(folder))
@@ -182,15 +183,16 @@ class Inbox:
         }
         short = name if len(os.fsencode(name)) <= 200 else hashlib.sha256(os.fsencode(name)).hexdigest()
         put_whole(_free(self.folder / REFUSED, short + ".reason.json"), json.dumps(said, ensure_ascii=False).encode())
-        self._settle(name, path, self.folder / REFUSED)
+        final = self._settle(name, path, self.folder / REFUSED)
         if tell and self._on_refused:
-            self._on_refused(name, fault.code)
+            self._on_refused(name, fault.code, *_digest(final, self._limit))
 
-    def _settle(self, name: str, path: Path, place: Path) -> None:
+    def _settle(self, name: str, path: Path, place: Path) -> Path:
         # The data goes first: until it has gone, the file is offered again, and then it still has its manifest.
         final = _free(place, name)
         os.rename(path, final)
         self._bring(name, path.parent, place, final.name)
+        return final
 
     def _bring(self, name: str, source: Path, place: Path, final: str | None = None) -> None:
         for ending in (MANIFEST, *MARKERS):
@@ -217,6 +219,19 @@ def _free(folder: Path, name: str) -> Path:
         number += 1
         path = folder / f"{name}.{number}"
     return path
+
+
+def _digest(path: Path, limit: int) -> tuple[int, str]:
+    """The bytes and the SHA-256 of a file; 0 and nothing of what is none, or has more than *limit*."""
+    try:
+        handle = os.open(path, os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC)
+    except OSError:
+        return 0, ""
+    with os.fdopen(handle, "rb") as file:
+        found = os.fstat(handle)
+        if not stat.S_ISREG(found.st_mode) or found.st_size > limit:
+            return 0, ""
+        return found.st_size, hashlib.file_digest(file, "sha256").hexdigest()
 
 
 def _written_to(path: Path) -> bool | None:

@@ -225,9 +225,11 @@ class Collector:
         if inbox is None:
             manifest = not any(op.wire.get("manifest") == "none" for op in _file_operations(partner))
 
-            def not_whole(name: str, code: str) -> None:
+            def not_whole(name: str, code: str, size: int, sha256: str) -> None:
                 operation = partner.sent_as(name)
                 self._put_aside(partner, operation.name if operation else None, code)
+                if operation is not None:
+                    self._uploads.refuse(partner, operation, name, code, size, sha256)
                 self._not_whole[partner.id] = code
 
             try:

@@ -22,6 +22,7 @@ from hub.exchange.intake import Intake
 from hub.exchange.moves import Moves
 from hub.exchange.onboarding import Onboarding
 from hub.exchange.outbox import Outbox
+from hub.exchange.outcomes import Outcomes
 from hub.exchange.photos import Photos
 from hub.exchange.pressure import Kind, Pressure
 from hub.exchange.progress import Progress
@@ -184,11 +185,14 @@ class Engine:
         intake = Intake(self.database, self._cases, self._ledger, self.register, rules, self._advance, receiver)
         rosters = Rosters(self.database, self._cases, self._ledger, self.register, receiver, intake)
         enrolment = Enrolment(self._cases, self._ledger, receiver, intake)
-        files = Files(self.database, self._ledger, self.register, receiver, Staging(sealer))
+        outcomes = Outcomes(self._ledger, self.register)
+        files = Files(self.database, self._ledger, self.register, receiver, Staging(sealer), outcomes)
         self.exchange = Exchange(self.register, receiver, files, intake, rosters, enrolment, self.pressure)
         self._company = PlayedCompany(self.exchange.receive)
         self.photos = Photos(self.database, self._cases, self._ledger, receiver, sealer)
-        self.uploads = Uploads(self.database, self._ledger, receiver, self.pressure, HostKey(settings.sftp_key))
+        self.uploads = Uploads(
+            self.database, self._ledger, receiver, self.pressure, outcomes, HostKey(settings.sftp_key)
+        )
         self._collector = Collector(
             self.register, self.exchange.receive, receiver.put_aside, self.serves, self.database.alone, self.pressure,
             self.uploads,

@@ -10,7 +10,7 @@ import hashlib
 import io
 import time
 from collections import deque
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import Future
 from dataclasses import dataclass, field, replace
 from decimal import Decimal
@@ -23,6 +23,7 @@ from uuid import UUID
 from hub.canonical.declare import shapes
 from hub.canonical.errors import HubError
 from hub.exchange.matching import Line
+from hub.exchange.outcomes import Outcomes
 from hub.exchange.progress import Progress
 from hub.exchange.receive import Also, Receipt, Receiver, Said, date_order, refused
 from hub.mapping import Map, Rows
@@ -58,8 +59,8 @@ class File:
     progress: Progress | None = None
     #: Rows that say nothing that can be read, of a list that is taken without them.
     rejected: list[tuple[int, str]] = field(default_factory=list)
-    #: Lines that belong to nobody we know: a person looks at them.
-    parked: list[int] = field(default_factory=list)
+    #: Lines that were not taken, with their codes: they belong to nobody we know, or contradict what is known.
+    untaken: dict[int, str] = field(default_factory=dict)
 
     @property
     def each(self) -> str:
@@ -71,10 +72,16 @@ class Files:
     """Takes files: all of one or nothing, each line once."""
 
     def __init__(
-        self, database: Database, ledger: Ledger, register: Register, receiver: Receiver, staging: Staging
+        self,
+        database: Database,
+        ledger: Ledger,
+        register: Register,
+        receiver: Receiver,
+        staging: Staging,
+        outcomes: Outcomes,
     ) -> None:
         self._database, self._ledger, self._register = database, ledger, register
-        self._receiver, self.staging = receiver, staging
+        self._receiver, self.staging, self._outcomes = receiver, staging, outcomes
 
     def receive(
         self,
@@ -126,9 +133,12 @@ class Files:
             )
             if file.also is not None:
                 file.also(tx, exchange)
+            line = Line(1, message)
+            self._receiver.lines.tell(tx, partner, operation, message, [line], exchange, at)
+            untaken = _untaken([line])
+            self._outcomes.reject(tx, at, exchange, lines=untaken)
             if file.progress is not None:
-                file.progress.rows(tx, 1, 1, 0)
-            self._receiver.lines.tell(tx, partner, operation, message, [Line(1, message)], exchange, at)
+                file.progress.rows(tx, 1, 1 - len(untaken), len(untaken))
             self._ledger.audit(tx, at, partner.id, operation.name, None, exchange)
             return Receipt("taken", exchange=exchange, lines=1)
 
@@ -236,6 +246,7 @@ class Files:
         if stands is not None:
             return stands
         self._count_on(tx, at, file, number)
+        self._outcomes.reject(tx, at, staged.exchange, rows=dict(reading.rejected))
         for line, code in reading.rejected:
             # Once, however often a cumulative file brings it again.
             if not self._ledger.raised_already(tx, code, partner.id, operation.name, line):
@@ -272,9 +283,10 @@ class Files:
                     tx, at, "file", "file_sequence_gap", "partner",
                     partner=partner.id, operation=operation.name, line=wanted,
                 )  # fmt: skip
-            return replace(refused("file_sequence_gap", sequence=wanted, partner=partner.id), status="gap")
+            gap = refused("file_sequence_gap", expected=wanted, found=number, sequence=wanted, partner=partner.id)
+            return replace(gap, status="gap")
         if number < wanted:
-            fault = HubError("file_sequence_repeated", sequence=number)
+            fault = HubError("file_sequence_repeated", found=number, sequence=number)
             return self._receiver.refuse_in(tx, at, partner, operation, fault, file.body, file.name)
         return None
 
@@ -291,13 +303,16 @@ class Files:
     def _tell(self, file: File, staged: Staged) -> Receipt:
         with self._database.reading() as tx:
             message: Any = self.staging.head(tx, staged, file.map.message)
+            known = self._outcomes.rejected(tx, staged.exchange)  # also what was found before it was cut off
+        file.untaken.update(known.lines)
         while True:
-            receipt: Receipt | None = self._database.unit(partial(self._tell_some, file, staged, message))
+            tell = partial(self._tell_some, file, staged, message, len(known.rows))
+            receipt: Receipt | None = self._database.unit(tell)
             if receipt is not None:
                 return receipt
 
-    def _tell_some(self, file: File, staged: Staged, message: Any, tx: Transaction) -> Receipt | None:
-        """Tell the next lines; the receipt with the last of them."""
+    def _tell_some(self, file: File, staged: Staged, message: Any, unread: int, tx: Transaction) -> Receipt | None:
+        """Tell the next lines; the receipt with the last of them.  So many rows were *unread*: nothing can be told."""
         at, exchange, operation = self._receiver.now(), staged.exchange, file.operation
         row = self._ledger.get(tx, exchange)
         if row["state"] == "settled":
@@ -311,16 +326,25 @@ class Files:
         if not self.staging.advance(tx, exchange, was, now):
             return None
         self._receiver.lines.tell(tx, file.partner, operation, message, part, exchange, at)
-        file.parked.extend(line.number for line in part if line.suspended)
+        untaken = _untaken(part)
+        self._outcomes.reject(tx, at, exchange, lines=untaken)
+        file.untaken.update(untaken)
         if file.progress is not None:
-            file.progress.rows(tx, count + len(file.rejected), now - len(file.parked), len(file.rejected))
+            rejected = len(file.untaken)
+            file.progress.rows(tx, count + unread, now - rejected, rejected + unread)
         self.staging.told(tx, exchange, was, now, [line.number for line in part if line.suspended])
         if now < count:
             return None
         self.staging.finished(tx, exchange)
+        if file.progress is not None and self._outcomes.of_rows(file.map, operation):
+            file.progress.given_back(tx, exchange)
         self._ledger.move(tx, at, self._ledger.get(tx, exchange), "settled", outcome="read")
         self._ledger.audit(tx, at, file.partner.id, operation.name, None, exchange)
         return Receipt("taken", exchange=exchange, lines=count)
+
+
+def _untaken(lines: Iterable[Line]) -> dict[int, str]:
+    return {line.number: line.code for line in lines if line.code is not None}
 
 
 class _Wrong(Exception):

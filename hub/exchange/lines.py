@@ -10,7 +10,7 @@ from uuid import UUID
 from hub.canonical.declare import shapes
 from hub.canonical.events import Event
 from hub.exchange.advance import Advance, Told
-from hub.exchange.matching import Line, Matching
+from hub.exchange.matching import Line, Matching, unknown
 from hub.partners import NOTHING, Operation
 from hub.partners.partner import Partner
 from hub.store.awaiting import Awaiting
@@ -99,8 +99,10 @@ class Lines:
                 subject = line.request.hex if line.request else line.line_id
                 self._awaiting.heard(tx, at, partner.id, operation.name, line.group, subject)
             told_as = self._matching.told_as(tx, partner, operation, message, line, exchange)
-            if told_as == "same":
+            if told_as in ("same", "nobody"):
                 seen += 1
+                # It stands before a person already, and its sender must not take it for mended.
+                line.code = unknown(operation) if told_as == "nobody" and operation.gives else None
             elif told_as == "other":
                 self._matching.suspend(tx, partner, operation, line, exchange, at, "told_otherwise")
             elif operation.gives and line.group is None:
@@ -128,7 +130,7 @@ class Lines:
         exchange: UUID,
         at: Moment,
     ) -> list[Told]:
-        events = []
+        events, meant = [], []
         for line in lines:
             name = operation.gives.get(getattr(line.value, "outcome", "received"))
             if name == NOTHING:
@@ -136,6 +138,7 @@ class Lines:
             if name is None:
                 self._matching.suspend(tx, partner, operation, line, exchange, at, "outcome_unforeseen")
                 continue
+            meant.append(line)
             events.append(
                 event_of(
                     name,
@@ -148,4 +151,7 @@ class Lines:
                     around=None if line.value is message else message,
                 )
             )
-        return self._advance.happen(tx, kept, events, at, exchange=exchange, partner=partner.id)
+        told = self._advance.happen(tx, kept, events, at, exchange=exchange, partner=partner.id)
+        for line, one in zip(meant, told, strict=True):
+            line.code = one.code if one.verdict == "conflict" else None
+        return told

@@ -27,7 +27,8 @@ class Line:
     """One line on its way to a case.
 
     ``group``, ``request`` and ``line_id`` are whose it was found to be; ``suspended`` says that it was put before a
-    person.  They belong to one run of a unit of work: a second run begins with fresh lines.
+    person, ``code`` why it was not taken.  They belong to one run of a unit of work: a second run begins with fresh
+    lines.
     """
 
     number: int
@@ -36,6 +37,7 @@ class Line:
     request: UUID | None = None
     line_id: str | None = None
     suspended: bool = False
+    code: str | None = None
 
 
 class Matching:
@@ -87,7 +89,10 @@ class Matching:
     def told_as(
         self, tx: Transaction, partner: Partner, operation: Operation, message: Any, line: Line, exchange: UUID
     ) -> str:
-        """Whether *line* is new, or was told under its key before.  Hashed: it may hold a document's number."""
+        """Whether *line* is new, or was told under its key before, in the words of :meth:`Ledger.tell`.
+
+        Hashed: it may hold a document's number.
+        """
         if not operation.key:
             return "new"
         told = line.value
@@ -110,10 +115,15 @@ class Matching:
         code: str | None = None,
     ) -> None:
         """Put *line* before a person: it belongs to nobody known, or cannot be what it says (*code*)."""
-        code = code or ("payment_unknown_bill" if "voucher" in operation.find else "unknown_id")
+        code = code or unknown(operation)
         entry = catalogue().get(code)
-        line.suspended = True
+        line.suspended, line.code = True, code
         self._ledger.raise_incident(
             tx, at, "suspense", code, entry.who if entry else "operator",
             partner=partner.id, operation=operation.name, exchange_id=exchange, line=line.number,
         )  # fmt: skip
+
+
+def unknown(operation: Operation) -> str:
+    """The code of a line that belongs to nobody known."""
+    return "payment_unknown_bill" if "voucher" in operation.find else "unknown_id"

@@ -17,7 +17,7 @@ from hub.exchange.intake import Intake
 from hub.exchange.progress import Progress
 from hub.exchange.receive import Also, Receipt, Receiver
 from hub.mapping import Row
-from hub.mapping.given_back import is_workbook
+from hub.mapping.given_back import is_workbook, read_said
 from hub.partners import Operation, Register
 from hub.partners.partner import Partner
 from hub.store.cases import Cases, Kept
@@ -115,7 +115,7 @@ class Rosters:
             RosterOutcome(received=len(outcomes), accepted=len(outcomes) - rejected, rejected=rejected, rows=outcomes)
         )
         out = _Out(
-            body=map_.given_back(body, said, {"companion_no": named}),
+            body=map_.given_back(body, *read_said(said), {"companion_no": named}),
             name=f"{_stem(name)}.{told.rpartition('/')[2][:8]}.outcome.{'xlsx' if is_workbook(body) else 'csv'}",
             records=len(outcomes),
             map_hash=answer.hash,

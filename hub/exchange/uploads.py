@@ -13,22 +13,28 @@ from pathlib import Path
 from typing import Any
 from uuid import UUID
 
+import structlog
+
 from hub.canonical.errors import HubError
 from hub.channels import Arrived, FileManifest
 from hub.channels.inbox import LONGEST, decent
+from hub.exchange.outcomes import Outcomes
 from hub.exchange.pressure import Pressure
 from hub.exchange.progress import Progress
-from hub.exchange.receive import Once, Receipt, Receiver, Said
+from hub.exchange.receive import Once, Receipt, Receiver, Said, refused
 from hub.mapping.given_back import rejected
 from hub.partners import Operation
 from hub.partners.partner import Partner
 from hub.security.host_key import HostKey
-from hub.store.database import Database, Row, Transaction, as_uuid
+from hub.store.database import Database, Row, Transaction, as_uuid, maybe_uuid
 from hub.store.encoding import moment
 from hub.store.files_in import FilesIn
-from hub.store.ledger import Ledger
+from hub.store.ledger import Ledger, Moment
+
+log = structlog.get_logger(__name__)
 
 ACKNOWLEDGED, SIGNED = ".ack.json", ".ack.json.sig"
+_KIND = "ack"
 #: Before every file that has not come yet.
 NEWEST = UUID(int=(1 << 128) - 1)
 
@@ -53,10 +59,16 @@ class Uploads:
     """Takes files in, and tells of them."""
 
     def __init__(
-        self, database: Database, ledger: Ledger, receiver: Receiver, pressure: Pressure, key: HostKey
+        self,
+        database: Database,
+        ledger: Ledger,
+        receiver: Receiver,
+        pressure: Pressure,
+        outcomes: Outcomes,
+        key: HostKey,
     ) -> None:
         self._database, self._ledger, self._receiver = database, ledger, receiver
-        self._pressure, self._key = pressure, key
+        self._pressure, self._outcomes, self._key = pressure, outcomes, key
         self._files = FilesIn(ledger)
 
     # -- in ----------------------------------------------------------------------------------------------------------
@@ -133,34 +145,86 @@ class Uploads:
         return Progress(self._files, self._database.unit(unit))
 
     def end(self, partner: Partner, operation: Operation, progress: Progress, receipt: Receipt) -> None:
-        """What became of the file; it is acknowledged in the same commit, where its partner wants that.
+        """What became of the file; its sender is told in the same commit, where it is one that looks into a folder.
 
         One that must wait for its forerunner, or broke us, is held.
         """
-        code = receipt.problems[0]["code"] if receipt.problems else None
+        said = receipt.problems[0] if receipt.problems else None
+        code = said["code"] if said else None
+        given_back = self._given_back(partner, operation, progress, receipt)
 
         def unit(tx: Transaction) -> None:
+            at, row = self._receiver.now(), self._files.get(tx, progress.file)
             if receipt.status in ("gap", "broken"):
                 self._files.stand(tx, progress.file, "held", code)
+                if receipt.status == "gap" and _looks(partner, operation, row["via"]):
+                    held = self._composed(tx, self._files.get(tx, progress.file), said)
+                    self._put_out(tx, at, partner, operation, row, receipt, {".held": held})
                 return
-            at = self._receiver.now()
             state = receipt.status if receipt.status in ("refused", "repeated") else "taken"
+            if state == "repeated" and row["read"]:
+                state = "taken"  # by us, a moment before we were cut off
             self._files.ended(tx, at, progress.file, state, code, receipt.exchange)
-            row = self._files.get(tx, progress.file)
-            if operation.wire.get("acknowledge") != "signed" or row["via"] == "api":
-                return  # who called asks for it where it looks for the file
-            signed = self._signed(row)
-            stem = f"{''.join(c if c.isascii() and (c.isalnum() or c in '._-') else '-' for c in row['name'])[:60]}"
-            stem = f"{stem.strip('-._') or 'file'}.{str(progress.file)[-12:]}"
-            # The signature first: who finds the acknowledgement finds it too.
-            for ending, body in ((SIGNED, signed.signature), (ACKNOWLEDGED, signed.body)):
-                self._ledger.open(
-                    tx, at, partner=partner.id, operation=operation.name, direction="out", state="waiting", body=body,
-                    name=stem + ending, answers=receipt.exchange,
-                )  # fmt: skip
-            tx.wake(partner.id)
+            body = self._composed(tx, self._files.get(tx, progress.file), said)
+            self._ledger.keep(tx, at, progress.file, _KIND, body)
+            if _looks(partner, operation, row["via"]):
+                self._put_out(tx, at, partner, operation, row, receipt, {"": body}, given_back)
 
         self._database.unit(unit)
+
+    def refuse(self, partner: Partner, operation: Operation, name: str, code: str, size: int, sha256: str) -> None:
+        """A file that lay in a folder was refused before anybody could read it."""
+
+        # Its name may be why: what cannot be shown, or is no text at all, stands there as a mark.
+        shown = "".join(c if c.isprintable() else "\ufffd" for c in name)
+
+        def unit(tx: Transaction) -> UUID:
+            return self._files.begin(
+                tx, self._receiver.now(), partner=partner.id, operation=operation.name, name=shown, via="folder",
+                sha256=sha256, size=size,
+            )  # fmt: skip
+
+        self.end(partner, operation, Progress(self._files, self._database.unit(unit)), refused(code))
+
+    def _given_back(
+        self, partner: Partner, operation: Operation, progress: Progress, receipt: Receipt
+    ) -> tuple[str, bytes] | None:
+        """The outcome file, where one is to lie with the acknowledgement: made before the unit that puts it out, for it
+        takes its time."""
+        try:
+            with self._database.reading() as tx:
+                row = self._files.get(tx, progress.file)
+                if row["outcome"] is None or not _looks(partner, operation, row["via"]):
+                    return None
+                return self._outcomes.file(tx, row) if as_uuid(row["outcome"]) == receipt.exchange else None
+        except Exception as error:  # what was taken must be settled, whatever its outcome file breaks
+            log.error("outcome_failed", partner=partner.id, operation=operation.name, exc_info=error)
+            return None
+
+    def _put_out(
+        self,
+        tx: Transaction,
+        at: Moment,
+        partner: Partner,
+        operation: Operation,
+        row: Any,
+        receipt: Receipt,
+        acknowledged: dict[str, bytes],
+        given_back: tuple[str, bytes] | None = None,
+    ) -> None:
+        """Put before *partner* what became of its file, where it looks for files."""
+        stem = "".join(c if c.isascii() and (c.isalnum() or c in "._-") else "-" for c in row["name"])[:60]
+        stem = f"{stem.strip('-._') or 'file'}.{str(as_uuid(row['id']))[-12:]}"
+        out = {} if given_back is None else {f"{stem}.outcome.{given_back[0]}": given_back[1]}
+        for word, body in acknowledged.items():
+            # The signature first: who finds the acknowledgement finds it too.
+            out |= {f"{stem}{word}{SIGNED}": self._key.sign(body), f"{stem}{word}{ACKNOWLEDGED}": body}
+        for name, body in out.items():
+            self._ledger.open(
+                tx, at, partner=partner.id, operation=operation.name, direction="out", state="waiting", body=body,
+                name=name, answers=receipt.exchange,
+            )  # fmt: skip
+        tx.wake(partner.id)
 
     # -- what is told ------------------------------------------------------------------------------------------------
 
@@ -184,6 +248,12 @@ class Uploads:
             if row["outcome"] is None:
                 raise HubError("not_found")
             exchange = as_uuid(row["outcome"])
+            if exchange == maybe_uuid(row["exchange_id"]):
+                try:
+                    ending, body = self._outcomes.file(tx, row, only_rejected=only_rejected)
+                except LookupError:
+                    raise HubError("not_found") from None
+                return f"{file}.{'to-fix' if only_rejected else 'outcome'}.{ending}", body
             body = self._ledger.bytes_of(tx, exchange)
         ending = "xlsx" if body.startswith(b"PK\x03\x04") else "csv"
         if only_rejected:
@@ -191,12 +261,16 @@ class Uploads:
         return f"{file}.outcome.{ending}", body
 
     def acknowledgement(self, partner: str, file: UUID) -> Signed:
-        """What became of a file, signed.  Raises ``not_found`` while nobody knows."""
+        """What became of a file, or why it is held, signed.  Raises ``not_found`` while nobody knows."""
         with self._database.reading() as tx:
             row = self._own(tx, partner, file)
-        if row["ended_at"] is None:
-            raise HubError("not_found")
-        return self._signed(row)
+            if row["ended_at"] is None and row["state"] != "held":
+                raise HubError("not_found")
+            try:
+                body = self._ledger.bytes_of(tx, file, _KIND)
+            except LookupError:
+                body = self._composed(tx, row)
+        return Signed(body, self._key.sign(body))
 
     def _own(self, tx: Transaction, partner: str, file: UUID) -> Any:
         try:
@@ -207,9 +281,23 @@ class Uploads:
             raise HubError("not_found")
         return row
 
-    def _signed(self, row: Any) -> Signed:
-        body = json.dumps(told(row), ensure_ascii=False, sort_keys=True, separators=(",", ":")).encode()
-        return Signed(body, self._key.sign(body))
+    def _composed(self, tx: Transaction, row: Any, said: dict[str, Any] | None = None) -> bytes:
+        """What an acknowledgement says of a file; *said* is the error with its places, of which the row has the code.
+
+        Where no rows can go back, it names what was not taken.
+        """
+        tells = told(row)
+        if said is not None:
+            tells["reason"] = {"en": said["en"], "ar": said["ar"]}
+        if row["exchange_id"] is not None and row["outcome"] is None:
+            tells["rejected"] = self._outcomes.named(tx, as_uuid(row["exchange_id"]))
+        return json.dumps(tells, ensure_ascii=False, sort_keys=True, separators=(",", ":")).encode()
+
+
+def _looks(partner: Partner, operation: Operation, via: str) -> bool:
+    """Whether *partner* looks into a folder for what became of a file that came *via*: one that comes by SFTP does, and
+    one whose adapter says so.  Who called asks for it where it looks for the file."""
+    return via != "api" and (bool(partner.ssh_keys) or operation.wire.get("acknowledge") == "signed")
 
 
 def told(row: Any) -> dict[str, Any]:

@@ -1,8 +1,9 @@
 """A map at work: bytes to message and back, every failure named by the map's own line."""
 
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import replace
 from datetime import date
+from itertools import chain, islice
 from pathlib import Path
 from types import MappingProxyType
 from typing import Any, BinaryIO
@@ -162,20 +163,28 @@ class Map:
         return iter(self.open_rows(data, date_order=date_order, on=on))
 
     def given_back(
-        self, data: bytes, told: bytes, instead: Mapping[str, Mapping[int, str]] = MappingProxyType({})
+        self,
+        data: bytes,
+        heading: Sequence[str],
+        said: given_back.Said,
+        instead: Mapping[str, Mapping[int, str]] = MappingProxyType({}),
     ) -> bytes:
-        """The csv file or spreadsheet *data* again, with what *told* says of each row beside it.
+        """The fixed-width or csv file or spreadsheet *data* again, with what is *said* of each row beside it, under
+        *heading* where there is one.
 
         *instead* is what stands, by field and row, in the place of a cell that would not mean the same in another file.
         """
         layout = self._layout()
-        rows = list(layout.table(data, self._failing("read")))
-        for field, cells in instead.items():
-            mine = [(row, place) for _, row in rows for place, name in enumerate(row) if layout.reads(name, field)]
-            if mine and cells:
-                (_, place), *_ = mine
-                rows = [(at, [*r[:place], cells[at], *r[place + 1 :]] if at in cells else r) for at, r in rows]
-        return given_back.beside(iter(rows), told, workbook=given_back.is_workbook(data), delimiter=layout.delimiter)
+        table = layout.table(data, self._failing("read"))
+        table = chain(list(islice(table, 1)), table)  # what parts its cells is known with the first row
+        if self.spec.format == "fixed":
+            return given_back.columns(table, said, self.spec.length)
+        if not self.spec.heading:
+            return given_back.behind(table, said, delimiter=layout.delimiter)
+        if instead:
+            table = iter(_put_instead(list(table), layout, instead))
+        workbook = given_back.is_workbook(data)
+        return given_back.beside(table, heading, said, workbook=workbook, delimiter=layout.delimiter)
 
     def at(self, on: date | None = None) -> "Map":
         """This map with its code tables as they are on a day, today where none is given."""
@@ -305,6 +314,17 @@ class Map:
         if doing == "write" and isinstance(rule, Pair) and not rule.field.shape.personal:
             return repr(value)
         return mask(value)
+
+
+def _put_instead(
+    rows: list[tuple[int, list[Any]]], layout: commas.Csv, instead: Mapping[str, Mapping[int, str]]
+) -> list[tuple[int, list[Any]]]:
+    for field, cells in instead.items():
+        mine = [place for _, row in rows for place, name in enumerate(row) if layout.reads(name, field)]
+        if mine and cells:
+            place = mine[0]
+            rows = [(at, [*r[:place], cells[at], *r[place + 1 :]] if at in cells else r) for at, r in rows]
+    return rows
 
 
 def _line(rule: Rule | None, row: int | None) -> str:

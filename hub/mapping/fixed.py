@@ -74,6 +74,10 @@ class Fixed:
         lines = self._filled(self._lines(data, fail)) if self.spec.filler else self._lines(data, fail)
         return self._joined(lines) if self.spec.continuation else lines
 
+    def table(self, data: Bytes, fail: Locate) -> Iterator[tuple[int, str]]:
+        """Every line that stands in the file with its number, as its sender wrote it."""
+        return self._lines(data, fail)
+
     def _lines(self, data: Bytes, fail: Locate) -> Iterator[tuple[int, str]]:
         number, blank = 0, 0
         for texts in self._split(data, fail):

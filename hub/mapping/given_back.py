@@ -1,16 +1,18 @@
 """Outcome files: the partner's own table, in its own columns and order, with what became of each row beside it.
 
 Whoever gets one filters the rejected rows, mends their cells and sends those rows as they are: the columns that were
-added are none that a map reads.
+added are none that a map reads.  In a file of fixed columns what is said stands behind the last of them.
 """
 
 import csv
 import io
 from collections.abc import Iterator, Mapping, Sequence
 from datetime import date, datetime
-from typing import Any
+from typing import Any, TypeVar
 
 from hub.mapping.cells import FORMULA
+
+T = TypeVar("T")
 
 #: What stands in front of a spreadsheet.
 _ZIP = b"PK\x03\x04"
@@ -21,26 +23,53 @@ def is_workbook(body: bytes) -> bool:
     return body.startswith(_ZIP)
 
 
-def beside(table: Iterator[tuple[int, list[Any]]], told: bytes, *, workbook: bool, delimiter: str) -> bytes:
-    """The rows of *table*, each with its own of *told*.
+#: What is said beside each row that was taken or rejected, by its number in the file; None of one to leave out.
+Said = Mapping[int, Sequence[str] | None]
 
-    *table* is a file's rows with their numbers, *told* a delimited file with a heading and a row for each of them that
-    was taken or rejected, by its number in the first column, which is left out.
+
+def read_said(told: bytes) -> tuple[list[str], dict[int, list[str]]]:
+    """What a delimited file says of another's rows: its heading, and its rows by the number in their first column.
+
+    That column is left out of both.
     """
     heading, *rows = list(csv.reader(io.StringIO(told.decode("utf-8-sig"), newline="")))
-    by_number = {row[0]: row[1:] for row in rows}
-    added = _joined(table, heading[1:], by_number)
+    return heading[1:], {int(row[0]): row[1:] for row in rows}
+
+
+def beside(
+    table: Iterator[tuple[int, list[Any]]], heading: Sequence[str], said: Said, *, workbook: bool, delimiter: str
+) -> bytes:
+    """The rows of *table*, a file's rows with their numbers, each with what is *said* of it under *heading*."""
+    added = _joined(table, heading, said)
     return _workbook(added) if workbook else _text(added, delimiter)
 
 
-def _joined(
-    table: Iterator[tuple[int, list[Any]]], heading: Sequence[str], told: Mapping[str, Sequence[str]]
-) -> Iterator[list[Any]]:
+def behind(table: Iterator[tuple[int, list[Any]]], said: Said, *, delimiter: str) -> bytes:
+    """As :func:`beside`, of a table without a heading: what is said stands behind each row."""
+    return _text(([*row, *told] for row, told in _each(table, said)), delimiter)
+
+
+def columns(lines: Iterator[tuple[int, str]], said: Said, width: int) -> bytes:
+    """As :func:`beside`, of *lines* of *width* fixed columns: what is said stands behind the last of them."""
+    given = (
+        line.ljust(width) + " " + " | ".join(filter(None, told)) if told else line for line, told in _each(lines, said)
+    )
+    return "".join("".join(c if c.isprintable() else " " for c in line) + "\r\n" for line in given).encode("utf-8-sig")
+
+
+def _each(table: Iterator[tuple[int, T]], said: Said) -> Iterator[tuple[T, Sequence[str]]]:
+    """The rows of *table* that are not left out; of those that nothing is said of, nothing."""
+    for number, row in table:
+        told = said.get(number, ())
+        if told is not None:
+            yield row, told
+
+
+def _joined(table: Iterator[tuple[int, list[Any]]], heading: Sequence[str], said: Said) -> Iterator[list[Any]]:
     before: list[list[Any]] = []
     width, ours = 0, set[int]()
-    for number, row in table:
-        said = told.get(str(number))
-        if said is None:
+    for row, told in _each(table, said):
+        if not told:
             before.append(row)  # the heading, and whatever stands above it
             continue
         if before:
@@ -52,7 +81,7 @@ def _joined(
             before = []
         # A row that is too long stays too long: cut, it could be read as something else when it is sent again.
         own, surplus = [*row[:width], *[""] * (width - len(row))], row[width:]
-        yield [*_without(own, ours), *said, *surplus]
+        yield [*_without(own, ours), *told, *surplus]
     yield from before
 
 

@@ -8,6 +8,8 @@ a person to decide; ``settled`` and ``dead`` are done.  A subject without an exc
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
+from itertools import groupby
+from operator import itemgetter
 from typing import Any, Literal
 from uuid import UUID
 
@@ -524,6 +526,14 @@ class Ledger:
             self._sealer.open(key, row["sealed"], as_uuid(row["id"]).bytes) for row in rows if row["wrapped"] == wrapped
         )
 
+    def each_of(self, tx: Transaction, exchange_id: UUID, kind: str) -> list[bytes]:
+        """Whatever was kept as *kind*, the oldest first, each as it was kept."""
+        found = []
+        for wrapped, rows in groupby(tx.all(_payload_get, exchange_id=exchange_id, kind=kind), itemgetter("wrapped")):
+            key = self._sealer.unwrap(wrapped)
+            found.append(b"".join(self._sealer.open(key, row["sealed"], as_uuid(row["id"]).bytes) for row in rows))
+        return found
+
     # -- once and only once ------------------------------------------------------------------------------------------
 
     def first_time(self, tx: Transaction, partner: str, key: str, exchange_id: UUID) -> bool:
@@ -537,18 +547,19 @@ class Ledger:
 
     def tell(
         self, tx: Transaction, partner: str, key: str, exchange_id: UUID, digest: bytes, group: UUID | None
-    ) -> Literal["new", "same", "other"]:
+    ) -> Literal["new", "same", "nobody", "other"]:
         """Note what *partner* tells under *key*, by its *digest*, and of which *group*.
 
-        ``same``: told before, or told before of somebody else in the same words.  ``other``: told before in other
-        words of another group.  What was told before of nobody we knew is new when it is known of whom; and so are
-        other words of the same group, for the journey knows best what they change.
+        ``same``: told before, or told before of somebody else in the same words.  ``nobody``: told before in the same
+        words, and then as now of nobody we know.  ``other``: told before in other words of another group.  What was
+        told before of nobody we knew is new when it is known of whom; and so are other words of the same group, for the
+        journey knows best what they change.
         """
         row = tx.one(_seen_get, partner=partner, key=key)
         if row is not None:
             before = maybe_uuid(row["group_id"])
             if row["digest"] == digest and (before is not None or group is None):
-                return "same"
+                return "nobody" if before is None else "same"
             if before is not None and before != group:
                 return "other"
         tx.put(_seen_put, partner=partner, key=key, exchange_id=exchange_id, digest=digest, group_id=group)

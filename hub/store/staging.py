@@ -62,7 +62,11 @@ _counted = Statement(
     .values(records=bindparam("count"), subjects=bindparam("count"), map_hash=bindparam("read_by"))
 )
 _payload_insert = inserting(payload)
-_pieces = Statement(select(func.count()).select_from(payload).where(payload.c.exchange_id == bindparam("exchange_id")))
+_pieces = Statement(
+    select(func.count())
+    .select_from(payload)
+    .where(payload.c.exchange_id == bindparam("exchange_id"), payload.c.kind == "request")
+)
 _advance = Statement(
     update(exchange)
     .where(exchange.c.id == bindparam("exchange_id"), exchange.c.open == true(), exchange.c.done == bindparam("was"))

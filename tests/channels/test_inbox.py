@@ -106,7 +106,7 @@ def test_refused_with_a_reason_for_people(folder: Path) -> None:
 )
 def test_bytes_that_do_not_agree_with_the_manifest(folder: Path, spoil: Callable[[Path], None], code: str) -> None:
     heard: list[tuple[str, str]] = []
-    inbox = Inbox(folder, on_refused=lambda name, code: heard.append((name, code)))
+    inbox = Inbox(folder, on_refused=lambda name, code, *_: heard.append((name, code)))
     put(folder)
     spoil(folder)
     assert not names(inbox)
@@ -135,9 +135,9 @@ def test_work_in_progress_is_left_alone(folder: Path, ending: str) -> None:
 def test_data_waits_for_its_manifest_and_is_then_set_aside(folder: Path) -> None:
     (folder / NAME).write_bytes(BODY)
     heard: list[str] = []
-    assert not names(Inbox(folder, grace=60, now=later(50), on_refused=lambda name, code: heard.append(code)))
+    assert not names(Inbox(folder, grace=60, now=later(50), on_refused=lambda name, code, *_: heard.append(code)))
     assert tree(folder) == {NAME} and not heard
-    assert not names(Inbox(folder, grace=60, now=later(70), on_refused=lambda name, code: heard.append(code)))
+    assert not names(Inbox(folder, grace=60, now=later(70), on_refused=lambda name, code, *_: heard.append(code)))
     assert heard == ["file_manifest_missing"]
     assert tree(folder) == {f"refused/{NAME}", f"refused/{NAME}.reason.json"}
 
@@ -174,7 +174,7 @@ def test_a_manifest_that_cannot_be_read(folder: Path, manifest: Any) -> None:
     path.write_text(manifest if isinstance(manifest, str) else json.dumps({**json.loads(path.read_text()), **manifest}))
     assert not names(Inbox(folder, now=later(100)))
     assert f"refused/{NAME}" not in tree(folder), "it may still be being written"
-    assert not names(Inbox(folder, now=later(1000), on_refused=lambda name, code: heard.append(code)))
+    assert not names(Inbox(folder, now=later(1000), on_refused=lambda name, code, *_: heard.append(code)))
     assert heard == ["file_manifest_wrong"]
 
 
@@ -204,14 +204,14 @@ def test_links_pipes_and_sockets_are_not_read(folder: Path, tmp_path: Path, monk
     monkeypatch.chdir(folder)  # the path of a socket may not be long
     (tmp_path / "secret").write_bytes(b"secret")
     for manifest in (True, False):
-        heard: dict[str, str] = {}
+        heard: list[tuple[str, str, int, str]] = []
         (folder / "link.csv").symlink_to(tmp_path / "secret")
         os.mkfifo(folder / "pipe.csv")
         with socket.socket(socket.AF_UNIX) as sock:
             sock.bind("socket.csv")
         (folder / "a folder").mkdir(exist_ok=True)
-        assert not names(Inbox(folder, manifest=manifest, on_refused=heard.__setitem__))
-        assert heard == dict.fromkeys(("link.csv", "pipe.csv", "socket.csv"), "file_not_plain")
+        assert not names(Inbox(folder, manifest=manifest, on_refused=lambda *told, to=heard: to.append(told)))
+        assert sorted(heard) == [(name, "file_not_plain", 0, "") for name in ("link.csv", "pipe.csv", "socket.csv")]
     assert (tmp_path / "secret").read_bytes() == b"secret"
 
 
@@ -244,7 +244,7 @@ def test_a_missing_folder(folder: Path) -> None:
 def test_a_file_that_is_too_large_is_not_read(folder: Path) -> None:
     heard: list[str] = []
     put(folder, body=b"x" * 101)
-    assert not names(Inbox(folder, limit=100, on_refused=lambda name, code: heard.append(code)))
+    assert not names(Inbox(folder, limit=100, on_refused=lambda name, code, *_: heard.append(code)))
     assert heard == ["file_too_large"]
 
 
@@ -252,7 +252,7 @@ def test_a_file_that_is_too_large_is_not_read(folder: Path) -> None:
 def test_odd_names_are_set_aside(folder: Path, name: str) -> None:
     heard: list[str] = []
     (folder / name).write_bytes(b"a,b")
-    assert not names(Inbox(folder, manifest=False, on_refused=lambda name, code: heard.append(code)))
+    assert not names(Inbox(folder, manifest=False, on_refused=lambda name, code, *_: heard.append(code)))
     assert heard == ["file_name_wrong"]
     assert len(list((folder / "refused").iterdir())) == 2
 

@@ -146,7 +146,7 @@ def test_bad_file_is_followed_by_the_right_one_of_the_same_number(played: Played
     assert waiting == (2 if kind == "duplicate" else 1)
     refused = []
     inbox = played.inbox("post_jed")
-    inbox._on_refused = lambda _, code: refused.append(code)
+    inbox._on_refused = lambda _, code, *__: refused.append(code)
     taken = [(a.name, a.body, inbox.done(a)) for a in inbox.arrivals()]
     assert refused == (["file_truncated"] if kind == "truncated" else [])
     played.until(lambda: (path / name).exists())

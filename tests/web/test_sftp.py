@@ -2,25 +2,29 @@
 
 import asyncio
 import csv
+import hashlib
 import json
 import os
 import socket
 import stat
 import subprocess
 import time
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import asyncssh
 import pytest
 
+from hub.canonical.errors import HubError
 from hub.partners.flat import overlaid
 from hub.web.sftp import SftpDoor, places
 from hub.web.sftp import door as doors
+from tests.attacks.files_made import example
 from tests.web.test_files import BAD, GOOD, rows
 
 pytestmark = pytest.mark.needs("sftp")
-AGENT = "agent_sftp"
+AGENT, BILLER = "agent_sftp", "bills_sftp"
 
 
 class Client:
@@ -62,15 +66,7 @@ def key(tmp_path: Path) -> str:
 @pytest.fixture
 def folder(engine: Any, tmp_path: Path, key: str) -> Path:
     """An agent added while the hub runs, with a public key; its folder."""
-    found = tmp_path / "files" / AGENT
-    for side in ("to_partner", "from_partner"):
-        (found / side).mkdir(parents=True)
-    faults: list[Any] = []
-    given = {"like": "agent_idn_1", "id": AGENT, "name_en": "SFTP", "name_ar": "وكيل", "ssh_keys": key}
-    one = overlaid(given, engine.register.partners, "test", 1, faults)
-    assert one is not None, faults
-    engine.change_partners([one], "test")
-    return found
+    return _added(engine, tmp_path, key, AGENT, "agent_idn_1")
 
 
 @pytest.fixture
@@ -93,23 +89,111 @@ def test_a_roster_goes_in_and_its_rows_and_a_signed_acknowledgement_come_back(sf
     partner = engine.register.partners[AGENT]
     assert engine.collect(partner).lines == 2
     engine._claims.enlist("test", "")
-    while (wait := engine.dispatcher.drain(partner)) is not None:
-        time.sleep(min(wait, 0.05))
+    _drained(engine, AGENT)
     got = sftp("get /out/* .")
     assert got.returncode == 0, got.stderr
     (outcome,) = tmp_path.glob("*.outcome.csv")
     table = list(csv.DictReader(outcome.open(encoding="utf-8-sig", newline="")))
     assert [row["Code"] for row in table] == ["unknown_group", "date_order_undeclared"]
     (said,) = tmp_path.glob("*.ack.json")
-    assert json.loads(said.read_text())["rows"] == {"read": 2, "accepted": 0, "rejected": 2}
-    (tmp_path / "signers").write_text(f"hub {sftp.door._key.public}\n")
-    checked = subprocess.run(
-        ["ssh-keygen", "-Y", "verify", "-f", tmp_path / "signers", "-I", "hub", "-n", "hub-acknowledgement", "-s",
-         f"{said}.sig"], input=said.read_bytes(), capture_output=True, check=False,
-    )  # fmt: skip
-    assert checked.returncode == 0, checked.stderr
+    assert _verified(said, sftp.door)["rows"] == {"read": 2, "accepted": 0, "rejected": 2}
     assert sftp(f"rm /out/{said.name}").returncode == 0
     assert (folder / "to_partner" / "done" / said.name).is_file()
+
+
+@pytest.fixture
+def biller(engine: Any, tmp_path: Path, key: str, door: SftpDoor) -> "Carried":
+    """A bill service that comes with its own key: its files have numbers, totals and manifests."""
+    folder = _added(engine, tmp_path, key, BILLER, "bill_service")
+    return Carried(Client(tmp_path, door, who=BILLER), engine, folder, tmp_path)
+
+
+class Carried:
+    """Files that a partner brings by the door and what it then finds in ``/out``."""
+
+    def __init__(self, sftp: Client, engine: Any, folder: Path, home: Path) -> None:
+        self.sftp, self.engine, self.folder, self.home = sftp, engine, folder, home
+        engine._claims.enlist("test", "")
+
+    def payments(self, number: int, *references: str) -> bytes:
+        """A file of payments of bills that nobody knows."""
+        map_ = self.engine.register.map("banks/sadad", "receive_payment_file", "request")
+        day = map_.read(example("banks/sadad/receive_payment_file", "txt"))
+        lines = [replace(day.lines[0], bank_ref=reference) for reference in references]
+        return map_.write(replace(day, sequence=number, lines=lines))
+
+    def put(self, body: bytes, number: int, **said: Any) -> None:
+        """Leave a file, its manifest first."""
+        name = f"PAID-{BILLER}-{number:06}.txt"
+        beside = {"name": name, "sequence": None, "count": None, "control_sum": None, "bytes": len(body),
+                  "sha256": hashlib.sha256(body).hexdigest(), "created": "2026-12-01T09:00:00Z"}  # fmt: skip
+        (self.home / "file").write_bytes(body)
+        (self.home / "beside").write_text(json.dumps(beside | said))
+        sent = self.sftp(f"put beside /in/{name}.manifest.json", f"put file /in/{name}")
+        assert sent.returncode == 0, sent.stderr
+
+    def told(self) -> list[dict[str, Any]]:
+        """Have the hub look, and fetch the acknowledgements that it has put out."""
+        before = set(os.listdir(self.folder / "to_partner"))
+        self.engine.collect(self.engine.register.partners[BILLER])
+        _drained(self.engine, BILLER)
+        new = sorted(set(os.listdir(self.folder / "to_partner")) - before)
+        acks = [name for name in new if name.endswith(".ack.json")]
+        assert self.sftp(*(f"get /out/{ack}{end} ." for ack in acks for end in ("", ".sig"))).returncode == 0
+        return [_verified(self.home / ack, self.sftp.door) for ack in acks]
+
+    def bring(self, body: bytes, number: int, **said: Any) -> dict[str, Any]:
+        """Leave a file, and fetch its acknowledgement."""
+        self.put(body, number, **said)
+        (told,) = self.told()
+        return told
+
+
+def test_the_acknowledgement_says_what_was_wrong_with_a_file_that_was_refused(biller):
+    right = biller.payments(1, "P1", "P2")
+    wrong = {
+        "file_totals": biller.bring(right.replace(b"PT0000002", b"PT0000003"), 1),
+        "file_hash_wrong": biller.bring(right, 2, sha256="0" * 64),
+        "file_sequence_differs": biller.bring(right, 3, sequence=3),
+        "map_length": biller.bring(b"no such file\r\n", 4),
+    }
+    for code, said in wrong.items():
+        assert (said["state"], said["code"]) == ("refused", code)
+        assert said["reason"]["en"] and said["reason"]["ar"] and said["bytes"] and len(said["sha256"]) == 64
+    assert " 3, " in wrong["file_totals"]["reason"]["en"], "with its figures"
+
+
+def test_a_gap_a_file_told_before_and_a_used_number_are_acknowledged_too(biller):
+    held = biller.bring(biller.payments(2, "P2"), 2)
+    assert (held["state"], held["code"]) == ("held", "file_sequence_gap") and " 1 " in held["reason"]["en"]
+    first = biller.payments(1, "P1")
+    biller.put(first, 1)
+    assert [one["state"] for one in biller.told()] == ["taken", "taken"], "what was held is told of once more"
+    assert biller.bring(first, 3)["state"] == "repeated"
+    other = biller.bring(biller.payments(1, "P9"), 4)
+    assert (other["state"], other["code"]) == ("refused", "file_sequence_repeated")
+
+
+def test_lines_come_back_in_the_partner_s_own_layout(biller):
+    said = biller.bring(biller.payments(1, "P1", "P2"), 1)
+    assert said["rows"] == {"read": 2, "accepted": 0, "rejected": 2} and said["outcome"] is True
+    (outcome,) = (biller.folder / "to_partner").glob("*.outcome.txt")
+    found = outcome.read_text("utf-8-sig").splitlines()
+    assert [line[:2] for line in found] == ["PH", "PD", "PD", "PT"]
+    assert [line[120:].split(" | ")[:2] for line in found[1:3]] == [[" rejected", "payment_unknown_bill"]] * 2
+    assert HubError("payment_unknown_bill").ar in found[1]
+
+
+def test_a_hub_at_work_acknowledges_what_is_brought(sftp, engine, folder, tmp_path):
+    """It looks for files ten times a second and delivers at once: a minute is allowed."""
+    engine.start()
+    (tmp_path / "r.csv").write_bytes(rows(GOOD, BAD))
+    assert sftp("put r.csv /in/r.csv").returncode == 0
+    _until(lambda: ".ack.json\n" in sftp("ls -1 /out").stdout and "outcome" in sftp("ls -1 /out").stdout, 60)
+    assert sftp("get /out/* .").returncode == 0
+    (ack,) = tmp_path.glob("*.ack.json")
+    said = _verified(ack, sftp.door)
+    assert said["state"] == "taken" and said["rows"]["read"] == 2 and said["received_at"] <= said["ended_at"]
 
 
 def test_a_file_sent_as_part_counts_when_it_is_renamed(sftp, engine, folder, tmp_path):
@@ -269,8 +353,38 @@ async def _connect(door: SftpDoor, home: Path) -> asyncssh.SSHClientConnection:
     )  # fmt: skip
 
 
-def _until(true: Any) -> None:
-    until = time.monotonic() + 20
+def _added(engine: Any, tmp_path: Path, key: str, name: str, like: str) -> Path:
+    """A partner as *like*, with the public *key*; its folder."""
+    found = tmp_path / "files" / name
+    for side in ("to_partner", "from_partner"):
+        (found / side).mkdir(parents=True)
+    faults: list[Any] = []
+    given = {"like": like, "id": name, "name_en": "SFTP", "name_ar": "وكيل", "ssh_keys": key}
+    one = overlaid(given, engine.register.partners, "test", 1, faults)
+    assert one is not None, faults
+    engine.change_partners([one], "test")
+    return found
+
+
+def _drained(engine: Any, name: str) -> None:
+    while (wait := engine.dispatcher.drain(engine.register.partners[name])) is not None:
+        time.sleep(min(wait, 0.05))
+
+
+def _verified(ack: Path, door: SftpDoor) -> dict[str, Any]:
+    """What an acknowledgement says, when OpenSSH has found its signature good."""
+    (ack.parent / "signers").write_text(f"hub {door._key.public}\n")
+    checked = subprocess.run(
+        ["ssh-keygen", "-Y", "verify", "-f", ack.parent / "signers", "-I", "hub", "-n", "hub-acknowledgement", "-s",
+         f"{ack}.sig"], input=ack.read_bytes(), capture_output=True, check=False,
+    )  # fmt: skip
+    assert checked.returncode == 0, checked.stderr
+    found: dict[str, Any] = json.loads(ack.read_text())
+    return found
+
+
+def _until(true: Any, seconds: float = 20) -> None:
+    until = time.monotonic() + seconds
     while not true():
         assert time.monotonic() < until
         time.sleep(0.02)

@@ -31,7 +31,12 @@ _GIVES = ("agent", "company", "body", "mission", "health")
 _PARTS = 8
 #: Characters of a manifest.
 _MANIFEST = 10_000
-_XLSX = "application/vnd.openxmlformats-officedocument.spreadsheetml.sheet"
+#: What an outcome file is, by its ending.
+_KINDS = {
+    "csv": "text/csv; charset=utf-8",
+    "txt": "text/plain; charset=utf-8",
+    "xlsx": "application/vnd.openxmlformats-officedocument.spreadsheetml.sheet",
+}
 
 
 @dataclass(frozen=True, slots=True)
@@ -44,8 +49,9 @@ class _Given:
     sha256: str | None
 
 
-def _bytes(kind: str) -> dict[str, Any]:
-    return {"description": "OK", "content": {kind: {"schema": {"type": "string", "format": "binary"}}}}
+def _bytes(*kinds: str) -> dict[str, Any]:
+    binary = {"schema": {"type": "string", "format": "binary"}}
+    return {"description": "OK", "content": {kind.partition(";")[0]: binary for kind in kinds}}
 
 
 class Kept(Schema):
@@ -107,9 +113,9 @@ def one(id: str) -> Response:
 
 @blueprint.get("/files/<id>/outcome")
 @allow(*_GIVES)
-@blueprint.described(responses={200: _bytes("text/csv")})
+@blueprint.described(responses={200: _bytes(*_KINDS.values())})
 def outcome(id: str) -> Response:
-    """The caller's own rows, in their own order and columns, with what became of each.
+    """The caller's own rows, in their own order and layout, with what became of each.
 
     With ``?only=rejected`` those that are left to mend.
     """
@@ -117,8 +123,7 @@ def outcome(id: str) -> Response:
     if only not in (None, "rejected"):
         raise HubError("invalid_code", field="only")
     name, body = hub().uploads.outcome(caller().partner, identity(id), only_rejected=only is not None)
-    kind = _XLSX if name.endswith(".xlsx") else "text/csv; charset=utf-8"
-    told = Response(body, content_type=kind)
+    told = Response(body, content_type=_KINDS[name.rpartition(".")[2]])
     told.headers.set("Content-Disposition", "attachment", filename=name)
     return told
 
