@@ -524,6 +524,15 @@ class Ledger:
             self._sealer.open(key, row["sealed"], as_uuid(row["id"]).bytes) for row in rows if row["wrapped"] == wrapped
         )
 
+    def all_bytes_of(self, tx: Transaction, exchange_id: UUID, kind: str) -> list[bytes]:
+        """Every body that was kept under *kind*, in the order in which they came."""
+        bodies: dict[bytes, list[bytes]] = {}
+        for row in tx.all(_payload_get, exchange_id=exchange_id, kind=kind):
+            wrapped = row["wrapped"]
+            key = self._sealer.unwrap(wrapped)
+            bodies.setdefault(wrapped, []).append(self._sealer.open(key, row["sealed"], as_uuid(row["id"]).bytes))
+        return [b"".join(pieces) for pieces in bodies.values()]
+
     # -- once and only once ------------------------------------------------------------------------------------------
 
     def first_time(self, tx: Transaction, partner: str, key: str, exchange_id: UUID) -> bool:
