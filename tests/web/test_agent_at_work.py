@@ -341,12 +341,21 @@ def test_what_cannot_be_taken_is_told_and_a_busy_hub_is_waited_for(browser, tmp_
         expect(page.locator("#files-told article")).to_have_count(1)
         expect(trouble).to_have_count(0)
 
-        # An agent that leaves while its file is read leaves nothing to the next.
+        # An agent that leaves while its file waits leaves nothing to the next, in whose name nothing of it is sent.
+        again, face, own = tmp_path / "again.csv", tmp_path / "C0000002.jpg", tmp_path / "C0000003.jpg"
+        again.write_text("Group No;Family Name\nG-1002;RAHAYU\n", "utf-8")
+        for one in (face, own):
+            one.write_bytes(camera())
+        desk.choose(again, face)
+        expect(page.locator("#photos-told")).to_contain_text("بانتظار قراءة الكشف")
         page.locator("#leave").click()
         desk.enter(key_of(AGENT))
         expect(page.locator("#groups")).to_contain_text("لا توجد مجموعات بعد")
         hub.engine.take_uploads()
+        desk.choose(own)
+        expect(page.locator("#photos-told li")).to_contain_text(own.name)
+        expect(page.locator("#photos-told li")).to_have_count(1)
         expect(page.locator("#files-told article")).to_have_count(0)
-        expect(page.locator("#photos-told li")).to_have_count(0)
         expect(page.locator("#problem")).to_be_hidden()
+        assert not [one for one in desk.asked if face.name in one]
         assert desk.wrong == [] and [one for one in desk.asked if not one.startswith(f"{hub.url}/")] == []

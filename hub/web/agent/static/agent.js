@@ -90,24 +90,27 @@ function leave() {
 function take(given) {
   quiet();
   busy++;
-  turn = turn.then(() => taken(given)).catch(trouble).finally(() => { busy--; });
+  const mine = key;
+  turn = turn.then(() => taken(given, mine)).catch(trouble).finally(() => { busy--; });
 }
-async function taken(given) {
+// Whoever dropped it may have left, and another come: nothing is sent under a key that is not its own.
+async function taken(given, mine) {
   const reading = [];
   for (const file of given.filter(one => roster.test(one.name))) {
+    if (key !== mine) return;
     try { reading.push(await sendRoster(file)); } catch (error) { trouble(error, file.name); }
   }
   const pictures = given.filter(one => photo.test(one.name) || archive.test(one.name));
   for (const file of given) if (!roster.test(file.name) && !pictures.includes(file)) trouble(new Refused(refusals.other_file), file.name);
-  if (!pictures.length) return;
+  if (!pictures.length || key !== mine) return;
   // A photo finds its pilgrim by passport: the rosters that came with it are read first.
   showPhotos(say('photos_later'));
   await Promise.all(reading.map(one => one.read));
   for (const file of pictures) {
-    if (photo.test(file.name)) await sendPhoto(file.name, file);
-    else await sendArchive(file);
+    if (photo.test(file.name)) await sendPhoto(mine, file.name, file);
+    else await sendArchive(mine, file);
   }
-  showPhotos();
+  if (key === mine) showPhotos();
 }
 async function sendRoster(file) {
   if (file.size > LONGEST_ROSTER) throw new Refused(refusals.file_too_large);
@@ -117,24 +120,26 @@ async function sendRoster(file) {
   const { id } = await told.json();
   return { read: follow({ id, name: file.name }) };
 }
-async function sendArchive(file) {
+async function sendArchive(mine, file) {
   try {
     for await (const one of unzip(file)) {
+      if (key !== mine) return;
       const short = one.name.split(/[\\/]/).pop();
-      if (!litter.test(short)) await sendPhoto(short, one.blob, one.why);
+      if (!litter.test(short)) await sendPhoto(mine, short, one.blob, one.why);
     }
   } catch { trouble(new Refused(refusals.zip_wrong), file.name); }
 }
-async function sendPhoto(name, blob, why) {
-  if (!key) return;
+async function sendPhoto(mine, name, blob, why) {
+  if (key !== mine) return;
   try {
     if (!photo.test(name)) throw new Refused(refusals.photo_name_wrong);
     if (!blob) throw new Refused(refusals[why]);
     if (blob.size > LONGEST) throw new Refused(refusals.photo_too_large);
     await call(`/v1/photos/${encodeURIComponent(name)}`, { method: 'PUT', body: blob, headers: { 'Content-Type': 'application/octet-stream' } });
+    if (key !== mine) return;
     photos.set(name, null);
   } catch (error) {
-    if (!key) return;
+    if (key !== mine) return;
     photos.set(name, error.why ?? refusals.lost);
   }
   showPhotos(say('photos_going'));
