@@ -39,6 +39,9 @@ def test_an_agent_is_onboarded_hears_a_webhook_is_certified_and_goes_live(tmp_pa
     told = re.search(r"```\n(is\tcase.*?)```", SANDBOX, re.S)
     assert told is not None
     assert certified.startswith(told[1]) and "agent_idn_77: live" in certified
+    kept = (home / "report.html").read_text("utf-8")
+    assert "Passed" in kept and "agent_idn_77" in kept and "Melati Travel" in kept and "ميلاتي للسفر" in kept
+    assert re.findall(r"https?://", kept) == [], "the page needs nothing but itself"
     answers = (home / "answers.csv").read_text("utf-8")
     assert "agent_idn_78,refused" in answers and "company_99" in answers
 

@@ -92,21 +92,31 @@ def callbacks(
 @click.option("--key-file", type=FILE, metavar="FILE", help="The agent's API key; otherwise one is made, and revoked.")
 @click.option("--patience", type=click.FloatRange(1), default=90.0, show_default=True,
               help="Seconds given to what simulated bodies do.")  # fmt: skip
+@click.option("--page", "page_file", type=click.Path(dir_okay=False, path_type=Path), metavar="FILE",
+              help="Write the report as a page (HTML) too, to be kept or printed.")  # fmt: skip
 @settings_option
 @json_option
 def certify(
-    id: str, url: str | None, key_file: Path | None, patience: float, settings_file: Path | None, json_file: Path | None
+    id: str,
+    url: str | None,
+    key_file: Path | None,
+    patience: float,
+    page_file: Path | None,
+    settings_file: Path | None,
+    json_file: Path | None,
 ) -> None:
     """Walk through the cases of the door as agent ID, in test mode, and write a dated, sealed report.
 
     It calls the hub over HTTP only: a bad key, a bad body, a group, the same call again, the same key for another call,
-    another's group, a webhook, acceptance, payment, a reference number, a correction. The hub must be at work, and so
-    must `hub simulate --sandbox`. The report, var/certificates/ID.json, is what `hub partner promote ID` asks for.
+    another's group, a roster, a webhook, acceptance, payment, a reference number, a correction. The hub must be at
+    work, and so must `hub simulate --sandbox`. The report, var/certificates/ID.json, is what `hub partner promote ID`
+    asks for.
     """
     import json
 
     from hub.canonical.errors import HubError
     from hub.conformance.caller import Kit, sealed
+    from hub.conformance.page import page
     from hub.security.keys import Keys
 
     found, known = load(settings_file), the_register(settings_file).partners.get(id)
@@ -129,7 +139,10 @@ def certify(
             asked(settings_file, "key", {"do": "revoke", "id": made["id"]})
     file = _certificate(found, id)
     file.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
-    file.write_text(sealed(done, Keys.load(found.keys)), encoding="utf-8")
+    written = sealed(done, Keys.load(found.keys))
+    file.write_text(written, encoding="utf-8")
+    if page_file is not None:
+        page_file.write_text(page(written, known.name), encoding="utf-8")
     report(done, json_file, ("is", "case", "what was seen"), told)
     click.echo(f"{'passed' if done['passed'] else 'failed'} {done['at']}; {file}", err=True)
     if not done["passed"]:

@@ -4,8 +4,10 @@ It knows the hub by its public doors only, as the agent does.  What passes is wr
 key seals, and that report is what takes an agent from test to live.
 """
 
+import csv
 import hmac
 import http.server
+import io
 import json
 import random
 import secrets
@@ -64,7 +66,8 @@ class Kit:
             ("a key of nobody", self._nobody), ("a body that does not fit", self._unfit),
             ("no idempotency key", self._no_key), ("a group filed", self._file), ("the same call again", self._again),
             ("the same key for another call", self._other), ("another's group", self._anothers),
-            ("a webhook heard and verified", self._webhook), ("accepted by the company", self._reaches("accept")),
+            ("a roster, row by row", self._roster), ("a webhook heard and verified", self._webhook),
+            ("accepted by the company", self._reaches("accept")),
             ("bookings, bill and payment", self._reaches("paid")),
             ("a reference number", self._reaches("reference")), ("a correction", self._correction),
         )  # fmt: skip
@@ -122,6 +125,38 @@ class Kit:
         return self._refused(
             self._call("GET", "/v1/groups/01900000-0000-7000-8000-000000000000"), 404, "not_found"
         )  # fmt: skip
+
+    def _roster(self) -> str:
+        """A file of two rows, of which one is of a group that nobody has: it comes back with what became of each."""
+        body = {**self._body("R"), "members": []}
+        self._taken(self._call("POST", "/v1/groups", body, idempotency=self._name("roster-group")), 201)
+        person, paper = (self._body("R")["members"][0][of] for of in ("person", "document"))
+        row = {
+            "Group No": body["group_no"], "Given Name": person["name"]["given"],
+            "Family Name": person["name"]["family"], "Sex": person["sex"],
+            "Date of Birth": person["birth_date"], "Nationality": person["nationality"],
+            "Passport No": paper["number"], "Issue Date": paper["issued_on"], "Expiry Date": paper["expires_on"],
+        }  # fmt: skip
+        file = io.StringIO()
+        rows = csv.DictWriter(file, row)
+        rows.writeheader()
+        rows.writerows([row, row | {"Group No": f"{body['group_no']}-NONE"[:20]}])
+        path = f"/v1/files/receive_roster?name=certify-{self._run}.csv"
+        kept = self._call("POST", path, file.getvalue().encode(), idempotency=self._name("roster"))
+        at = f"/v1/files/{self._taken(kept, 202)['id']}"
+        self._until(lambda: self._taken(self._call("GET", at), 200)["ended_at"] is not None, "the file was not read")
+        told = self._taken(self._call("GET", at), 200)
+        if told["rows"] != {"read": 2, "accepted": 1, "rejected": 1}:
+            raise _Failed(f"{told['state']}, {told['rows']['accepted']} of {told['rows']['read']} rows accepted")
+        answer = self._call("GET", f"{at}/outcome")
+        if answer.status_code != 200:
+            raise _Failed(_said(answer))
+        back = list(csv.DictReader(io.StringIO(answer.content.decode("utf-8-sig"), newline="")))
+        if [one.get("Outcome") for one in back] != ["accepted", "rejected"] or not set(row) <= set(back[0]):
+            raise _Failed("the rows do not come back in the columns and the order in which they were sent")
+        if not (back[1]["Reason"] and back[1]["Reason (Arabic)"]):
+            raise _Failed("the rejected row has no reason beside it")
+        return f"1 row accepted, 1 rejected ({back[1]['Code']}) and given back with its reason"
 
     def _webhook(self) -> str:
         with _receiver() as (url, heard):
@@ -190,8 +225,9 @@ class Kit:
         headers = {"Authorization": f"Bearer {key or self._key}"}
         if idempotency is not None:
             headers["Idempotency-Key"] = idempotency
+        given: dict[str, Any] = {"data": body} if isinstance(body, bytes) else {"json": body}
         return self._session.request(
-            method, self._url + path, json=body, headers=headers, timeout=_TIMEOUT, allow_redirects=False
+            method, self._url + path, **given, headers=headers, timeout=_TIMEOUT, allow_redirects=False
         )
 
     def _events(self, about: str) -> set[str]:

@@ -22,7 +22,7 @@ from hub.partners import Operation, Register
 from hub.partners.partner import Partner
 from hub.store.cases import Cases, Kept
 from hub.store.database import Database, Transaction
-from hub.store.files_in import LONGEST_NAME
+from hub.store.files_in import LONGEST_NAME, RejectedRow
 from hub.store.ledger import Ledger, Moment
 
 ROWS = 50  # rows that share a unit of work
@@ -100,6 +100,9 @@ class Rosters:
             if progress is not None:
                 read, rejected = len(outcomes) + len(taken), rejected + _rejected(taken)
                 progress.rows(tx, read, read - rejected, rejected)
+                progress.rejected(
+                    tx, at, [_told(one) for one in taken if one.outcome == "rejected"], first=not outcomes
+                )
             return taken
 
         rejected = 0
@@ -255,6 +258,10 @@ def _given_back(row: Row, taken: _Taken) -> RowOutcome:
         reason_en=error.en if error else None,
         reason_ar=error.ar if error else None,
     )
+
+
+def _told(one: RowOutcome) -> RejectedRow:
+    return RejectedRow(one.row, one.code or "", one.reason_en or "", one.reason_ar or "")
 
 
 def _rejected(outcomes: list[RowOutcome]) -> int:

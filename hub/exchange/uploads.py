@@ -238,6 +238,16 @@ class Uploads:
         with self._database.reading() as tx:
             return told(self._own(tx, partner, file))
 
+    def rejected(self, partner: str, file: UUID, after: int, most: int) -> list[dict[str, Any]]:
+        """The rows of a file that were rejected so far, in its order, from the one after row *after* on.
+
+        Raises ``not_found`` for what is no file, or not *partner*'s.
+        """
+        with self._database.reading() as tx:
+            rows = self._files.rejected(tx, self._own(tx, partner, file))
+        found = [one for one in rows if one.row > after][:most]
+        return [{"row": one.row, "code": one.code, "reason": {"en": one.en, "ar": one.ar}} for one in found]
+
     def outcome(self, partner: str, file: UUID, *, only_rejected: bool = False) -> tuple[str, bytes]:
         """The name and the bytes of the file in which the rows go back, all or those to mend.
 

@@ -4,8 +4,9 @@ A file is ``waiting`` until somebody reads it, ``reading``, ``held`` (its foreru
 then ``taken``, ``repeated`` or ``refused``.  The numbers grow in the commits in which the rows themselves are stored.
 """
 
+import json
 from collections.abc import Mapping
-from typing import Any
+from typing import Any, NamedTuple
 from uuid import UUID
 
 from sqlalchemy import bindparam, delete, or_, select, update
@@ -18,6 +19,7 @@ from hub.store.tables import file_in, payload
 #: Characters of a name that the store keeps.
 LONGEST_NAME = 120
 _KIND = "upload"
+_REJECTED = "rejected"
 
 _insert = inserting(file_in)
 _get = Statement(select(file_in).where(file_in.c.id == bindparam("id")))
@@ -59,7 +61,18 @@ _stand = Statement(
     .where(file_in.c.id == bindparam("file"))
     .values({c: bindparam(f"now_{c}") for c in ("state", "code", "exchange_id", "ended_at")})
 )
-_bytes_end = Statement(delete(payload).where(payload.c.exchange_id == bindparam("file"), payload.c.kind == _KIND))
+_bytes_end = Statement(
+    delete(payload).where(payload.c.exchange_id == bindparam("file"), payload.c.kind == bindparam("of_kind"))
+)
+
+
+class RejectedRow(NamedTuple):
+    """A row that was not taken: its number, as a spreadsheet numbers it, the code, and the reason in two languages."""
+
+    row: int
+    code: str
+    en: str
+    ar: str
 
 
 class FilesIn:
@@ -119,6 +132,21 @@ class FilesIn:
         """Say how far *file* has come, in the commit that brought it there."""
         tx.put(_progress, file=file, now_read=read, now_accepted=accepted, now_rejected=rejected)
 
+    def reject(self, tx: Transaction, at: Moment, file: UUID, rows: list[RejectedRow], *, first: bool) -> None:
+        """Note what stands against *rows*, beside those noted before; *first* says that a file is read anew."""
+        if first:
+            tx.put(_bytes_end, file=file, of_kind=_REJECTED)
+        if rows:
+            self._ledger.keep(tx, at, file, _REJECTED, json.dumps(rows, ensure_ascii=False).encode())
+
+    def rejected(self, tx: Transaction, row: Row | Mapping[str, Any]) -> list[RejectedRow]:
+        """The rows of the file *row* that were rejected so far, in the file's order; of one that was told before, those
+        of the first."""
+        if row["state"] == "repeated":
+            row = tx.one(_answered, partner=row["partner"], exchange=row["exchange_id"]) or row
+        parts = self._ledger.each_of(tx, as_uuid(row["id"]), _REJECTED)
+        return sorted(RejectedRow(*one) for part in parts for one in json.loads(part))
+
     def given_back(self, tx: Transaction, file: UUID, exchange: UUID) -> None:
         """The rows of *file* go back in *exchange*."""
         tx.put(_outcome, file=file, given_back=exchange)
@@ -139,7 +167,7 @@ class FilesIn:
                 if first["outcome"] is not None:
                     self.given_back(tx, file, as_uuid(first["outcome"]))
         tx.put(_stand, file=file, now_state=state, now_code=code, now_exchange_id=exchange, now_ended_at=at.wall)
-        tx.put(_bytes_end, file=file)
+        tx.put(_bytes_end, file=file, of_kind=_KIND)
 
     def get(self, tx: Transaction, file: UUID) -> Row | Mapping[str, Any]:
         """Raises LookupError for an id that no file has."""

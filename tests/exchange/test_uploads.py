@@ -1,6 +1,7 @@
 """Files handed in by the API lie in the store until they are read, on either store."""
 
 import hashlib
+from uuid import UUID
 
 import pytest
 
@@ -52,3 +53,29 @@ def test_totals_said_beside_it_that_are_not_true_refuse_the_file(hub):
     give(hub, BANK, "receive_settlement", body, f"SETTLE-{BANK}-000012.txt", count=77)
     hub.engine.take_uploads()
     assert states(hub, BANK) == [("refused", "file_totals")]
+
+
+def test_a_roster_that_was_cut_off_and_read_anew_tells_each_row_once(hub, monkeypatch):
+    class Killed(BaseException):
+        """The process ends."""
+
+    nobodys = GOOD.replace(b"G-1001", b"G-9").strip().split(b"\r\n")
+    body = b"\r\n".join([nobodys[0], *(nobodys[1].replace(b"C7654321", b"C%07d" % n) for n in range(60))])
+    file = UUID(give(hub, AGENT, "receive_roster", body, "roster.csv"))
+    unit = hub.engine.database.unit
+
+    def killed(work):
+        done = unit(work)
+        if hub.engine.uploads.one(AGENT, file)["rows"]["read"]:
+            raise Killed
+        return done
+
+    monkeypatch.setattr(hub.engine.database, "unit", killed)
+    with pytest.raises(Killed):
+        hub.engine.take_uploads()
+    monkeypatch.undo()
+    assert len(hub.engine.uploads.rejected(AGENT, file, 0, 500)) == 50
+    hub.restart()
+    hub.engine.take_uploads()
+    told = hub.engine.uploads.rejected(AGENT, file, 0, 500)
+    assert [one["row"] for one in told] == list(range(2, 62)) and {one["code"] for one in told} == {"unknown_group"}

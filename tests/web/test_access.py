@@ -50,6 +50,7 @@ FILL = {
     "agent.template": {"lang": "lang"},
     "files.upload": {"operation": "operation"},
     "files.one": {"id": "upload"},
+    "files.rejected": {"id": "upload"},
     "files.outcome": {"id": "upload"},
     "files.acknowledgement": {"id": "upload"},
     "files.signature": {"id": "upload"},

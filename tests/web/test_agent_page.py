@@ -1,4 +1,4 @@
-"""The agent's page: its template is one that the map reads, photos are made anew, and a browser files a roster."""
+"""The agent's page: its template is one that the map reads, photos are made anew, and it lays out in a browser."""
 
 import csv
 import dataclasses
@@ -194,10 +194,10 @@ def test_the_scripts_unpack_a_zip_as_the_browser_will(tmp_path):
     (tmp_path / "run.cjs").write_text(
         script.read_text("utf-8")
         + "\n(async () => { const blob = new Blob([require('fs').readFileSync(process.argv[2])]);"
-        "for await (const one of unzip(blob)) console.log(one.name, one.blob ? one.blob.size : 'refused'); })();"
+        "for await (const one of unzip(blob)) console.log(one.name, one.blob ? one.blob.size : one.why); })();"
     )
     ran = subprocess.run(
         [node, str(tmp_path / "run.cjs"), str(tmp_path / "photos.zip")],
         capture_output=True, text=True, timeout=60, check=True,
     )  # fmt: skip
-    assert ran.stdout.split("\n")[:3] == ["a/C1234567.jpg 7000", "stored.png 5", "huge.jpg refused"]
+    assert ran.stdout.split("\n")[:3] == ["a/C1234567.jpg 7000", "stored.png 5", "huge.jpg photo_too_large"]

@@ -66,6 +66,39 @@ def test_a_file_is_kept_then_read_then_given_back(door):
     assert table[1]["Code"] == "date_order_undeclared" and table[1]["Reason"] and table[1]["Reason (Arabic)"]
 
 
+def test_what_stands_against_each_row_is_told_while_the_file_is_read(door, engine, monkeypatch):
+    many = [GOOD.replace("C7654321", f"C{n:07}") if n % 3 else BAD.replace("C7654322", f"C{n:07}") for n in range(130)]
+    place = door.put(rows(*many)).headers["Location"]
+    assert door.get(place + "/rejected").json == {"rows": [], "next": None}
+    seen, unit = [], engine.database.unit
+
+    def watched(work: Any) -> Any:
+        done = unit(work)
+        seen.append(len(door.get(place + "/rejected?limit=500").json["rows"]))
+        return done
+
+    monkeypatch.setattr(engine.database, "unit", watched)
+    engine.take_uploads()
+    monkeypatch.undo()
+    assert 0 < min(filter(None, seen)) < seen[-1] and seen == sorted(seen), "they come as the file is read"
+    page = door.get(place + "/rejected?limit=30").json
+    told = page["rows"]
+    while page["next"]:
+        page = door.get(f"{place}/rejected?limit=30&cursor={page['next']}").json
+        told += page["rows"]
+    assert {row["row"] for row in told} >= {2, 5, 8} and [row["row"] for row in told] == sorted(
+        {row["row"] for row in told}
+    )
+    assert len(told) == door.get(place).json["rows"]["rejected"]
+    assert told[0]["code"] == "date_order_undeclared" and told[0]["reason"]["en"] and told[0]["reason"]["ar"]
+    # The same file once more leads to what became of the first.
+    again = door.put(rows(*many)).headers["Location"]
+    engine.take_uploads()
+    assert door.get(again).json["state"] == "repeated"
+    assert door.get(again + "/rejected?limit=500").json["rows"] == told
+    assert door.get(place + "/rejected?cursor=x").json["code"] == "cursor_invalid"
+
+
 def test_only_the_mended_rows_are_sent_again_and_all_are_accepted_once(door):
     place = door.put(rows(GOOD, BAD)).headers["Location"]
     door.engine.take_uploads()
@@ -121,7 +154,7 @@ def test_nobody_sees_the_file_of_another(door, client, engine):
     engine.take_uploads()
     other = Door(client, engine, "agent_idn_2")
     missing = other.get(f"/v1/files/{uuid4()}")
-    for path in ("", "/outcome", "/acknowledgement", "/acknowledgement.sig"):
+    for path in ("", "/rejected", "/outcome", "/acknowledgement", "/acknowledgement.sig"):
         answer = other.get(place + path)
         assert answer.status_code == 404 and answer.json["code"] == missing.json["code"]
     assert other.get("/v1/files").json["files"] == []

@@ -15,9 +15,10 @@ from openpyxl import Workbook
 from openpyxl.styles import Alignment, Font, PatternFill
 from openpyxl.worksheet.datavalidation import DataValidation
 
-from hub.canonical.errors import catalogue
+from hub.canonical.errors import HubError
 from hub.mapping import Map
 from hub.mapping.model import Pair
+from hub.security.pictures import LONGEST
 from hub.web.access import hub, public
 
 _TEXTS: Mapping[str, Mapping[str, str]] = yaml.safe_load(Path(__file__).with_name("texts.yaml").read_text("utf-8"))
@@ -33,6 +34,9 @@ _ROWS = 500
 _NEEDED = frozenset(
     {"group_no", "family_name", "sex", "birth_date", "nationality", "document_no", "issued_on", "expires_on"}
 )
+#: What the page says without asking the hub: in the catalogue's words, and where that has none in its own.
+_REFUSED = ("file_too_large", "photo_too_large", "photo_unreadable", "photo_name_wrong")
+_OWN = ("lost", "wrong_key", "other_file", "zip_wrong")
 
 blueprint = Blueprint(
     "agent",
@@ -51,8 +55,14 @@ def page() -> str:
     texts = {key: told[lang] for key, told in _TEXTS.items()}
     return render_template(
         "agent.html", lang=lang, direction="rtl" if lang == "ar" else "ltr", say=texts.__getitem__, texts=texts,
-        lost=catalogue()["store_away"].ar if lang == "ar" else catalogue()["store_away"].en,
+        refusals=_refusals(),
     )  # fmt: skip
+
+
+def _refusals() -> dict[str, Mapping[str, str]]:
+    """What the page refuses by itself, before anything is sent, in the words in which the hub would."""
+    errors = [HubError(code, limit=LONGEST // 1_000_000) for code in _REFUSED]
+    return {error.code: {"en": error.en, "ar": error.ar} for error in errors} | {name: _TEXTS[name] for name in _OWN}
 
 
 @blueprint.get("/roster-<lang>.xlsx")

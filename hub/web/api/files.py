@@ -19,8 +19,8 @@ from hub.partners import Operation
 from hub.partners.partner import Partner
 from hub.web.access import allow, caller, digest, hub, idempotency_key, identity
 from hub.web.api.desk import answer
-from hub.web.api.lists import youngest
-from hub.web.api.shapes import Asked, File, ident, paged, text
+from hub.web.api.lists import number, youngest
+from hub.web.api.shapes import Asked, File, RejectedRow, ident, paged, text
 from hub.web.openapi import Blueprint
 
 blueprint = Blueprint("files", __name__, url_prefix="/v1", description="Files handed in, and what became of them.")
@@ -109,6 +109,17 @@ def files(asked: dict[str, Any]) -> dict[str, Any]:
 def one(id: str) -> Response:
     """How far a file has come: its state, and its rows read, accepted and rejected so far."""
     return jsonify(hub().uploads.one(caller().partner, identity(id)))
+
+
+@blueprint.get("/files/<id>/rejected")
+@allow(*_GIVES)
+@blueprint.asks(Asked)
+@blueprint.gives(paged("RejectedRows", "rows", RejectedRow))
+def rejected(asked: dict[str, Any], id: str) -> dict[str, Any]:
+    """The rows of a roster that were rejected so far, with their reasons; they come while it is read."""
+    cursor, limit = asked.get("cursor"), asked["limit"]
+    rows = hub().uploads.rejected(caller().partner, identity(id), number(cursor) if cursor else 0, limit)
+    return {"rows": rows, "next": str(rows[-1]["row"]) if len(rows) == limit else None}
 
 
 @blueprint.get("/files/<id>/outcome")

@@ -302,6 +302,14 @@ class File(Schema):
     ended_at = maybe_when()
 
 
+class RejectedRow(Schema):
+    """A row of a file that was not taken."""
+
+    row = count("Its number, as a spreadsheet numbers it: the heading is 1.")
+    code = text()
+    reason = part(Reason)
+
+
 class Waits(Schema):
     """Something that a pilgrim waits on."""
 

@@ -1,4 +1,5 @@
-// The plain files of a ZIP, one after the other, unpacked in the browser: the hub is never handed an archive.
+// The plain files of a ZIP, one after the other, unpacked in the browser: the hub is never handed an archive.  One that
+// is too long, or cannot be unpacked, has no blob but a reason why.
 'use strict';
 const MOST = 1000, LONGEST = 2000000;
 
@@ -12,17 +13,21 @@ async function* unzip(blob) {
   const listed = new DataView(await blob.slice(start, start + size).arrayBuffer());
   for (let at = 0, n = 0; n < count; n++) {
     if (listed.getUint32(at, true) !== 0x02014b50) throw new Error('zip');
-    const method = listed.getUint16(at + 10, true), packed = listed.getUint32(at + 20, true);
+    const locked = listed.getUint16(at + 8, true) & 1, method = listed.getUint16(at + 10, true), packed = listed.getUint32(at + 20, true);
     const plain = listed.getUint32(at + 24, true), long = listed.getUint16(at + 28, true);
     const more = listed.getUint16(at + 30, true) + listed.getUint16(at + 32, true), from = listed.getUint32(at + 42, true);
     const name = new TextDecoder().decode(new Uint8Array(listed.buffer, listed.byteOffset + at + 46, long));
     at += 46 + long + more;
     if (name.endsWith('/') || name.startsWith('__MACOSX/')) continue;
-    if (plain > LONGEST || (method !== 0 && method !== 8)) { yield { name, blob: null }; continue; }
+    if (plain > LONGEST) { yield { name, blob: null, why: 'photo_too_large' }; continue; }
+    if (locked || (method !== 0 && method !== 8)) { yield { name, blob: null, why: 'photo_unreadable' }; continue; }
     const local = new DataView(await blob.slice(from, from + 30).arrayBuffer());
     const body = from + 30 + local.getUint16(26, true) + local.getUint16(28, true);
     const raw = blob.slice(body, body + packed);
-    yield { name, blob: method === 0 ? raw : await inflated(raw) };
+    try {
+      const unpacked = method === 0 ? raw : await inflated(raw);
+      yield { name, blob: unpacked, why: unpacked ? undefined : 'photo_too_large' };
+    } catch { yield { name, blob: null, why: 'photo_unreadable' }; }
   }
 }
 
