@@ -50,7 +50,8 @@ class Settings:
     ``sftp_port`` is where partners bring and fetch files by SFTP (none where it is 0), at ``host``; ``sftp_key`` is the
     file of the hub's own key there, made where there is none, which also signs what acknowledges a file.
 
-    ``retention`` is how many whole months exchanges that are done are kept, with their bytes.
+    ``retention`` is how many whole months is kept what is done: exchanges with their bytes, files that were read, and
+    the photos of pilgrims whose request has ended.
 
     ``loopback_callbacks`` lets callers name addresses on this machine for their webhooks, without TLS; it holds
     together with ``test_mode`` only.  ``callback_ca`` is the authority that their certificates are of, where it is not
