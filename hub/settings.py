@@ -43,12 +43,15 @@ class Settings:
     data on this machine, say); ``backlog`` is how many messages may be open before nothing new is taken.
 
     At the doors: ``calls_per_second`` and ``calls_per_day`` are what one caller may make of each process that serves,
-    0 any number; a partner's ``limits`` go before them.  ``client_cert_header`` names the header in which the proxy
-    that ends TLS says which certificate the caller has shown; it is believed from ``proxy_addresses`` alone.
+    0 any number; a partner's ``limits`` go before them.  ``refused_per_minute`` is how many keys and signatures of
+    nobody each process looks at from one address before it answers 429, 0 any number.  ``client_cert_header`` names
+    the header in which the proxy that ends TLS says which certificate the caller has shown; it is believed from
+    ``proxy_addresses`` alone.
     ``sftp_port`` is where partners bring and fetch files by SFTP (none where it is 0), at ``host``; ``sftp_key`` is the
     file of the hub's own key there, made where there is none, which also signs what acknowledges a file.
 
-    ``retention`` is how many whole months exchanges that are done are kept, with their bytes.
+    ``retention`` is how many whole months is kept what is done: exchanges with their bytes, files that were read, and
+    the photos of pilgrims whose request has ended.
 
     ``loopback_callbacks`` lets callers name addresses on this machine for their webhooks, without TLS; it holds
     together with ``test_mode`` only.  ``callback_ca`` is the authority that their certificates are of, where it is not
@@ -79,6 +82,7 @@ class Settings:
     callback_ca: Path | None = None
     calls_per_second: int = 200
     calls_per_day: int = 0
+    refused_per_minute: int = 300
     client_cert_header: str = ""
     proxy_addresses: tuple[str, ...] = ("127.0.0.1", "::1")
     sftp_port: int = 0
@@ -171,6 +175,7 @@ def load(path: Path | None = None, env: Mapping[str, str] = os.environ) -> Setti
         callback_ca=None if callback_ca == Path() else callback_ca,
         calls_per_second=number("calls_per_second", 200),
         calls_per_day=number("calls_per_day", 0),
+        refused_per_minute=number("refused_per_minute", 300),
         client_cert_header=_header(text("client_cert_header", "")),
         proxy_addresses=tuple(text("proxy_addresses", "127.0.0.1 ::1").split()),
         sftp_port=_number("sftp_port", env.get("HUB_SFTP_PORT") or given.pop("sftp_port", 0), 65535),
@@ -184,7 +189,8 @@ def load(path: Path | None = None, env: Mapping[str, str] = os.environ) -> Setti
     if settings.reserve_free > settings.intake_free:
         raise ConfigError("setting_invalid", "reserve_free")
     for name in ("port", "test_mode", "proxies", "adapters", "disks", "intake_free", "reserve_free", "backlog",
-                 "calls_per_second", "calls_per_day", "loopback_callbacks", "sftp_port"):  # fmt: skip
+                 "calls_per_second", "calls_per_day", "refused_per_minute",
+                 "loopback_callbacks", "sftp_port"):  # fmt: skip
         given.pop(name, None)
     for name in given:
         raise ConfigError("setting_unknown", name)

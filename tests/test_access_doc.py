@@ -26,7 +26,7 @@ PAGE = (ROOT / "docs/access.md").read_text("utf-8")
 
 def same(line):
     """*line* without what is another one each time."""
-    line = re.sub(r"\b[A-Za-z0-9_-]{43}(?![A-Za-z0-9_-])", "KEY", plain(line))
+    line = re.sub(r"(?<![A-Za-z0-9_-])[A-Za-z0-9_-]{43}(?![A-Za-z0-9_-])", "KEY", plain(line))
     return re.sub(r"\b20[0-9]{2}-[0-9]{2}-[0-9]{2}\b", "DAY", re.sub(r"\b[0-9a-f]{12}\b", "ID", line))
 
 

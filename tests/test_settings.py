@@ -91,12 +91,15 @@ def test_wrong_settings_of_the_environment_are_named(tmp_path: Path) -> None:
 def test_callers_and_the_proxy_in_front_are_set(tmp_path: Path) -> None:
     found = settings.load(env={"HUB_HOME": str(tmp_path)})
     assert (found.calls_per_second, found.calls_per_day, found.client_cert_header) == (200, 0, "")
+    assert found.refused_per_minute == 300
     assert found.proxy_addresses == ("127.0.0.1", "::1")
     path = write(
-        tmp_path, 'calls_per_second = 5\nproxies = 1\nclient_cert_header = "X-Cert"\nproxy_addresses = "192.0.2.1"\n'
+        tmp_path,
+        "calls_per_second = 5\nrefused_per_minute = 7\n"
+        'proxies = 1\nclient_cert_header = "X-Cert"\nproxy_addresses = "192.0.2.1"\n',
     )
     found = settings.load(path, {"HUB_CALLS_PER_DAY": "1000"})
-    assert (found.calls_per_second, found.calls_per_day) == (5, 1000)
+    assert (found.calls_per_second, found.calls_per_day, found.refused_per_minute) == (5, 1000, 7)
     assert (found.client_cert_header, found.proxy_addresses) == ("X-Cert", ("192.0.2.1",))
     # Without a proxy in front whoever calls would write it; with an underscore the server takes no header.
     assert refused(None, {"HUB_CLIENT_CERT_HEADER": "X-Cert"}) == ("setting_invalid", "client_cert_header")

@@ -9,6 +9,7 @@ from pathlib import Path
 import requests
 
 FINAL = {"REFERENCE_ISSUED", "REFERENCE_REFUSED", "REFUSED_BY_COMPANY", "CANCELLED", "INVOICE_EXPIRED"}
+OURS = {"RETURNED", "NEEDS_DATA"}  # it waits for us, to correct it
 
 
 def main(hub: str, key: str, path: str) -> None:
@@ -31,7 +32,7 @@ def main(hub: str, key: str, path: str) -> None:
         time.sleep(1)
         for request in list(waiting):
             now = session.get(f"{hub}/v1/pilgrims/{request}/timeline", timeout=30).json()
-            if now["state"] in FINAL or now.get("reference_no"):
+            if now["state"] in FINAL | OURS or now.get("reference_no"):
                 print(now["request_no"], now["state"], now.get("reference_no") or "")
                 waiting.remove(request)
 

@@ -67,7 +67,8 @@ def check(settings_file: Path | None, json_file: Path | None) -> None:
 def retain(months: int | None, settings_file: Path | None, json_file: Path | None) -> None:
     """End exchanges that were done more months ago than are kept, and their bytes. The hub does so daily by itself.
 
-    What is open stays, however old it is; so do subjects, histories and the audit. On SQLite the hub must be stopped.
+    So end files that were read, and the photos of pilgrims whose request has ended. What is open stays, however old it
+    is; so do subjects, histories and the audit. On SQLite the hub must be stopped.
     """
     from hub.store import retention
 

@@ -177,6 +177,11 @@ class Delivery:
                 if line.outcome == "in_progress":
                     self._ask_later(tx, work.partner, subject, at)
                     continue
+                if subject["exchange_id"] is not None:
+                    # The enquiry ends the doubt of another exchange: whoever looks at that one sees by what.
+                    self._ledger.audit(
+                        tx, at, work.partner.id, work.operation.name, None, as_uuid(subject["exchange_id"])
+                    )
                 if line.outcome == "not_known":
                     self._again(tx, work.partner, subject, at)
                     continue

@@ -241,7 +241,15 @@ class Engine:
             self._claims.start("worker" if self.database.shared else "hub", " ".join(sorted(self.zones)))
             self.replay.resume()
             self._collector.start()
+            self._go_on_played()
         self._control.start()
+
+    def _go_on_played(self) -> None:
+        played = [one.id for one in self.register.partners.values() if one.role == "company" and is_twin(one.id)]
+        if played:
+            with self.database.reading() as tx:
+                undecided = self._cases.undecided(tx, played)
+            self._company.resume(undecided)
 
     def join(self) -> None:
         """Claim by ``dispatcher.drain`` alone, whenever it is called, until :meth:`stop`: one of a fleet that is told

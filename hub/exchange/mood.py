@@ -10,6 +10,7 @@ from dataclasses import dataclass
 from hub.channels import Answered, Failure, OutcomeUnknown, Throttled, Unavailable
 from hub.partners.partner import Limits
 from hub.store.database import Row
+from hub.store.workers import OWED
 
 TRIPPED = 3  # failures in a row after which a partner is left alone
 REST = (0.5, 30.0)  # seconds: the first and the longest rest
@@ -34,13 +35,14 @@ class Mood:
         return (self.failures, self.rests_until) == (other.failures, other.rests_until)
 
     def after(self, failed: Sequence[bool], now: int) -> "Mood":
-        """The mood after results that came in this order."""
+        """The mood after results that came in this order, and after those that others have only counted."""
         failures, rests = self.failures, self.rests_until
+        if rests == OWED:
+            rests = now + _rest(failures) if failures >= TRIPPED else 0
         for one in failed:
             failures = failures + 1 if one else 0
             if failures >= TRIPPED:
-                ceiling = min(REST[1], REST[0] * 2.0 ** min(failures - TRIPPED, 10))
-                rests = now + int(random.uniform(ceiling / 2, ceiling) * _SECOND)  # noqa: S311  spread, not secrecy
+                rests = now + _rest(failures)
         return Mood(failures, rests, self.paced_to)
 
     def width(self, limits: Limits) -> int:
@@ -60,6 +62,12 @@ class Mood:
     def paced(self, limits: Limits, now: int, sent: int) -> "Mood":
         spacing = _SECOND * (1 + BURST) / limits.per_second
         return Mood(self.failures, self.rests_until, max(self.paced_to, now) + int(sent * spacing))
+
+
+def _rest(failures: int) -> int:
+    """For how long (µs) a partner is left alone after so many *failures* in a row, which are TRIPPED at least."""
+    ceiling = min(REST[1], REST[0] * 2.0 ** min(failures - TRIPPED, 10))
+    return int(random.uniform(ceiling / 2, ceiling) * _SECOND)  # noqa: S311  spread, not secrecy
 
 
 def failed(result: Answered | Failure) -> bool:

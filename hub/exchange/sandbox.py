@@ -1,7 +1,7 @@
 """Who plays the Umrah company of an agent in test mode: it accepts whatever is filed, or does as the agent asks."""
 
 import threading
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 from uuid import UUID
@@ -14,7 +14,7 @@ from hub.canonical.events import Event
 from hub.canonical.messages.desk import Decision
 from hub.exchange.pressure import Closed
 from hub.exchange.receive import Receipt
-from hub.store.database import Transaction, store_at_fault
+from hub.store.database import Row, Transaction, as_uuid, store_at_fault
 from hub.store.ledger import Moment
 
 log = structlog.get_logger(__name__)
@@ -36,12 +36,16 @@ class PlayedCompany:
             return
         company, request = case.agent.company, event.request
         assert request is not None
-        # A group whose number ends so wants to see what being returned is like: once, until it is corrected.
-        returns = case.agent_ref.upper().endswith(RETURN) and event.name == "request.submitted"
-        tx.after_commit(lambda: self._decide(company, request, "return" if returns else "accept"))
+        outcome = _outcome(case.agent_ref, event.name == "request.corrected")
+        tx.after_commit(lambda: self._decide(company, request, outcome))
+
+    def resume(self, undecided: Iterable[Row]) -> None:
+        """Decide what waits since a process ended: what was to be decided stood in its memory alone."""
+        for row in undecided:
+            self._decide(row["company"], as_uuid(row["id"]), _outcome(row["agent_ref"], bool(row["returned"])))
 
     def close(self) -> None:
-        """Decide what is to be decided, and no more; what the store still refuses is left as it is."""
+        """Decide what is to be decided, and no more; what the store still refuses is for :meth:`resume`."""
         self._closing.set()
         self._pool.shutdown()
 
@@ -60,3 +64,8 @@ class PlayedCompany:
                     return
 
         self._pool.submit(play)
+
+
+def _outcome(group_no: str, again: bool) -> str:
+    # A group whose number ends so wants to see what being returned is like: once, until it is corrected.
+    return "return" if group_no.upper().endswith(RETURN) and not again else "accept"

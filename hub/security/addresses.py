@@ -1,4 +1,4 @@
-"""Whether an address is one of the open Internet: what somebody else's URL may lead to, and nothing nearer to us.
+"""What an address says of whose it is: of the open Internet, where somebody else's URL may lead, or nearer to us.
 
 The list is our own.  ``ipaddress`` says of 64:ff9b::7f00:1 and of 2002:7f00:1:: that they are global in Python 3.11,
 and both are 127.0.0.1 to whoever translates them.
@@ -44,3 +44,14 @@ def loopback(address: str) -> bool:
         return ipaddress.ip_address(address).is_loopback
     except ValueError:
         return False
+
+
+def network(address: str) -> str:
+    """Who calls from *address*: of IPv6 the first 64 bits, for whoever has one such address has all of them."""
+    try:
+        found = ipaddress.ip_address(address.strip("[]"))
+    except ValueError:
+        return address
+    if isinstance(found, ipaddress.IPv4Address):
+        return str(found)
+    return str(found.ipv4_mapped or ipaddress.IPv6Network((int(found) >> 64 << 64, 64)))

@@ -19,6 +19,7 @@ from hub.canonical.errors import HubError
 from hub.clock import Clock
 from hub.mapping import Map
 from hub.partners import Operation, Partner, Register
+from hub.partners.sandbox import is_twin
 from hub.simulate.chance import Chance
 from hub.simulate.faults import AWAY, Faults
 from hub.simulate.ledger import Books, Ledger
@@ -184,7 +185,7 @@ class Desk:
                 decision = known.decision
             else:
                 earlier = books.earlier(partner, op.name, line.of)
-                decision = fresh[line.key] = self._decision(op, line, len(earlier), world.now)
+                decision = fresh[line.key] = self._decision(partner, op, line, len(earlier), world.now)
                 if line.key in travellers:
                     decision["traveller"] = travellers[line.key]
                 books.decide(
@@ -193,14 +194,21 @@ class Desk:
             taken.lines.append(_answer(op, op, line.key, decision))
         self.scripts[op.adapter].received(world, partner, op.name, message, fresh)
 
-    def _decision(self, op: Operation, line: Line, earlier: int, now: datetime) -> dict[str, Any]:
-        """What the seed says of this business effect, *earlier* times asked before under other keys."""
+    def _decision(self, partner: str, op: Operation, line: Line, earlier: int, now: datetime) -> dict[str, Any]:
+        """What the seed says of this business effect, *earlier* times asked before under other keys.
+
+        A twin is met by people who try out their own program: it says what they ask for, and else that all is well.
+        """
         assert op.simulate is not None
         weights = dict(op.simulate.outcomes)
         if earlier:
             # Whoever comes back has brought what was missing.
             weights.pop("needs_data", None)
-        outcome = self._chance.weighed(weights, "outcome", op.adapter, op.name, line.of)
+        if is_twin(partner):
+            asked = (one for one in weights if one.replace("_", "").upper() in line.of.upper())
+            outcome = next(asked, None) or max(weights, key=weights.__getitem__)
+        else:
+            outcome = self._chance.weighed(weights, "outcome", op.adapter, op.name, line.of)
         decision: dict[str, Any] = {"outcome": outcome, "at": now.isoformat()}
         if outcome in WITHOUT_EFFECT:
             decision["reason"] = self._chance.one_of(_REASONS[outcome], "reason", op.adapter, op.name, line.of)

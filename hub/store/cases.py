@@ -11,7 +11,7 @@ from dataclasses import dataclass, field
 from typing import Any
 from uuid import UUID
 
-from sqlalchemy import bindparam, delete, select, update
+from sqlalchemy import bindparam, delete, exists, select, update
 
 from hub.canonical.case import Agent, Booking, Case, Member, Pilgrim, Voucher
 from hub.canonical.declare import canonical, plain, text
@@ -114,6 +114,15 @@ _group_of_agent = Statement(
     select(umrah_group.c.id).where(
         umrah_group.c.agent == bindparam("agent"), umrah_group.c.agent_ref == bindparam("agent_ref")
     )
+)
+_returned = exists(
+    select(history.c.id).where(history.c.entity_id == request.c.id, history.c.event == "request.returned")
+)
+_undecided = Statement(
+    select(request.c.id, umrah_group.c.company, umrah_group.c.agent_ref, _returned.label("returned"))
+    .join(umrah_group, umrah_group.c.id == request.c.group_id)
+    .where(within(umrah_group.c.company, "companies"), request.c.state == "SUBMITTED")
+    .order_by(request.c.id)
 )
 
 
@@ -224,6 +233,10 @@ class Cases:
     def group_of_agent(self, tx: Transaction, agent: str, agent_ref: str) -> UUID | None:
         row = tx.one(_group_of_agent, agent=agent, agent_ref=agent_ref)
         return None if row is None else as_uuid(row[0])
+
+    def undecided(self, tx: Transaction, companies: Sequence[str]) -> list[Row]:
+        """The requests that wait for one of *companies*, each with its group's number; whether it was ``returned``."""
+        return tx.all(_undecided, companies=companies)
 
     def find(self, tx: Transaction, kind: str, *values: str) -> list[tuple[UUID, UUID, bool]]:
         """(request, its group, whether it is live) found under a document, visa, border or reference number:

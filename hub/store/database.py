@@ -296,7 +296,10 @@ class Database:
                 self._alone(job, cause if len(jobs) == 1 else None)
 
     def _alone(self, job: _Job[Any], cause: BaseException | None) -> None:
-        """Run *job* in a commit of its own, again while others are faster.  *cause* is what it failed of before."""
+        """Run *job* in a commit of its own, again while others are faster.  *cause* is what it failed of before.
+
+        Whoever loses every race is told ``store_overtaken``: what the driver says of it quotes rows.
+        """
         for run in range(TRIES):
             if cause is not None:
                 if not self._backend.again(cause):
@@ -320,6 +323,8 @@ class Database:
             cause = HubError("disk_full")
         elif self._backend.lost(cause):
             cause = HubError("store_down")
+        elif self._backend.again(cause):
+            cause = HubError("store_overtaken")
         log.error("commit_failed", code=cause.code if isinstance(cause, HubError) else "store_failed", exc_info=cause)
         job.future.set_exception(cause)
 
@@ -435,7 +440,7 @@ def _cause(error: BaseException) -> BaseException:
 def store_at_fault(error: BaseException) -> bool:
     """Whether a unit failed because the store could not take it, and not through anything of its own."""
     if isinstance(error, HubError):
-        return error.code in ("disk_full", "store_down")
+        return error.code in ("disk_full", "store_down", "store_overtaken")
     return Sqlite.at_fault(error) or Postgres.at_fault(error)
 
 

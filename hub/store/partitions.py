@@ -12,6 +12,7 @@ from uuid import UUID
 AHEAD = 3  # months made before they begin
 _MAKING = 7226338  # the advisory lock of whoever makes partitions
 TABLES = ("exchange_done", "payload")
+_OPEN = ("SELECT id FROM exchange WHERE open", "SELECT id FROM file_in WHERE ended_at IS NULL")
 
 
 def first_id(month: date) -> UUID:
@@ -54,9 +55,9 @@ def ahead(connection: Any, today: date | None = None) -> None:
 
 def drop(connection: Any, before: date) -> list[str]:
     """Drop the months that ended before *before* began; answers their names.  Open exchanges have no month, and bytes
-    of one that is still open keep their month alive."""
-    first = connection.execute("SELECT id FROM exchange WHERE open ORDER BY id LIMIT 1").fetchone()
-    kept = None if first is None else first[0]
+    of one that is still open, or of a file that nobody has read yet, keep their month alive."""
+    found = [connection.execute(f"{oldest} ORDER BY id LIMIT 1").fetchone() for oldest in _OPEN]
+    kept = min((UUID(str(row[0])).int for row in found if row is not None), default=None)
     gone = []
     for name in sorted(_there(connection)):
         table, _, digits = name.rpartition("_")
@@ -64,7 +65,7 @@ def drop(connection: Any, before: date) -> list[str]:
             continue
         month = date(int(digits[:4]), int(digits[4:]), 1)
         end = following(month)
-        if end <= before.replace(day=1) and (kept is None or first_id(end).int <= UUID(str(kept)).int):
+        if end <= before.replace(day=1) and (kept is None or first_id(end).int <= kept):
             connection.execute(f"DROP TABLE {name}")
             gone.append(name)
     return gone

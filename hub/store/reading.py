@@ -173,10 +173,10 @@ class Reading:
         return own
 
     @contextmanager
-    def _view(self) -> Iterator[Transaction]:
+    def _view(self, *, lists: bool = False) -> Iterator[Transaction]:
         """A consistent view of what is in scope; on PostgreSQL the server holds every statement to it."""
         with self._database.reading() as tx:
-            confine(tx, self._scope)
+            confine(tx, self._scope, lists=lists)
             yield tx
 
     def alive(self) -> None:
@@ -289,7 +289,7 @@ class Reading:
         statement = _listing(names, [*where, self._scope.requests])
         given = {"agent": agent, "company": company, "state": state, "after": after, "most": limit}
         asked = {k: v for k, v in given.items() if v is not None} | self._scope.values
-        with self._view() as tx:
+        with self._view(lists=True) as tx:
             rows = tx.all(statement, **asked)
         return [{**_member(r), "group": str(as_uuid(r["group_id"]))} for r in rows]
 

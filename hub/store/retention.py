@@ -1,7 +1,8 @@
 """What is done is kept for a number of months; the months to come are made before they begin.
 
-Only exchanges that are done, and their bytes, end: subjects, histories, the audit and the keys under which things were
-seen stay.  PostgreSQL drops whole months, SQLite deletes rows.
+Exchanges that are done end with their bytes, files that were read, and the photos of pilgrims whose request has ended.
+Subjects, histories, the audit and the keys under which things were seen stay.  How old something is stands in its id,
+a photo's in its request's.  Of exchanges PostgreSQL drops whole months; everything else is deleted row by row.
 """
 
 from datetime import date
@@ -10,7 +11,7 @@ from sqlalchemy import bindparam, delete, exists, false, select, true
 
 from hub.store import partitions
 from hub.store.database import Database, Statement, Transaction
-from hub.store.tables import exchange, payload
+from hub.store.tables import exchange, file_in, payload, photo, request
 
 CHUNK = 2_000  # rows deleted in one unit of work: others want the writer too
 
@@ -22,11 +23,33 @@ _old = (
 )
 _exchanges_end = Statement(delete(exchange).where(exchange.c.id.in_(_old)))
 _still = exists(select(exchange.c.id).where(exchange.c.id == payload.c.exchange_id, exchange.c.open == true()))
+_unread = exists(select(file_in.c.id).where(file_in.c.id == payload.c.exchange_id, file_in.c.ended_at.is_(None)))
 _bytes_end = Statement(
     delete(payload).where(
         payload.c.exchange_id.in_(
             select(payload.c.exchange_id)
-            .where(payload.c.exchange_id < bindparam("before"), ~_still)
+            .where(payload.c.exchange_id < bindparam("before"), ~_still, ~_unread)
+            .limit(bindparam("most"))
+            .scalar_subquery()
+        )
+    )
+)
+_files_end = Statement(
+    delete(file_in).where(
+        file_in.c.id.in_(
+            select(file_in.c.id)
+            .where(file_in.c.id < bindparam("before"), file_in.c.ended_at.is_not(None))
+            .limit(bindparam("most"))
+            .scalar_subquery()
+        )
+    )
+)
+_photos_end = Statement(
+    delete(photo).where(
+        photo.c.request_id.in_(
+            select(photo.c.request_id)
+            .join(request, request.c.id == photo.c.request_id)
+            .where(photo.c.request_id < bindparam("before"), request.c.ended_at.is_not(None))
             .limit(bindparam("most"))
             .scalar_subquery()
         )
@@ -46,16 +69,19 @@ def keep(database: Database, today: date, months: int) -> list[str]:
     What waits, or is at a person, never ends, however old it is.
     """
     before = first_kept(today, months)
+    rows = {"file": _files_end, "photo": _photos_end}
+    ended = []
     if database.shared:
         database.unit(lambda tx: partitions.ahead(tx.connection, today))
-        return database.unit(lambda tx: partitions.drop(tx.connection, before))
-    ended = []
-    for name, statement in (("payload", _bytes_end), ("exchange", _exchanges_end)):
-        rows = 0
+        ended += database.unit(lambda tx: partitions.drop(tx.connection, before))
+    else:
+        rows = {"payload": _bytes_end, "exchange": _exchanges_end, **rows}
+    for name, statement in rows.items():
+        gone = 0
         while count := database.unit(lambda tx, s=statement: _some(tx, s, before)):  # type: ignore[misc]
-            rows += count
-        if rows:
-            ended.append(f"{name}: {rows}")
+            gone += count
+        if gone:
+            ended.append(f"{name}: {gone}")
     return ended
 
 

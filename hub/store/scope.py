@@ -77,15 +77,21 @@ _confine = Statement(
         func.set_config("hub.scope", bindparam("role"), true()),
         func.set_config("hub.partner", bindparam("partner"), true()),
         func.set_config("hub.agents", bindparam("agents"), true()),
+        func.set_config("plan_cache_mode", bindparam("plans"), true()),
     )
 )
 
 
-def confine(tx: Transaction, scope: Scope) -> None:
+def confine(tx: Transaction, scope: Scope, *, lists: bool = False) -> None:
     """Hold what is left of *tx* to *scope*, where the store can.  In a transaction alone: outside of one the server
-    forgets it at once."""
+    forgets it at once.
+
+    What *lists* is planned for this caller each time: under the plan that serves for all of them, a company of four
+    groups walked everybody's 160,000 requests (78 ms, and 1 under its own).  A look-up of one row is planned once.
+    """
     if scope.role not in _EVERYTHING and tx.connection.dialect == "postgresql":
-        tx.one(_confine, role=scope.role, partner=scope.partner, agents=" ".join(scope.agents))
+        plans = "force_custom_plan" if lists else "auto"
+        tx.one(_confine, role=scope.role, partner=scope.partner, agents=" ".join(scope.agents), plans=plans)
 
 
 class Owned:

@@ -317,10 +317,10 @@ class Views:
     # -- reading -----------------------------------------------------------------------------------------------------
 
     @contextmanager
-    def _view(self, scope: Scope) -> Iterator[Transaction]:
+    def _view(self, scope: Scope, *, lists: bool = False) -> Iterator[Transaction]:
         """A consistent view of the store for whoever may see *scope*; every question is asked within one."""
         with self._database.reading() as tx:
-            confine(tx, scope)
+            confine(tx, scope, lists=lists)
             yield tx
 
     def _one(self, rows: _List, scope: Scope, **given: Any) -> Row | None:
@@ -329,7 +329,7 @@ class Views:
         return found[0] if found else None
 
     def _page(self, rows: _List, scope: Scope, asked: Asked, told: Callable[[Row], dict[str, Any]]) -> Page:
-        with self._view(scope) as tx:
+        with self._view(scope, lists=True) as tx:
             found = rows.read(tx, scope, asked.limit, after=asked.after, **_bound(rows, asked.where))
         last = _position(found[-1]["id"]) if len(found) == asked.limit else None
         return Page([told(row) for row in found], last)
@@ -340,7 +340,7 @@ class Views:
         where = {name: value for name, value in _bound(rows, asked.where).items() if name != "state"}
         # The row that was begun is read again, and may have nothing more to tell.
         most = asked.limit + (begun is not None)
-        with self._view(scope) as tx:
+        with self._view(scope, lists=True) as tx:
             found = rows.read(tx, scope, most, from_=begun, **where)
         page: list[dict[str, Any]] = []
         for row in found:

@@ -12,6 +12,8 @@ from hub.store.database import Row, Statement, Transaction, among, inserting, wi
 from hub.store.statement import Upsert, now_us
 from hub.store.tables import exchange, flow, worker
 
+#: In ``rests_until``: failures were counted by somebody who did not have the row in hand, and nobody has looked since.
+OWED = -1
 _claimed = ("leased", "sending")
 _claimants = Statement(
     select(exchange.c.worker)
@@ -54,7 +56,9 @@ _now = Statement(select(now_us()))
 _flow_new = inserting(flow, ignore=True)
 _flow_put = inserting(flow, replace=True)
 _flow_failed = Statement(
-    update(flow).where(flow.c.partner == bindparam("of_partner")).values(failures=flow.c.failures + bindparam("more"))
+    update(flow)
+    .where(flow.c.partner == bindparam("of_partner"))
+    .values(failures=flow.c.failures + bindparam("more"), rests_until=OWED)
 )
 _flows_seen = Statement(select(flow).where(within(flow.c.partner, "partners")))
 _flows = Statement(select(flow).where(within(flow.c.partner, "partners")).with_for_update(skip_locked=True))
@@ -134,6 +138,6 @@ def set_flow(tx: Transaction, partner: str, failures: int, rests_until: int, pac
 
 
 def count_failures(tx: Transaction, partner: str, failures: int) -> None:
-    """Failures of a partner at whose row another process is looking."""
+    """Failures of a partner at whose row another process is looking: whoever looks next draws the rest from them."""
     if failures:
         tx.put(_flow_failed, of_partner=partner, more=failures)

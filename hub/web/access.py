@@ -11,7 +11,8 @@ import re
 import secrets
 import ssl
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Any, NamedTuple, TypeVar
 from urllib.parse import unquote
@@ -24,7 +25,7 @@ from limits.storage import MemoryStorage
 from hub.canonical.errors import HubError
 from hub.exchange.engine import Engine
 from hub.partners.partner import Partner
-from hub.security import api_keys, signing
+from hub.security import addresses, api_keys, signing
 from hub.settings import ConfigError, Settings
 from hub.store.credentials import STAFF
 from hub.store.reading import Reading
@@ -70,8 +71,8 @@ class Caller:
 def allow(*roles: str) -> Callable[[View], View]:
     """Only callers of *roles* get to the view; the rule stands as ``view.allowed``.
 
-    Raises ``unauthorised`` for a credential of nobody, ``calls_too_many`` for a caller beyond its limits, ``forbidden``
-    for one of another role.
+    Raises ``unauthorised`` for a credential of nobody, ``calls_too_many`` for a caller beyond its limits or an address
+    that many such credentials come from, ``forbidden`` for one of another role.
     """
     rule = frozenset(roles)
     assert rule and rule <= frozenset(ROLES), "a rule names roles that there are"
@@ -79,7 +80,9 @@ def allow(*roles: str) -> Callable[[View], View]:
     def ruled(view: View) -> View:
         @functools.wraps(view)
         def guarded(*args: Any, **named: Any) -> Any:
-            _enter(_known(hub()), rule)
+            with _shown():
+                known = _known(hub())
+            _enter(known, rule)
             return view(*args, **named)
 
         guarded.allowed = rule  # type: ignore[attr-defined]
@@ -103,9 +106,10 @@ def signed(view: View) -> View:
         # A partner that we do not know, or share no secret with, fails like one with a wrong secret, as slowly.
         shared = (known and shared_with(known)) or (secrets.token_hex(32),)
         header = request.headers.get(signing.HEADER)
-        nonce = signing.verify(shared, header, request.get_data(), engine.clock.wall(), within=WITHIN)
-        if known is None:
-            raise HubError("signature_wrong")
+        with _shown():
+            nonce = signing.verify(shared, header, request.get_data(), engine.clock.wall(), within=WITHIN)
+            if known is None:
+                raise HubError("signature_wrong")
         enter(known)
         return view(known, *args, nonce=nonce, **named)
 
@@ -116,9 +120,15 @@ def signed(view: View) -> View:
 
 def vouched(view: View) -> View:
     """Whoever the message in the body vouches for gets through: the view reads it, and calls :func:`enter`."""
-    view.allowed = SIGN  # type: ignore[attr-defined]
-    view.vouched = True  # type: ignore[attr-defined]
-    return view
+
+    @functools.wraps(view)
+    def guarded(*args: Any, **named: Any) -> Any:
+        with _shown():
+            return view(*args, **named)
+
+    guarded.allowed = SIGN  # type: ignore[attr-defined]
+    guarded.vouched = True  # type: ignore[attr-defined]
+    return guarded  # type: ignore[return-value]
 
 
 def enter(known: Partner) -> None:
@@ -190,6 +200,26 @@ def _enter(known: Caller, rule: frozenset[str]) -> None:
         raise HubError("calls_too_many")
     if known.role not in rule:
         raise HubError("forbidden")
+
+
+@contextmanager
+def _shown() -> Iterator[None]:
+    """Counts what is shown in vain, by the address that it comes from; beyond the limit ``calls_too_many`` is raised.
+
+    Nobody else is held to it: whoever shows what is right gets in, wherever it comes from.
+    """
+    try:
+        yield
+    except HubError as wrong:
+        most = hub().settings.refused_per_minute
+        if wrong.status != 401 or not most:
+            raise
+        meter: Meter = current_app.extensions["hub_meter"]
+        standing = meter.refuse(addresses.network(request.remote_addr or ""), most)
+        if not standing.refused:
+            raise
+        g.standing = standing
+        raise HubError("calls_too_many") from None
 
 
 def _known(engine: Engine) -> Caller:
@@ -310,6 +340,12 @@ class Meter:
             if left < 0:
                 break
         return nearest
+
+    def refuse(self, address: str, most: int) -> Standing:
+        """One credential of nobody from *address*, of which *most* are looked at in a minute."""
+        key = f"refused {address}"  # no partner's name has a space
+        left = most - self._storage.incr(key, 60)
+        return Standing(f'"refused";q={most};w=60', "refused", max(left, 0), self._storage.get_expiry(key), left < 0)
 
     def _held_to(self, terms: tuple[int, int]) -> tuple[str, list[tuple[str, int, int]]]:
         named = zip(("second", "day"), terms, (1, 86_400), strict=True)

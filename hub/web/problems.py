@@ -16,7 +16,7 @@ from hub.web.correlation import correlation_id
 log = structlog.get_logger(__name__)
 
 #: Seconds after which to come again with what the store could not take.
-_RETRY_AFTER = {"disk_full": 30, "store_down": 2, "store_failed": 2}
+_RETRY_AFTER = {"disk_full": 30, "store_down": 2, "store_failed": 2, "store_overtaken": 1}
 #: What Werkzeug refuses by itself, in the catalogue's words.
 CODES = {400: "bad_request", 404: "not_found", 405: "method_not_allowed", 413: "too_large"}
 

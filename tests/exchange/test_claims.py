@@ -143,9 +143,44 @@ def test_a_partner_that_one_process_finds_away_is_left_alone_by_the_others(two, 
     for hub in two:
         hub.engine.dispatcher.wake(MISSION)
     until(lambda: all(hub.engine.dispatcher.idle for hub in two))
-    # A failure that is noted while the other process has the partner's mood in hand is counted, and brings no rest.
+    # One more may be on its way when the rest begins.
     assert mood.TRIPPED <= len(calls) <= mood.TRIPPED + 1
     assert two[0].rows("SELECT failures FROM flow WHERE partner = ?", MISSION) == [(len(calls),)]
+
+
+def test_failures_that_are_counted_beside_another_process_bring_their_rest_when_the_next_looks(two, monkeypatch):
+    monkeypatch.setattr(mood, "REST", (60.0, 60.0))
+    failing, looking = two
+    for hub in two:
+        limited(hub, concurrency=10, per_second=10_000)
+    put(failing, 20)
+    _, works = claimed(failing, MISSION)
+    looking.engine.database.unit(lambda tx: workers.start_flow(tx, MISSION))
+    has_it, counted = threading.Event(), threading.Event()
+
+    def looks(tx):
+        workers.look(tx, [MISSION], [], [])
+        has_it.set()
+        assert counted.wait(20)
+
+    held = looking.engine.database.submit(looks)
+    assert has_it.wait(20)
+    count = workers.count_failures
+
+    def counts(tx, *about):
+        counted.set()
+        count(tx, *about)
+
+    monkeypatch.setattr(workers, "count_failures", counts)
+    away = Unavailable("connect_refused", "nobody is there")
+    done = [dispatch.Done(work, away, dispatch.Reply()) for work in works[: mood.TRIPPED]]
+    failing.engine.database.unit(lambda tx: failing.engine.dispatcher._unit(tx, done, {}))
+    held.result(20)
+    partner = looking.engine.register.partners[MISSION]
+    found = looking.engine.database.unit(lambda tx: looking.engine.dispatcher._unit(tx, [], {MISSION: (partner, 0)}))
+    assert found.works == [] and found.again[MISSION] > time.monotonic() + 20
+    ((failures, rests),) = looking.rows("SELECT failures, rests_until FROM flow WHERE partner = ?", MISSION)
+    assert failures == mood.TRIPPED and rests > looking.engine.database.unit(workers.clock)
 
 
 def test_a_partner_of_another_zone_is_served_from_there_alone(two):

@@ -61,6 +61,23 @@ def test_an_unknown_outcome_is_enquired_never_repeated(make, ministry, fault):
     one_reference_each(ministry, hub)
 
 
+def test_what_an_enquiry_settles_is_audited_as_settled_by_it(make, ministry):
+    with FaultyPartner(upstream=ministry.url) as line:
+        hub = make(MOFA_URL=line.url)
+        hub.paid()
+        line.fault = "reset"
+        hub.engine.dispatcher.drain(hub.engine.register.partners[MINISTRY])
+        ((doubted,),) = hub.rows("SELECT id FROM exchange WHERE operation = 'request_reference'")
+        about = "SELECT actor, action FROM audit WHERE exchange_id = ?"
+        assert hub.rows(about, doubted) == []
+        line.fault = None
+        hub.drain()
+    assert hub.rows(about, doubted) == [(MINISTRY, "enquire_reference")] * 2, "each of the two was asked about"
+    asked = {row[0] for row in hub.rows("SELECT id FROM exchange WHERE operation = 'enquire_reference'")}
+    audited = {row[0] for row in hub.rows("SELECT exchange_id FROM audit WHERE action = 'enquire_reference'")}
+    assert audited == asked | {doubted}
+
+
 def test_what_the_partner_never_knew_is_sent_again_under_the_same_key(make, ministry):
     with FaultyPartner(upstream=ministry.url) as line:
         hub = make(MOFA_URL=line.url)

@@ -30,14 +30,19 @@ def hub(make, tmp_path: Path) -> Hub:
     return hub
 
 
+def decided(hub: Hub, state: str) -> None:
+    end = time.monotonic() + 30
+    while set(hub.states()) != {state} and time.monotonic() < end:
+        time.sleep(0.02)
+    assert set(hub.states()) == {state}
+
+
 def accepted(hub: Hub) -> None:
     """The company that the hub plays has done its part."""
+    decided(hub, "ACCEPTED")
     end = time.monotonic() + 30
-    while set(hub.states()) != {"ACCEPTED"} and time.monotonic() < end:
-        time.sleep(0.02)
     while not hub.rows("SELECT 1 FROM voucher") and time.monotonic() < end:
         time.sleep(0.02)
-    assert set(hub.states()) == {"ACCEPTED"}
 
 
 def asked(hub: Hub) -> set[str]:
@@ -100,10 +105,7 @@ def test_without_a_sandbox_a_test_goes_to_nobody(make):
 
 def test_a_group_that_asks_for_it_is_returned_once(hub):
     hub.open(filing("G-3-RETURN"))
-    end = time.monotonic() + 30
-    while set(hub.states()) != {"RETURNED"} and time.monotonic() < end:
-        time.sleep(0.02)
-    assert set(hub.states()) == {"RETURNED"}
+    decided(hub, "RETURNED")
 
 
 def test_a_decision_that_the_store_refuses_is_made_when_it_takes_it(hub, monkeypatch):
@@ -138,6 +140,30 @@ def test_a_company_that_waits_for_the_store_holds_up_no_end(hub, monkeypatch):
     hub.open()
     assert waits.wait(30)
     hub.engine._company.close()
+
+
+@pytest.mark.parametrize("filed", ["G-4", "G-4-RETURN", "G-4-RETURN and corrected"])
+def test_what_was_not_decided_when_the_hub_stopped_is_decided_at_the_next_start(hub, monkeypatch, filed):
+    monkeypatch.setattr(sandbox, "PAUSE", 3600.0)
+    number, _, corrected = filed.partition(" ")
+    company = hub.engine._company
+    receive = company._receive
+
+    def away(*args, **given):
+        raise HubError("store_down")
+
+    company._receive = receive if corrected else away
+    requests = hub.open(filing(number)).body["requests"]
+    if corrected:
+        decided(hub, "RETURNED")
+        company._receive = away
+        for one, member in zip(requests, filing().members, strict=True):
+            hub.decide(one["id"], "correct", AGENT, correction=member)
+    hub.engine.stop()
+    assert set(hub.states()) == {"SUBMITTED"}
+    hub.engine = Engine(hub.settings)
+    hub.engine.start()
+    decided(hub, "RETURNED" if number.endswith("-RETURN") and not corrected else "ACCEPTED")
 
 
 def test_twins_are_collected_from_by_the_calendar_too(hub):

@@ -2,7 +2,7 @@
 
 import pytest
 
-from hub.security.addresses import loopback, public
+from hub.security.addresses import loopback, network, public
 
 _DENIED = """
 127.0.0.1 127.255.255.254 0.0.0.0 0.1.2.3 10.0.0.1 10.255.255.255 100.64.0.1 100.100.100.200 100.127.255.255
@@ -41,3 +41,14 @@ def test_the_tables_are_long_enough():
 ])  # fmt: skip
 def test_loopback_is_told_apart(address, is_):
     assert loopback(address) is is_
+
+
+@pytest.mark.parametrize(
+    ("address", "whose"),
+    [
+        ("192.0.2.7", "192.0.2.7"), ("::ffff:192.0.2.7", "192.0.2.7"), ("[2001:db8::1]", "2001:db8::/64"),
+        ("2001:db8::ffff:1", "2001:db8::/64"), ("2001:db8:0:1::1", "2001:db8:0:1::/64"), ("", ""), ("proxy", "proxy"),
+    ],
+)  # fmt: skip
+def test_whoever_has_an_address_of_version_6_has_its_whole_network(address, whose):
+    assert network(address) == whose

@@ -1,5 +1,6 @@
 """The ministry, called as a stranger would: raw SOAP and an unmodified zeep client."""
 
+import dataclasses
 import re
 import threading
 
@@ -7,6 +8,7 @@ import requests
 import zeep
 
 from hub.simulate import ledger_check
+from hub.simulate.process import Simulators
 from tests.simulate.conftest import Played, application, envelope, submission
 
 HEADERS = {"Content-Type": "text/xml; charset=utf-8", "SOAPAction": '""'}
@@ -44,6 +46,31 @@ def test_outcomes_follow_the_manifest_and_the_seed(played: Played) -> None:
     assert 0.88 < words.count("ISSUED") / len(words) < 0.98
     numbers = [number for outcome, number in outcomes.values() if outcome == "ISSUED"]
     assert len(set(numbers)) == len(numbers) and all(number is None for o, number in outcomes.values() if o != "ISSUED")
+
+
+def test_a_twin_says_what_the_passport_asks_for_and_else_that_all_is_well(played: Played) -> None:
+    found = played.settings
+    settings = dataclasses.replace(
+        found,
+        secrets={**found.secrets, "SIMULATED_SECRET": "z" * 64},
+        addresses={
+            **found.addresses,
+            "SIMULATED_URL": "http://127.0.0.1:1",
+            "SIMULATED_ROOT": str(played.var / "twins"),
+        },
+    )
+    played.simulators = Simulators(settings, played.var, 5, "none", 0)
+    played.simulators.start()
+
+    def asked(*numbers: str) -> list[str]:
+        body = submission(*(application(f"k-{number}", number) for number in numbers))
+        answer = requests.post(f"{played.url}/test_mofa_visa", data=body, headers=HEADERS, timeout=10)
+        told = results(answer)
+        return [told[f"k-{number}"][0] for number in numbers]
+
+    for at in range(0, 200, 25):
+        assert set(asked(*(f"B{n:07}" for n in range(at, at + 25)))) == {"ISSUED"}
+    assert asked("REFUSED1", "NEEDSDATA1", "B9999999") == ["REFUSED", "INCOMPLETE", "ISSUED"]
 
 
 def test_who_was_asked_for_data_is_not_asked_again(played: Played) -> None:

@@ -10,7 +10,7 @@ from uuid import UUID
 import pytest
 
 from hub import store as package
-from hub.store import cases, ledger, views
+from hub.store import cases, ledger, reading, views
 from hub.store.database import Database, Statement
 from hub.store.postgres import Postgres
 from hub.store.scope import Scope
@@ -76,6 +76,24 @@ def test_postgresql_looks_at_ones_own_groups_too(postgres, statement, index):
     with closing(Postgres(postgres).connect(writing=True)) as reader:
         plan = "\n".join(row[0] for row in reader.execute(f"EXPLAIN {statement.postgresql}", named).fetchall())
     assert index in plan, plan
+
+
+def test_postgresql_plans_a_callers_list_for_that_caller_and_a_look_up_once(migrated):
+    scope, planned = Scope("company", "somebody"), {}
+    with closing(Database(migrated)) as database:
+        listed = views.Views(database, None)
+        look = reading.Reading(database, None, None, None, None).of(scope)
+        for _ in range(10):
+            listed.requests(scope, views.Asked(after=UUID(int=0), limit=500, where={}))
+            look.owner_of(UUID(int=0))
+        (connection,) = database._spare
+        rows = connection.execute(
+            "SELECT statement, generic_plans, custom_plans FROM pg_prepared_statements"
+        ).fetchall()
+        planned = {row[0]: (row[1], row[2]) for row in rows}
+    (of_list,) = (plans for sql, plans in planned.items() if "request.request_no" in sql and "LIMIT" in sql)
+    (of_one,) = (plans for sql, plans in planned.items() if "umrah_group.company" in sql and "LIMIT" not in sql)
+    assert of_list == (0, 10) and of_one[0] > 0
 
 
 def test_postgresql_understands_every_statement(postgres):

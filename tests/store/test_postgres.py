@@ -13,11 +13,10 @@ from hub.canonical.errors import HubError
 from hub.security.keys import Keys
 from hub.security.sealing import Sealer
 from hub.store import partitions
-from hub.store.database import Database, Statement, inserting
+from hub.store.database import Database, Statement, inserting, store_at_fault
 from hub.store.ledger import Ledger, Moment
 from hub.store.migrations import engine_of, upgrade
 from hub.store.tables import metadata, sequence
-from hub.store.transaction import Overtaken
 
 PUT = inserting(sequence, replace=True)
 GET = Statement(select(sequence.c.value).where(sequence.c.name == bindparam("name")))
@@ -137,10 +136,26 @@ def test_a_row_that_had_to_be_there_and_is_not_undoes_the_unit_and_runs_it_again
     assert read == [1, 7]
     with database.reading() as tx:
         assert tx.one(GET, name="a")[0] == 8
-    with pytest.raises(Overtaken):
+    with pytest.raises(HubError, match="store_overtaken"):
         database.unit(lambda tx: tx.put(exact, of="a", was=-1, becomes=0))
     for one in (database, other):
         one.close()
+
+
+def test_a_unit_that_loses_every_race_is_told_so_in_our_own_words(migrated):
+    """Somebody keeps the row to himself for longer than anybody tries: the driver's text stays inside."""
+    import psycopg
+
+    database = Database(migrated)
+    database.unit(lambda tx: tx.put(PUT, name="a", value=1))
+    with psycopg.connect(migrated) as other:
+        other.execute("SELECT set_config('hub.scope', 'all', false)")
+        other.execute("SELECT * FROM sequence WHERE name = 'a' FOR UPDATE")
+        with pytest.raises(HubError) as caught:
+            database.unit(lambda tx: tx.run(ADD, of="a", more=1))
+    assert str(caught.value) == "store_overtaken" and caught.value.status == 503 and store_at_fault(caught.value)
+    database.unit(lambda tx: tx.run(ADD, of="a", more=1))
+    database.close()
 
 
 # ------------------------------------------------------------------------------------------------------------- months

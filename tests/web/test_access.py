@@ -138,7 +138,7 @@ def file(client, key, body):
 
 @pytest.fixture
 def place(engine, group) -> Place:
-    engine.settings = dataclasses.replace(engine.settings, calls_per_second=0)
+    engine.settings = dataclasses.replace(engine.settings, calls_per_second=0, refused_per_minute=0)
     engine.change_partners([Overlaid(id=OTHER["mission"], enabled=True)], "tester")
     client = create_app(engine).test_client()
     keys = {

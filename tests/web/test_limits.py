@@ -128,6 +128,43 @@ def test_a_signed_caller_is_counted_too(doors, engine, clock):
     assert call() == 429
 
 
+# --- credentials of nobody ----------------------------------------------------------------------------------------
+
+
+def test_keys_of_nobody_are_counted_by_address_and_nobody_else_is_held_to_it(doors, engine, clock):
+    agent = doors(refused_per_minute=2, proxies=1)("agent_idn_1")
+    client = agent._client
+
+    def tried(key, address="198.51.100.7"):
+        headers = {"X-Forwarded-For": f"6.6.6.6, {address}"} | ({"Authorization": f"Bearer {key}"} if key else {})
+        return client.get("/v1/requests", headers=headers)
+
+    assert [tried(key).status_code for key in ("a" * 43, None)] == [401, 401]
+    refused = tried("b" * 43)
+    assert (refused.status_code, refused.json["code"]) == (429, "calls_too_many")
+    assert refused.headers["RateLimit-Policy"] == '"refused";q=2;w=60' and int(refused.headers["Retry-After"]) <= 60
+    assert tried(agent._headers["Authorization"].removeprefix("Bearer ")).status_code == 200, "its own key"
+    assert tried("b" * 43, "198.51.100.8").status_code == 401, "somebody else's address"
+    clock[0] += 60
+    assert tried("b" * 43).status_code == 401
+
+
+def test_signatures_of_nobody_are_counted_with_the_keys(doors, clock):
+    from datetime import UTC, datetime
+
+    from hub.security import signing
+
+    client = doors(refused_per_minute=2)("agent_idn_1")._client
+
+    def told(partner, secret):
+        header = {signing.HEADER: signing.sign(secret, b"{}", datetime.now(UTC))} if secret else {}
+        return client.post(f"/v1/partners/{partner}/notices", data=b"{}", headers=header).status_code
+
+    assert told("bank_haramayn", "x" * 64) == told("nobody", None) == 401
+    assert told("bank_haramayn", "x" * 64) == client.get("/v1/requests").status_code == 429
+    assert told("bank_haramayn", "s" * 64) not in (401, 429), "the bank itself"
+
+
 # --- an agent suspended --------------------------------------------------------------------------------------------
 
 

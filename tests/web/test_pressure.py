@@ -132,3 +132,22 @@ def test_in_a_burst_what_is_accepted_is_there_and_the_rest_is_told_to_come_again
     assert tuple(kept) == (len(accepted), len(accepted))
     assert named[0] == 2 * len(accepted), "every one of them is decided"
     assert waiting[0] >= 40
+
+
+def test_whoever_loses_every_race_is_told_to_come_again(settings, migrated, group):
+    import psycopg
+
+    engine = Engine(dataclasses.replace(settings, database_url=migrated))
+    try:
+        client = create_app(engine).test_client()
+        told = As(client, "agent_idn_1").post("/v1/groups", group).json
+        path = f"/v1/requests/{told['requests'][0]['id']}/decisions"
+        with psycopg.connect(migrated) as other:
+            other.execute("SELECT set_config('hub.scope', 'all', false)")
+            other.execute("SELECT * FROM umrah_group FOR UPDATE")
+            answer = As(client, "company_1").post(path, {"outcome": "accept"}, key="decided-once")
+        assert (answer.status_code, answer.json["code"]) == (503, "store_overtaken")
+        assert answer.headers["Retry-After"] == "1" and "lock" not in answer.text
+        assert As(client, "company_1").post(path, {"outcome": "accept"}, key="decided-once").status_code == 200
+    finally:
+        engine.stop()

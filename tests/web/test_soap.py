@@ -104,6 +104,14 @@ def test_a_nonce_names_one_call(tell, engine):
     assert engine.reading.now()["suspense"] == 1
 
 
+def test_whoever_is_nobody_too_often_is_told_to_come_again(tell, engine):
+    engine.settings = dataclasses.replace(engine.settings, refused_per_minute=1)
+    assert codes(tell(token(secret="x" * 64))) == ["signature_soap_wrong"]
+    refused = tell(token(secret="x" * 64))
+    assert codes(refused) == ["calls_too_many"] and int(refused.headers["Retry-After"]) <= 60
+    assert tell(token()).status_code == 200, "the bank itself"
+
+
 @pytest.mark.parametrize("minutes", [-6, 6])
 def test_a_stale_call_is_refused(tell, engine, minutes):
     assert codes(tell(token(at=datetime.now(UTC) + timedelta(minutes=minutes)))) == ["signature_stale"]
