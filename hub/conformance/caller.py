@@ -141,7 +141,7 @@ class Kit:
         rows = csv.DictWriter(file, row)
         rows.writeheader()
         rows.writerows([row, row | {"Group No": f"{body['group_no']}-NONE"[:20]}])
-        path = f"/v1/files/receive_roster?name=certify-{self._run}.csv"
+        path = f"/v1/files?operation=receive_roster&name=certify-{self._run}.csv"
         kept = self._call("POST", path, file.getvalue().encode(), idempotency=self._name("roster"))
         at = f"/v1/files/{self._taken(kept, 202)['id']}"
         self._until(lambda: self._taken(self._call("GET", at), 200)["ended_at"] is not None, "the file was not read")

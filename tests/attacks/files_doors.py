@@ -95,7 +95,7 @@ class ByApi(Door):
 
     def give(self, attack: Attack, body: bytes) -> tuple[set[str], int]:
         headers = {"Authorization": f"Bearer {key_of(attack.partner)}", "Idempotency-Key": str(uuid4())}
-        place, beside = f"/v1/files/{attack.operation}", manifest_of(attack, body)
+        place, beside = f"/v1/files?operation={attack.operation}", manifest_of(attack, body)
         if beside is None:
             sent = self.client.post(place, data=body, headers=headers | {"X-File-Name": self._quoted(attack.name)})
         else:

@@ -156,7 +156,7 @@ def place(engine, group) -> Place:
         headers = {"Authorization": f"Bearer {keys[named['agent']]}", "Idempotency-Key": f"handing-{serial}"}
         shown = client.put(f"/v1/requests/{whose['request']}/photo", data=photo(), headers=headers)
         assert shown.status_code == 200, shown.json
-        handed = client.post("/v1/files/receive_roster?name=a.csv", data=b"a,b\n1,2\n", headers=headers)
+        handed = client.post("/v1/files?operation=receive_roster&name=a.csv", data=b"a,b\n1,2\n", headers=headers)
         assert handed.status_code == 202, handed.json
         whose |= {
             "family": "banks",

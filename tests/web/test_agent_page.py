@@ -58,7 +58,7 @@ def test_the_template_filled_in_is_a_roster_that_is_taken(client, engine, as_, g
     out = io.BytesIO()
     book.save(out)
     told = client.post(
-        "/v1/files/receive_roster?name=roster.xlsx", data=out.getvalue(),
+        "/v1/files?operation=receive_roster&name=roster.xlsx", data=out.getvalue(),
         headers={**bearer(), "Idempotency-Key": str(uuid4())},
     )  # fmt: skip
     assert told.status_code == 202, told.json
@@ -75,7 +75,7 @@ def test_only_the_rows_to_mend_come_back_where_they_are_asked_for(client, engine
         "G-1001;BUDI;SANTOSO;M;1979-03-02;IDN;C7654322;2024-05-06;2019-05-05",
     ]
     told = client.post(
-        "/v1/files/receive_roster?name=r.csv", data="\r\n".join((head, *rows)),
+        "/v1/files?operation=receive_roster&name=r.csv", data="\r\n".join((head, *rows)),
         headers={**bearer(), "Idempotency-Key": str(uuid4())},
     )  # fmt: skip
     engine.take_uploads()

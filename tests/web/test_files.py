@@ -30,8 +30,8 @@ class Door:
 
     def put(self, body: bytes, name: str | None = "roster.csv", key: str | None = None, **query: str) -> Any:
         headers = {**self.headers, "Idempotency-Key": key or str(uuid4())}
-        query |= {"name": name} if name is not None else {}
-        return self.client.post("/v1/files/receive_roster", data=body, query_string=query, headers=headers)
+        query |= {"operation": "receive_roster"} | ({"name": name} if name is not None else {})
+        return self.client.post("/v1/files", data=body, query_string=query, headers=headers)
 
     def get(self, path: str) -> Any:
         return self.client.get(path, headers=self.headers)
@@ -140,7 +140,7 @@ def test_a_form_with_its_manifest_is_a_file_too(door):
     def send(**change: Any) -> Any:
         form = {"file": (io.BytesIO(body), "r.csv"), "manifest": json.dumps(beside | change)}
         headers = {**door.headers, "Idempotency-Key": str(uuid4())}
-        return door.client.post("/v1/files/receive_roster", data=form, headers=headers)
+        return door.client.post("/v1/files?operation=receive_roster", data=form, headers=headers)
 
     assert send().status_code == 202
     assert send(sha256="0" * 64).json["code"] == "file_hash_wrong"
@@ -182,9 +182,14 @@ def test_the_list_is_asked_for_as_strictly_as_any(door, query, code):
 
 def test_what_is_no_operation_of_the_caller_s_is_not_found(door):
     for name in ("open_group", "decide", "receive_statement", "nothing"):
-        answer = door.client.post(f"/v1/files/{name}?name=a.csv", data=b"x", headers={
+        answer = door.client.post(f"/v1/files?operation={name}&name=a.csv", data=b"x", headers={
             **door.headers, "Idempotency-Key": "upload-0001"})  # fmt: skip
         assert answer.status_code == 404 and answer.json["code"] == "not_found"
+    answer = door.client.post(
+        "/v1/files?name=a.csv", data=b"x", headers={**door.headers, "Idempotency-Key": "unsaid-1"}
+    )
+    assert (answer.status_code, answer.json["code"]) == (422, "required")
+    assert "operation" in answer.json["title"]
 
 
 def test_the_acknowledgement_is_verified_by_openssh(door, settings, tmp_path):

@@ -61,10 +61,24 @@ class Kept(Schema):
     state = text()
 
 
-@blueprint.post("/files/<operation>")
+def _asked(name: str, kind: str, about: str, **more: Any) -> dict[str, Any]:
+    return {"name": name, "in": "query", "schema": {"type": kind}, "description": about, **more}
+
+
+_SAYS = (
+    _asked("operation", "string", "What the file is: an incoming operation of the caller's.", required=True),
+    _asked("name", "string", "The file's name; of a form, the part `file` has it."),
+    _asked("sequence", "integer", "Its number among the files of the operation."),
+    _asked("count", "integer", "How many records it holds."),
+    _asked("control_sum", "string", "The sum of its control field."),
+    _asked("sha256", "string", "What its bytes hash to."),
+)
+
+
+@blueprint.post("/files")
 @allow(*_GIVES)
 @blueprint.described(
-    Kept, status=202, keyed=True,
+    Kept, status=202, keyed=True, headers=_SAYS,
     requestBody={"required": True, "content": {
         "application/octet-stream": {"schema": {"type": "string", "format": "binary"}},
         "multipart/form-data": {"schema": {
@@ -73,20 +87,20 @@ class Kept(Schema):
         }},
     }},
 )  # fmt: skip
-def upload(operation: str) -> Response:
-    """Hand in a file of *operation*: its bytes with ``?name=``, or a form with the part ``file``.
+def upload() -> Response:
+    """Hand in a file of ``?operation=``: its bytes with ``?name=``, or a form with the part ``file``.
 
     Answered with 202 as soon as it is kept; ``Location`` is where to look for what becomes of it.
     """
     engine, who = hub(), caller()
     partner = engine.register.partners[who.partner]
-    meant = _operation(partner, operation)
+    meant = _operation(partner, request.args.get("operation"))
     key, body = idempotency_key(), request.get_data(cache=False, parse_form_data=False)
     given = _form(body) if request.mimetype == "multipart/form-data" else _plain(body)
     if given.sha256 is not None and given.sha256.lower() != hashlib.sha256(given.body).hexdigest():
         raise HubError("file_hash_wrong")
     # The same key with other bytes, or for another file, is another call.
-    said = json.dumps([given.name, given.said.sequence, given.said.count, given.said.control]).encode()
+    said = json.dumps([meant.name, given.name, given.said.sequence, given.said.count, given.said.control]).encode()
     once = Once(partner.id, key, digest(said + given.body))
     receipt = engine.uploads.accept(partner, meant, given.body, given.name, given.said, once)
     told = answer(receipt)
@@ -155,7 +169,9 @@ def signature(id: str) -> Response:
     return Response(hub().uploads.acknowledgement(caller().partner, identity(id)).signature, mimetype="text/plain")
 
 
-def _operation(partner: Partner, name: str) -> Operation:
+def _operation(partner: Partner, name: str | None) -> Operation:
+    if name is None:
+        raise HubError("required", field="operation")
     found = partner.operations.get(name)
     if found is None or found.channel != "files" or found.direction != "in":
         raise HubError("not_found")

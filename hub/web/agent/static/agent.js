@@ -114,7 +114,7 @@ async function taken(given, mine) {
 }
 async function sendRoster(file) {
   if (file.size > LONGEST_ROSTER) throw new Refused(refusals.file_too_large);
-  const told = await call(`/v1/files/receive_roster?name=${encodeURIComponent(file.name)}`, {
+  const told = await call(`/v1/files?operation=receive_roster&name=${encodeURIComponent(file.name)}`, {
     method: 'POST', body: file,
     headers: { 'Content-Type': 'application/octet-stream', 'Idempotency-Key': crypto.randomUUID() } });
   const { id } = await told.json();
