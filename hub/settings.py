@@ -43,10 +43,10 @@ class Settings:
     data on this machine, say); ``backlog`` is how many messages may be open before nothing new is taken.
 
     At the doors: ``calls_per_second`` and ``calls_per_day`` are what one caller may make of each process that serves,
-    0 any number; a partner's ``limits`` go before them.  ``refused_per_minute`` is how many keys and signatures of
-    nobody each process looks at from one address before it answers 429, 0 any number.  ``client_cert_header`` names
-    the header in which the proxy that ends TLS says which certificate the caller has shown; it is believed from
-    ``proxy_addresses`` alone.
+    0 any number; a partner's ``limits`` go before them.  ``refused_per_minute`` is how often a minute each process
+    answers keys and signatures of nobody from one address with 401 before it says 429, 0 any number.
+    ``client_cert_header`` names the header in which the proxy that ends TLS says which certificate the caller has
+    shown; it is believed from ``proxy_addresses`` alone.
     ``sftp_port`` is where partners bring and fetch files by SFTP (none where it is 0), at ``host``; ``sftp_key`` is the
     file of the hub's own key there, made where there is none, which also signs what acknowledges a file.
 

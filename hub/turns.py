@@ -13,7 +13,7 @@ from concurrent.futures import Future
 from typing import Any, TypeVar
 
 import structlog
-from greenlet import getcurrent, greenlet
+from greenlet import GreenletExit, getcurrent, greenlet
 
 from hub.security.redaction import place
 
@@ -76,8 +76,10 @@ class _Turn(greenlet):  # type: ignore[misc]
     def _called(self) -> None:
         try:
             self._call()
-        except Exception as error:
-            # It is its own caller's: all others wait in the same thread.
+        except GreenletExit:
+            raise
+        except BaseException as error:
+            # Whatever it is, it is its own caller's: all others wait in the same thread.
             log.error("turn_failed", kind=type(error).__name__, place=place(error.__traceback__))
 
 
@@ -88,6 +90,11 @@ class _Wait:
 
     def __init__(self, turn: _Turn) -> None:
         self.turn, self.over = turn, False
+
+
+def taking() -> bool:
+    """Whether this call takes turns with others: what blocks it blocks them all."""
+    return isinstance(getcurrent(), _Turn)
 
 
 def result(future: "Future[T]", seconds: float | None = None) -> T:

@@ -123,13 +123,14 @@ def test_any_other_thread_just_waits():
 def test_a_call_that_breaks_takes_no_other_with_it(thread, logged):
     until = Future()
 
-    def breaks():
+    def breaks(how):
         turns.result(until)
-        raise LookupError("broken")
+        raise how
 
-    thread.put(breaks)
+    thread.put(lambda: breaks(LookupError("broken")))
+    thread.put(lambda: breaks(SystemExit(1)))
     said = called(thread, lambda: turns.result(until))
     until.set_result("went on")
     assert said.result(10) == "went on"
     assert called(thread, lambda: "still").result(10) == "still"
-    assert [one["event"] for one in logged] == ["turn_failed"]
+    assert [one["event"] for one in logged] == ["turn_failed"] * 2

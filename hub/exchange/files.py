@@ -328,9 +328,9 @@ class Files:
         self._receiver.lines.tell(tx, file.partner, operation, message, part, exchange, at)
         untaken = _untaken(part)
         self._outcomes.reject(tx, at, exchange, lines=untaken)
-        file.untaken.update(untaken)
+        tx.after_commit(lambda: file.untaken.update(untaken))
         if file.progress is not None:
-            rejected = len(file.untaken)
+            rejected = len(file.untaken) + sum(number not in file.untaken for number in untaken)
             file.progress.rows(tx, count + unread, now - rejected, rejected + unread)
         self.staging.told(tx, exchange, was, now, [line.number for line in part if line.suspended])
         if now < count:

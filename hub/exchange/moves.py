@@ -5,6 +5,7 @@ A caller that prefers to wait is answered with what the partner said, where that
 
 import threading
 import time
+from collections import Counter
 from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import Future
 from contextlib import contextmanager
@@ -17,8 +18,8 @@ from hub.store.database import Transaction
 
 #: States out of which a partner's answer, and no person, moves a request.
 MACHINE = frozenset({"PAID", "SENT_FOR_REFERENCE"})
-#: Callers that may wait at once: the others are answered at once, so that connections are left for them.
-MOST = 400
+#: Calls that may wait at once, of all callers and of one: the others are answered at once, so that there is room.
+MOST, OF_ONE = 400, 40
 LOOK, LOOKS = 0.1, 1.0  # seconds between the first looks and the last at a store where another process hears the answer
 
 
@@ -60,24 +61,26 @@ class Moves:
     def __init__(self) -> None:
         self._waiting: dict[UUID, list[Waiting]] = {}
         self._lock = threading.Lock()
-        self._count = 0
+        self._count: Counter[str] = Counter()
 
     @contextmanager
-    def expecting(self, request: UUID) -> Iterator[Waiting | None]:
-        """Wait for moves of *request* from here on; None where as many wait already as may."""
+    def expecting(self, request: UUID, caller: str) -> Iterator[Waiting | None]:
+        """*caller* waits for moves of *request* from here on; None where as many wait already as may."""
         with self._lock:
-            if self._count >= MOST:
+            if self._count.total() >= MOST or self._count[caller] >= OF_ONE:
                 one = None
             else:
                 one = Waiting()
-                self._count += 1
+                self._count[caller] += 1
                 self._waiting.setdefault(request, []).append(one)
         try:
             yield one
         finally:
             if one is not None:
                 with self._lock:
-                    self._count -= 1
+                    self._count[caller] -= 1
+                    if not self._count[caller]:
+                        del self._count[caller]
                     self._waiting[request].remove(one)
                     if not self._waiting[request]:
                         del self._waiting[request]

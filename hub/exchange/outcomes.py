@@ -33,6 +33,22 @@ class Rejected:
     lines: dict[int, str] = field(default_factory=dict)
 
 
+@dataclass(frozen=True, slots=True)
+class Kept:
+    """A file as it was kept, with what of it was not taken: all that the file which goes back is made from."""
+
+    map: Map
+    body: bytes = field(repr=False)
+    order: str | None
+    rejected: Rejected
+
+    def given_back(self, *, only_rejected: bool = False) -> tuple[str, bytes]:
+        """The ending and the bytes of the file that goes back, with all that is in it or with what was not taken."""
+        said = dict(_said(self, only_rejected))
+        ending = "txt" if self.map.format == "fixed" else "xlsx" if is_workbook(self.body) else "csv"
+        return ending, self.map.given_back(self.body, HEADING, said)
+
+
 class Outcomes:
     """Notes what was not taken of files, and gives their rows back."""
 
@@ -76,8 +92,8 @@ class Outcomes:
         """Whether the layout of a file is one of rows, which can go back one by one."""
         return operation.each is not None and map_.streamed == operation.each
 
-    def file(self, tx: Transaction, file: Any, *, only_rejected: bool = False) -> tuple[str, bytes]:
-        """The ending and the bytes of the outcome file of *file*, a row, with all that is in it or what was not taken.
+    def kept(self, tx: Transaction, file: Any) -> Kept:
+        """What the outcome file of *file*, a row, is made from: outside the transaction, for that takes its time.
 
         Raises LookupError where its bytes are kept no longer, or would be read otherwise today.
         """
@@ -87,28 +103,24 @@ class Outcomes:
         if became is None or became["map_hash"] != map_.hash:
             raise LookupError("the file was read by another map")
         exchange = as_uuid(became["id"])
-        body, rejected = self._ledger.bytes_of(tx, exchange), self.rejected(tx, exchange)
         order = date_order(self._register.partners[file["partner"]])
-        said = dict(_said(map_, body, order, rejected, only_rejected))
-        ending = "txt" if map_.format == "fixed" else "xlsx" if is_workbook(body) else "csv"
-        return ending, map_.given_back(body, HEADING, said)
+        return Kept(map_, self._ledger.bytes_of(tx, exchange), order, self.rejected(tx, exchange))
 
 
-def _said(
-    map_: Map, body: bytes, order: str | None, rejected: Rejected, only_rejected: bool
-) -> Iterator[tuple[int, tuple[str, ...] | None]]:
+def _said(kept: Kept, only_rejected: bool) -> Iterator[tuple[int, tuple[str, ...] | None]]:
     """What is said of each row, by its number in the file; None of one that is left out."""
     taken = None if only_rejected else ("accepted", "", "", "")
-    reasons = {code: _reason(HubError(code)) for code in set(rejected.lines.values())}
+    lines = kept.rejected.lines
+    reasons = {code: _reason(HubError(code)) for code in set(lines.values())}
     line = 0
-    for row in map_.open_rows(body, date_order=order):
+    for row in kept.map.open_rows(kept.body, date_order=kept.order):
         if row.fault is not None:
             # Theirs is the only name of the field that they know.
             theirs = {"field": row.fault.place} if row.fault.place else {}
             yield row.number, _reason(HubError(row.fault.code, **row.fault.where | theirs))
             continue
         line += 1
-        yield row.number, reasons[rejected.lines[line]] if line in rejected.lines else taken
+        yield row.number, reasons[lines[line]] if line in lines else taken
 
 
 def _reason(error: HubError) -> tuple[str, ...]:

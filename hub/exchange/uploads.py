@@ -152,25 +152,50 @@ class Uploads:
         said = receipt.problems[0] if receipt.problems else None
         code = said["code"] if said else None
         given_back = self._given_back(partner, operation, progress, receipt)
+        file = progress.file
 
         def unit(tx: Transaction) -> None:
-            at, row = self._receiver.now(), self._files.get(tx, progress.file)
-            if receipt.status in ("gap", "broken"):
-                self._files.stand(tx, progress.file, "held", code)
-                if receipt.status == "gap" and _looks(partner, operation, row["via"]):
-                    held = self._composed(tx, self._files.get(tx, progress.file), said)
-                    self._put_out(tx, at, partner, operation, row, receipt, {".held": held})
-                return
-            state = receipt.status if receipt.status in ("refused", "repeated") else "taken"
-            if state == "repeated" and row["read"]:
-                state = "taken"  # by us, a moment before we were cut off
-            self._files.ended(tx, at, progress.file, state, code, receipt.exchange)
-            body = self._composed(tx, self._files.get(tx, progress.file), said)
-            self._ledger.keep(tx, at, progress.file, _KIND, body)
-            if _looks(partner, operation, row["via"]):
-                self._put_out(tx, at, partner, operation, row, receipt, {"": body}, given_back)
+            if receipt.status == "broken":
+                self._files.stand(tx, file, "held", code)
+            elif receipt.status == "gap":
+                self._held(tx, partner, operation, file, receipt)
+            else:
+                self._ended(tx, partner, operation, file, receipt, given_back)
 
         self._database.unit(unit)
+
+    def _held(self, tx: Transaction, partner: Partner, operation: Operation, file: UUID, receipt: Receipt) -> None:
+        """*file* waits for its forerunner.  Its sender is told which one: again only when it is another."""
+        said = receipt.problems[0]
+        self._files.stand(tx, file, "held", said["code"])
+        row = self._files.get(tx, file)
+        expected = receipt.fault.where.get("expected") if receipt.fault else None
+        if _looks(partner, operation, row["via"]) and self._ledger.first_time(
+            tx, partner.id, f"held/{file}/{expected}", file
+        ):
+            word = ".held" if expected is None else f".held-{expected}"
+            out = {word: self._composed(tx, row, said)}
+            self._put_out(tx, self._receiver.now(), partner, operation, row, receipt, out)
+
+    def _ended(
+        self,
+        tx: Transaction,
+        partner: Partner,
+        operation: Operation,
+        file: UUID,
+        receipt: Receipt,
+        given_back: tuple[str, bytes] | None = None,
+    ) -> None:
+        at, row = self._receiver.now(), self._files.get(tx, file)
+        said = receipt.problems[0] if receipt.problems else None
+        state = receipt.status if receipt.status in ("refused", "repeated") else "taken"
+        if state == "repeated" and row["read"]:
+            state = "taken"  # by us, a moment before we were cut off
+        self._files.ended(tx, at, file, state, said["code"] if said else None, receipt.exchange)
+        body = self._composed(tx, self._files.get(tx, file), said)
+        self._ledger.keep(tx, at, file, _KIND, body)
+        if _looks(partner, operation, row["via"]):
+            self._put_out(tx, at, partner, operation, row, receipt, {"": body}, given_back)
 
     def refuse(self, partner: Partner, operation: Operation, name: str, code: str, size: int, sha256: str) -> None:
         """A file that lay in a folder was refused before anybody could read it."""
@@ -178,13 +203,14 @@ class Uploads:
         # Its name may be why: what cannot be shown, or is no text at all, stands there as a mark.
         shown = "".join(c if c.isprintable() else "\ufffd" for c in name)
 
-        def unit(tx: Transaction) -> UUID:
-            return self._files.begin(
+        def unit(tx: Transaction) -> None:
+            file = self._files.begin(
                 tx, self._receiver.now(), partner=partner.id, operation=operation.name, name=shown, via="folder",
                 sha256=sha256, size=size,
             )  # fmt: skip
+            self._ended(tx, partner, operation, file, refused(code))
 
-        self.end(partner, operation, Progress(self._files, self._database.unit(unit)), refused(code))
+        self._database.unit(unit)
 
     def _given_back(
         self, partner: Partner, operation: Operation, progress: Progress, receipt: Receipt
@@ -196,7 +222,10 @@ class Uploads:
                 row = self._files.get(tx, progress.file)
                 if row["outcome"] is None or not _looks(partner, operation, row["via"]):
                     return None
-                return self._outcomes.file(tx, row) if as_uuid(row["outcome"]) == receipt.exchange else None
+                if as_uuid(row["outcome"]) != receipt.exchange:
+                    return None
+                kept = self._outcomes.kept(tx, row)
+            return kept.given_back()
         except Exception as error:  # what was taken must be settled, whatever its outcome file breaks
             log.error("outcome_failed", partner=partner.id, operation=operation.name, exc_info=error)
             return None
@@ -255,16 +284,19 @@ class Uploads:
         """
         with self._database.reading() as tx:
             row = self._own(tx, partner, file)
-            if row["outcome"] is None:
+            if row["outcome"] is None or row["ended_at"] is None:
                 raise HubError("not_found")
             exchange = as_uuid(row["outcome"])
             if exchange == maybe_uuid(row["exchange_id"]):
                 try:
-                    ending, body = self._outcomes.file(tx, row, only_rejected=only_rejected)
+                    kept = self._outcomes.kept(tx, row)
                 except LookupError:
                     raise HubError("not_found") from None
-                return f"{file}.{'to-fix' if only_rejected else 'outcome'}.{ending}", body
-            body = self._ledger.bytes_of(tx, exchange)
+            else:
+                kept, body = None, self._ledger.bytes_of(tx, exchange)
+        if kept is not None:
+            ending, body = kept.given_back(only_rejected=only_rejected)
+            return f"{file}.{'to-fix' if only_rejected else 'outcome'}.{ending}", body
         ending = "xlsx" if body.startswith(b"PK\x03\x04") else "csv"
         if only_rejected:
             return f"{file}.to-fix.{ending}", rejected(body)
@@ -321,7 +353,7 @@ def told(row: Any) -> dict[str, Any]:
         "sha256": row["sha256"],
         "state": row["state"],
         "rows": {"read": row["read"], "accepted": row["accepted"], "rejected": row["rejected"]},
-        "outcome": row["outcome"] is not None,
+        "outcome": row["outcome"] is not None and row["ended_at"] is not None,
         "code": error.code if error else None,
         "reason": {"en": error.en, "ar": error.ar} if error else None,
         "exchange": str(as_uuid(row["exchange_id"])) if row["exchange_id"] is not None else None,

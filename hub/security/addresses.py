@@ -48,6 +48,8 @@ def loopback(address: str) -> bool:
 
 def network(address: str) -> str:
     """Who calls from *address*: of IPv6 the first 64 bits, for whoever has one such address has all of them."""
+    if address.count(":") == 1 or "]:" in address:
+        address = address.rpartition(":")[0]  # some proxies write the port behind it
     try:
         found = ipaddress.ip_address(address.strip("[]"))
     except ValueError:

@@ -347,7 +347,7 @@ class Database:
     @contextmanager
     def reading(self) -> Iterator[Transaction]:
         """A consistent view for reading, in the calling thread; it never waits for the writer."""
-        with self._reading:
+        with self._room():
             connection, _ = self._reader(self._begun)
             try:
                 yield Transaction(connection)
@@ -360,7 +360,7 @@ class Database:
 
     def glance(self, statement: Statement, **values: Any) -> Row | None:
         """The one row that *statement* finds: a view of its own, for a third of what :meth:`reading` costs."""
-        with self._reading:
+        with self._room():
             connection, row = self._reader(lambda one: Transaction(one).one(statement, **values))
             self._spare.append(connection)
         return row
@@ -381,6 +381,10 @@ class Database:
                     raise
             else:
                 self._spare.append(connection)
+
+    def _room(self) -> contextlib.AbstractContextManager[Any]:
+        """Room for one more that reads.  Calls that take turns read one at a time, and wait for no others."""
+        return contextlib.nullcontext() if turns.taking() else self._reading
 
     def _begun(self, connection: Connection) -> None:
         connection.execute(self._backend.begin_reading)

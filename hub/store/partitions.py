@@ -12,7 +12,8 @@ from uuid import UUID
 AHEAD = 3  # months made before they begin
 _MAKING = 7226338  # the advisory lock of whoever makes partitions
 TABLES = ("exchange_done", "payload")
-_OPEN = ("SELECT id FROM exchange WHERE open", "SELECT id FROM file_in WHERE ended_at IS NULL")
+#: What is open and has bytes here: those of a file in a folder lie there.
+_OPEN = ("SELECT id FROM exchange WHERE open", "SELECT id FROM file_in WHERE ended_at IS NULL AND via = 'api'")
 
 
 def first_id(month: date) -> UUID:

@@ -10,7 +10,9 @@ import math
 import re
 import secrets
 import ssl
+import threading
 import time
+from collections import Counter
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -41,6 +43,8 @@ SIGN = frozenset(("body", "mission", "agent", "company", "health"))
 ROLES = ("agent", "company", "body", "mission", "health", *STAFF)
 #: How far a signature's time may lie from ours, in seconds.
 WITHIN = 300
+#: Addresses whose wrong credentials are counted apart; of all others in that minute together.
+ADDRESSES = 10_000
 _KEY = re.compile(r"[A-Za-z0-9._:-]{8,80}")
 _SHA256 = re.compile(r"[0-9a-f]{64}")
 _PLACE = re.compile(r"<(path:)?[^>]+>")
@@ -327,6 +331,9 @@ class Meter:
     def __init__(self) -> None:
         self._storage = MemoryStorage()
         self._limits: dict[tuple[int, int], tuple[str, list[tuple[str, int, int]]]] = {}
+        self._refused: Counter[str] = Counter()
+        self._anew = 0.0
+        self._lock = threading.Lock()
 
     def count(self, partner: str, terms: tuple[int, int]) -> Standing | None:
         """One call of *partner*, held to *terms*: calls a second and a day, 0 for any number."""
@@ -342,10 +349,15 @@ class Meter:
         return nearest
 
     def refuse(self, address: str, most: int) -> Standing:
-        """One credential of nobody from *address*, of which *most* are looked at in a minute."""
-        key = f"refused {address}"  # no partner's name has a space
-        left = most - self._storage.incr(key, 60)
-        return Standing(f'"refused";q={most};w=60', "refused", max(left, 0), self._storage.get_expiry(key), left < 0)
+        """One credential of nobody from *address*, which is told so *most* times in a minute."""
+        with self._lock:
+            if time.time() >= self._anew:
+                self._refused, self._anew = Counter(), time.time() + 60
+            if address not in self._refused and len(self._refused) >= ADDRESSES:
+                address = ""
+            self._refused[address] += 1
+            left = most - self._refused[address]
+        return Standing(f'"refused";q={most};w=60', "refused", max(left, 0), self._anew, left < 0)
 
     def _held_to(self, terms: tuple[int, int]) -> tuple[str, list[tuple[str, int, int]]]:
         named = zip(("second", "day"), terms, (1, 86_400), strict=True)

@@ -18,7 +18,7 @@ def waits(hub, request, seconds):
     ready, found = threading.Event(), []
 
     def run():
-        with hub.engine.moves.expecting(request) as waiting:
+        with hub.engine.moves.expecting(request, "one") as waiting:
             ready.set()
             found.append(waiting.until(seconds, look(hub, request), hub.engine.database.shared))
 
@@ -52,10 +52,17 @@ def test_who_waits_in_vain_hears_where_the_request_is(make):
     assert waits(hub, request, 0.05)() == State("SENT_FOR_REFERENCE", None)
 
 
-def test_no_more_wait_than_the_door_can_spare(hub, monkeypatch):
-    monkeypatch.setattr(moves, "MOST", 1)
-    request = UUID(int=1)
-    with hub.engine.moves.expecting(request) as first, hub.engine.moves.expecting(request) as second:
-        assert first is not None and second is None
-    with hub.engine.moves.expecting(request) as again:
+def test_no_more_wait_than_the_door_can_spare_and_of_one_caller_fewer(hub, monkeypatch):
+    monkeypatch.setattr(moves, "MOST", 3)
+    monkeypatch.setattr(moves, "OF_ONE", 2)
+    expecting, request = hub.engine.moves.expecting, UUID(int=1)
+    with expecting(request, "one") as first, expecting(request, "one") as second:
+        assert first is not None and second is not None
+        with (
+            expecting(request, "one") as third,
+            expecting(request, "two") as other,
+            expecting(request, "three") as more,
+        ):
+            assert third is None and other is not None and more is None
+    with expecting(request, "one") as again:
         assert again is not None

@@ -48,6 +48,7 @@ def test_loopback_is_told_apart(address, is_):
     [
         ("192.0.2.7", "192.0.2.7"), ("::ffff:192.0.2.7", "192.0.2.7"), ("[2001:db8::1]", "2001:db8::/64"),
         ("2001:db8::ffff:1", "2001:db8::/64"), ("2001:db8:0:1::1", "2001:db8:0:1::/64"), ("", ""), ("proxy", "proxy"),
+        ("198.51.100.7:4711", "198.51.100.7"), ("[2001:db8::1]:80", "2001:db8::/64"),
     ],
 )  # fmt: skip
 def test_whoever_has_an_address_of_version_6_has_its_whole_network(address, whose):

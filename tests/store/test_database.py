@@ -1,15 +1,18 @@
 """Units of work: durable when answered, alone in their failure, refused cleanly when the disk is full."""
 
+import contextlib
 import sqlite3
 import threading
+from concurrent.futures import Future
 
 import pytest
 from sqlalchemy import bindparam, select
 
 from hub.canonical.errors import HubError
-from hub.store.database import Database, Statement, inserting
+from hub.store.database import READERS, Database, Statement, inserting
 from hub.store.migrations import HEAD
 from hub.store.tables import sequence
+from hub.turns import Turns
 
 PUT = inserting(sequence, replace=True)
 GET = Statement(select(sequence.c.value).where(sequence.c.name == bindparam("name")))
@@ -145,3 +148,21 @@ def test_readers_cannot_write(database):
 
 def test_the_file_is_for_its_owner_only(database):
     assert database.store.stat().st_mode & 0o077 == 0
+
+
+def test_calls_that_take_turns_wait_for_nobody_else_who_reads(database):
+    taking, said = Turns(), Future()
+    thread = threading.Thread(target=taking.run)
+    thread.start()
+    with contextlib.ExitStack() as held:
+        for _ in range(READERS):
+            held.enter_context(database.reading())
+
+        def look() -> None:
+            with database.reading() as tx:
+                said.set_result(tx.connection.execute("SELECT 1").fetchone()[0])
+
+        taking.put(look)
+        assert said.result(10) == 1
+    taking.close()
+    thread.join(10)

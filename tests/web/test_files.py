@@ -180,11 +180,11 @@ def test_the_list_is_asked_for_as_strictly_as_any(door, query, code):
     assert answer.status_code in (400, 422) and answer.json["code"] == code
 
 
-def test_what_is_no_operation_of_the_caller_s_is_not_found(door):
+def test_what_is_no_operation_of_the_caller_s_is_said_so(door):
     for name in ("open_group", "decide", "receive_statement", "nothing"):
         answer = door.client.post(f"/v1/files?operation={name}&name=a.csv", data=b"x", headers={
             **door.headers, "Idempotency-Key": "upload-0001"})  # fmt: skip
-        assert answer.status_code == 404 and answer.json["code"] == "not_found"
+        assert (answer.status_code, answer.json["code"]) == (422, "invalid_code")
     answer = door.client.post(
         "/v1/files?name=a.csv", data=b"x", headers={**door.headers, "Idempotency-Key": "unsaid-1"}
     )

@@ -149,6 +149,13 @@ def test_keys_of_nobody_are_counted_by_address_and_nobody_else_is_held_to_it(doo
     assert tried("b" * 43).status_code == 401
 
 
+def test_beyond_so_many_addresses_the_others_are_counted_together(monkeypatch):
+    monkeypatch.setattr(access, "ADDRESSES", 3)
+    meter = access.Meter()
+    refused = [meter.refuse(f"198.51.100.{n}", 2).refused for n in (1, 2, 3, 4, 5, 6, 1, 1)]
+    assert refused == [False, False, False, False, False, True, False, True]
+
+
 def test_signatures_of_nobody_are_counted_with_the_keys(doors, clock):
     from datetime import UTC, datetime
 

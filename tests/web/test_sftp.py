@@ -1,6 +1,7 @@
 """The SFTP door as OpenSSH's own client finds it, unchanged."""
 
 import asyncio
+import contextlib
 import csv
 import hashlib
 import json
@@ -172,6 +173,32 @@ def test_a_gap_a_file_told_before_and_a_used_number_are_acknowledged_too(biller)
     assert biller.bring(first, 3)["state"] == "repeated"
     other = biller.bring(biller.payments(1, "P9"), 4)
     assert (other["state"], other["code"]) == ("refused", "file_sequence_repeated")
+
+
+def test_who_waits_for_another_number_is_told_so_once_more_and_nothing_stays_open(biller):
+    first = biller.bring(biller.payments(3, "P3"), 3)
+    assert first["code"] == "file_sequence_gap" and " 1 " in first["reason"]["en"]
+    biller.put(biller.payments(1, "P1"), 1)
+    told = biller.told()
+    assert [one["state"] for one in told] == ["taken", "held"] or [one["state"] for one in told] == ["held", "taken"]
+    (second,) = [one for one in told if one["state"] == "held"]
+    assert " 2 " in second["reason"]["en"], "another number is missing now"
+    names = [path.name.rpartition(".ack")[0] for path in (biller.folder / "to_partner").glob("*.held-*.ack.json")]
+    assert sorted(name.rpartition(".")[2] for name in names) == ["held-1", "held-2"]
+    assert biller.told() == [], "looked at again, nothing is told twice"
+    with biller.engine.database.reading() as tx:
+        stuck = tx.connection.execute("SELECT id FROM exchange WHERE state IN ('held', 'parked')").fetchall()
+    assert stuck == []
+
+
+def test_a_file_that_cannot_be_read_is_told_of_whole_or_not_at_all(biller, monkeypatch):
+    """Whoever is cut off between the two would have it in reading for ever."""
+    uploads = biller.engine.uploads
+    monkeypatch.setattr(uploads, "_put_out", lambda *args, **more: 1 / 0)
+    biller.put(biller.payments(1, "P1"), 1, sha256="0" * 64)
+    with contextlib.suppress(ZeroDivisionError):
+        biller.engine.collect(biller.engine.register.partners[BILLER])
+    assert [one["state"] for one in uploads.page(BILLER, None, 10)] == []
 
 
 def test_lines_come_back_in_the_partner_s_own_layout(biller):

@@ -182,7 +182,7 @@ def decide(id: str) -> Response:
     if not seconds:
         receipt = engine.exchange.receive(who.partner, "decide", body, message=decision, request=about, once=once)
         return answer(receipt)
-    with engine.moves.expecting(about) as waiting:
+    with engine.moves.expecting(about, who.partner) as waiting:
         receipt = engine.exchange.receive(who.partner, "decide", body, message=decision, request=about, once=once)
         if waiting is None or receipt.problems:
             return answer(receipt)

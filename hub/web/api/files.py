@@ -174,7 +174,7 @@ def _operation(partner: Partner, name: str | None) -> Operation:
         raise HubError("required", field="operation")
     found = partner.operations.get(name)
     if found is None or found.channel != "files" or found.direction != "in":
-        raise HubError("not_found")
+        raise HubError("invalid_code", field="operation")
     return found
 
 
