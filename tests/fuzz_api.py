@@ -24,7 +24,7 @@ ROLES = {
 #: Whose keys the store has.
 _KEPT = ("auditor", "administrator")
 #: Whoever is told to wait has tried nothing.
-UNLIMITED = {"calls_per_second": 0, "calls_per_day": 0}
+UNLIMITED = {"calls_per_second": 0, "calls_per_day": 0, "refused_per_minute": 0}
 CHECKS = (
     "not_a_server_error", "status_code_conformance", "content_type_conformance", "response_headers_conformance",
     "response_schema_conformance", "negative_data_rejection", "missing_required_header", "unsupported_method",

@@ -1,6 +1,11 @@
 """What stands beside a row that goes back, in each kind of layout."""
 
-from hub.mapping.given_back import behind, beside, columns, read_said
+import io
+from datetime import date, datetime
+
+from openpyxl import load_workbook
+
+from hub.mapping.given_back import behind, beside, columns, is_workbook, read_said, rejected
 
 SAID = {2: ("accepted", ""), 3: ("rejected", "required")}
 
@@ -27,3 +32,44 @@ def test_what_a_file_says_of_another_is_told_by_its_first_column():
     assert beside(iter(table), heading, said, workbook=False, delimiter=",").decode("utf-8-sig").splitlines() == [
         "Name,Outcome", "x,accepted",
     ]  # fmt: skip
+
+
+def cells(body):
+    return [[cell.value for cell in row] for row in load_workbook(io.BytesIO(body)).active.iter_rows()]
+
+
+def test_a_workbook_comes_back_as_one_and_no_cell_is_a_formula():
+    table = [(1, ["Name", "Born"]), (2, ["x", date(1980, 2, 3)]), (3, ["=1+1", datetime(1980, 2, 3, 4, 5)])]
+    made = beside(iter(table), ["Outcome", "Code"], SAID, workbook=True, delimiter=",")
+    assert is_workbook(made)
+    found = cells(made)
+    assert found[0] == ["Name", "Born", "Outcome", "Code"]
+    assert [row[0] for row in found[1:]] == ["x", "'=1+1"]
+    assert [row[2:] for row in found[1:]] == [["accepted", None], ["rejected", "required"]]
+    left = cells(rejected(made))
+    assert [row[0] for row in left] == ["Name", "'=1+1"] or [row[0] for row in left] == ["Name", "''=1+1"]
+
+
+def test_of_a_table_sent_back_the_columns_are_there_once_and_a_row_too_long_stays_so():
+    table = [(1, ["Title"]), (2, ["Outcome", "Name"]), (3, ["rejected", "x", "surplus"]), (4, ["rejected"])]
+    said = {3: ("accepted",), 4: ("rejected",)}
+    found = beside(iter(table), ["Outcome"], said, workbook=False, delimiter=";").decode("utf-8-sig").splitlines()
+    assert found == ["Title", "Name;Outcome", "x;accepted;surplus", ";rejected"]
+
+
+def test_what_is_left_to_mend_is_in_the_marks_of_the_file():
+    for mark in ",;\t|":
+        body = (
+            "\r\n".join(mark.join(row) for row in (["Name", "Outcome"], ["a", "accepted"], ["b", "rejected"])) + "\r\n"
+        )
+        assert rejected(body.encode("utf-8-sig")).decode("utf-8-sig").splitlines() == [
+            f"Name{mark}Outcome", f"b{mark}rejected",
+        ]  # fmt: skip
+
+
+def test_dates_are_written_as_they_are_read():
+    found = beside(
+        iter([(1, ["Born"]), (2, [datetime(1980, 2, 3, 4, 5, 6)])]), ["Outcome"], {2: ("accepted",)},
+        workbook=False, delimiter=",",
+    )  # fmt: skip
+    assert found.decode("utf-8-sig").splitlines()[1] == "1980-02-03 04:05:06,accepted"
