@@ -6,8 +6,9 @@ a photo's in its request's.  Of exchanges PostgreSQL drops whole months; everyth
 """
 
 from datetime import date
+from typing import Any
 
-from sqlalchemy import bindparam, delete, exists, false, select, true
+from sqlalchemy import Select, bindparam, delete, exists, false, select, true
 
 from hub.store import partitions
 from hub.store.database import Database, Statement, Transaction
@@ -15,45 +16,24 @@ from hub.store.tables import exchange, file_in, payload, photo, request
 
 CHUNK = 2_000  # rows deleted in one unit of work: others want the writer too
 
-_old = (
-    select(exchange.c.id)
-    .where(exchange.c.open == false(), exchange.c.id < bindparam("before"))
-    .limit(bindparam("most"))
-    .scalar_subquery()
-)
-_exchanges_end = Statement(delete(exchange).where(exchange.c.id.in_(_old)))
+
+def _ending(some: Select[Any]) -> Statement:
+    """Ends the rows of a table whose values of one column *some* finds, so many at a time."""
+    (of,) = some.selected_columns
+    return Statement(delete(of.table).where(of.in_(some.limit(bindparam("most")).scalar_subquery())))
+
+
 _still = exists(select(exchange.c.id).where(exchange.c.id == payload.c.exchange_id, exchange.c.open == true()))
 _unread = exists(select(file_in.c.id).where(file_in.c.id == payload.c.exchange_id, file_in.c.ended_at.is_(None)))
-_bytes_end = Statement(
-    delete(payload).where(
-        payload.c.exchange_id.in_(
-            select(payload.c.exchange_id)
-            .where(payload.c.exchange_id < bindparam("before"), ~_still, ~_unread)
-            .limit(bindparam("most"))
-            .scalar_subquery()
-        )
-    )
+_exchanges_end = _ending(select(exchange.c.id).where(exchange.c.open == false(), exchange.c.id < bindparam("before")))
+_bytes_end = _ending(
+    select(payload.c.exchange_id).where(payload.c.exchange_id < bindparam("before"), ~_still, ~_unread)
 )
-_files_end = Statement(
-    delete(file_in).where(
-        file_in.c.id.in_(
-            select(file_in.c.id)
-            .where(file_in.c.id < bindparam("before"), file_in.c.ended_at.is_not(None))
-            .limit(bindparam("most"))
-            .scalar_subquery()
-        )
-    )
-)
-_photos_end = Statement(
-    delete(photo).where(
-        photo.c.request_id.in_(
-            select(photo.c.request_id)
-            .join(request, request.c.id == photo.c.request_id)
-            .where(photo.c.request_id < bindparam("before"), request.c.ended_at.is_not(None))
-            .limit(bindparam("most"))
-            .scalar_subquery()
-        )
-    )
+_files_end = _ending(select(file_in.c.id).where(file_in.c.id < bindparam("before"), file_in.c.ended_at.is_not(None)))
+_photos_end = _ending(
+    select(photo.c.request_id)
+    .join(request, request.c.id == photo.c.request_id)
+    .where(photo.c.request_id < bindparam("before"), request.c.ended_at.is_not(None))
 )
 
 
