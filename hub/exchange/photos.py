@@ -83,14 +83,14 @@ class Photos:
         self._ledger.audit(tx, at, agent.id, "photo", about.hex, None)
         return Kept(row["request_no"], about, digest, picture.width, picture.height)
 
-    def of(self, about: UUID, owner: str | None) -> bytes:
-        """The photo of request *about* as JPEG; *owner* is the agent or company that asks, None for who may see all.
+    def of(self, about: UUID, owner: str) -> bytes:
+        """The photo of request *about* as JPEG; *owner* is the agent or company that asks.
 
         Raises HubError ``not_found`` where there is none, or it is not theirs to see.
         """
         with self._database.reading() as tx:
             row = self._album.whose(tx, about)
-            if row is None or owner not in (None, row["agent"], row["company"]):
+            if row is None or owner not in (row["agent"], row["company"]):
                 raise HubError("not_found")
             body = self._album.body(tx, about, row["wrapped"])
         if body is None:

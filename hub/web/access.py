@@ -350,6 +350,8 @@ class Meter:
 
     def refuse(self, address: str, most: int) -> Standing:
         """One credential of nobody from *address*, which is told so *most* times in a minute."""
+        # A table of our own: the storage beside it goes through all its keys whenever it is written, and callers are
+        # few where addresses are as many as anybody likes.
         with self._lock:
             if time.time() >= self._anew:
                 self._refused, self._anew = Counter(), time.time() + 60

@@ -135,7 +135,7 @@ class Blueprint(flask_smorest.Blueprint):  # type: ignore[misc]
         keyed: bool = False,
         writes: bool = True,
         also: Mapping[int, type[Schema] | None] = {},
-        headers: Sequence[Mapping[str, Any]] = (),
+        parameters: Sequence[Mapping[str, Any]] = (),
         **manual: Any,
     ) -> Callable[[View], View]:
         """Say of a view what it *takes* as JSON and *gives* with *status*, and *also* with others, and leave the view
@@ -156,8 +156,8 @@ class Blueprint(flask_smorest.Blueprint):  # type: ignore[misc]
         }
         if takes is not None:
             said["requestBody"] = {"required": True, "content": {"application/json": {"schema": takes}}}
-        if keyed or headers:
-            said["parameters"] = [*(["IdempotencyKey"] if keyed else ()), *headers]
+        if keyed or parameters:
+            said["parameters"] = [*(["IdempotencyKey"] if keyed else ()), *parameters]
         said |= {**manual, "x-writes": writes}
 
         def describe(view: View) -> View:

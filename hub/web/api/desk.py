@@ -156,7 +156,7 @@ def requests(asked: dict[str, Any]) -> dict[str, Any]:
 @blueprint.post("/requests/<id>/decisions", tags=["requests"])
 @quick
 @allow("agent", "company", "health")
-@blueprint.described(Decided, takes=schema_for(Decision), keyed=True, also={202: Decided}, headers=[_PREFER])
+@blueprint.described(Decided, takes=schema_for(Decision), keyed=True, also={202: Decided}, parameters=[_PREFER])
 def decide(id: str) -> Response:
     """Accept, return, refuse, correct or cancel one request, or report what has befallen its pilgrim.
 

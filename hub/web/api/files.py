@@ -78,7 +78,7 @@ _SAYS = (
 @blueprint.post("/files")
 @allow(*_GIVES)
 @blueprint.described(
-    Kept, status=202, keyed=True, headers=_SAYS,
+    Kept, status=202, keyed=True, parameters=_SAYS,
     requestBody={"required": True, "content": {
         "application/octet-stream": {"schema": {"type": "string", "format": "binary"}},
         "multipart/form-data": {"schema": {
