@@ -27,6 +27,8 @@ from hub.store.workers import Claim
 ABSURD = 3 * 3600 * 1_000_000
 #: Bytes of one row of a payload: a file is kept in as many as it takes, under one data key.
 PIECE = 1 << 20
+#: Exchanges of a partner among which the one is looked for that is due next.
+FIRST = 200
 OPEN = ("waiting", "leased", "sending", "in_doubt", "held", "parked")
 DONE = ("settled", "dead")
 
@@ -68,13 +70,17 @@ _exchange_spent = Statement(
     .where(exchange.c.id == bindparam("exchange_id"), exchange.c.open == true())
     .values(partner_us=exchange.c.partner_us + bindparam("spent"))
 )
+_waits = (
+    exchange.c.open == true(),
+    among(exchange.c.state, ("waiting", "held")),
+    exchange.c.direction == "out",
+)
+_of_partner = exchange.c.partner == bindparam("partner")
 _exchanges_ready = Statement(
     select(exchange)
     .where(
-        exchange.c.open == true(),
-        exchange.c.partner == bindparam("partner"),
-        among(exchange.c.state, ("waiting", "held")),
-        exchange.c.direction == "out",
+        _of_partner,
+        *_waits,
         or_(exchange.c.next_at <= bindparam("now_at"), exchange.c.next_at > bindparam("absurd_at")),
     )
     .order_by(exchange.c.urgency, exchange.c.id)
@@ -103,14 +109,15 @@ _subjects_ready = Statement(
     .limit(bindparam("most"))
     .with_for_update(skip_locked=True, of=exchange_subject)
 )
-_next_exchange = Statement(
-    select(func.min(exchange.c.next_at)).where(
-        exchange.c.open == true(),
-        exchange.c.partner == bindparam("partner"),
-        exchange.c.direction == "out",
-        among(exchange.c.state, ("waiting", "held")),
-    )
+# Of those that come first: what is put off was tried, and what was tried comes first.
+_first_waiting = (
+    select(exchange.c.next_at)
+    .where(_of_partner, *_waits)
+    .order_by(exchange.c.urgency, exchange.c.id)
+    .limit(FIRST)
+    .subquery()
 )
+_next_exchange = Statement(select(func.min(_first_waiting.c.next_at)))
 
 
 def _partners_of(column: ColumnElement[str], *where: ColumnElement[bool]) -> Select[Any]:
@@ -123,11 +130,7 @@ def _partners_of(column: ColumnElement[str], *where: ColumnElement[bool]) -> Sel
 
 _unfrozen = (exchange_subject.c.exchange_id.is_(None), exchange_subject.c.settled_at.is_(None))
 _partners_unfrozen = Statement(_partners_of(exchange_subject.c.partner, *_unfrozen))
-_partners_frozen = Statement(
-    select(exchange.c.partner)
-    .where(exchange.c.open == true(), among(exchange.c.state, ("waiting", "held")), exchange.c.direction == "out")
-    .distinct()
-)
+_partners_frozen = Statement(_partners_of(exchange.c.partner, *_waits))
 _open_work = Statement(
     select(exchange_subject.c.partner, exchange_subject.c.operation)
     .where(*_unfrozen)

@@ -115,13 +115,32 @@ def test_postgresql_understands_every_statement(postgres):
     assert wrong == []
 
 
-@pytest.mark.parametrize("counted", ["when nothing was there", "when all were done"])
-def test_a_claim_takes_its_own_indexes_whatever_the_planner_last_counted(postgres, counted):
+#: What is asked in every round, and what answers it: nothing is sorted, and nothing is read that is not wanted.
+CLAIMS = [
+    pytest.param(ledger._subjects_ready, ["subject_waiting", "subject_lane"], id="subjects"),
+    pytest.param(ledger._exchanges_ready, ["exchange_ready"], id="exchanges"),
+    pytest.param(ledger._next_exchange, ["exchange_ready"], id="the next one that is due"),
+]
+_ROUND = {"partner": "ministry", "most": 500, "now_at": 1, "absurd_at": 2}
+
+
+@pytest.mark.parametrize(("statement", "indexes"), CLAIMS)
+def test_a_claim_takes_its_own_indexes_on_sqlite(store, statement, indexes):
+    with closing(Sqlite(store).look()) as connection:
+        plan = [row[3] for row in connection.execute("EXPLAIN QUERY PLAN " + statement.sqlite, _ROUND).fetchall()]
+    assert [index for index in indexes if not any(f"INDEX {index} " in step for step in plan)] == [], plan
+    assert [step for step in plan if "TEMP B-TREE" in step] == []
+
+
+@pytest.mark.parametrize("counted", ["never", "when nothing was there", "when all were done"])
+@pytest.mark.parametrize(("statement", "indexes"), CLAIMS)
+def test_a_claim_takes_its_own_indexes_whatever_the_planner_last_counted(postgres, counted, statement, indexes):
     """What waits in the morning was counted by nobody: all indexes of open rows look empty, and as good as another."""
     import psycopg
 
     Database(postgres).close()
     with psycopg.connect(postgres, autocommit=True) as connection:
+        connection.execute("SET hub.scope = 'all'")
         if counted == "when all were done":
             connection.execute(
                 "INSERT INTO exchange_subject (id, exchange_id, partner, operation, kind, subject_id, group_id, lane,"
@@ -129,14 +148,27 @@ def test_a_claim_takes_its_own_indexes_whatever_the_planner_last_counted(postgre
                 " gen_random_uuid(), gen_random_uuid(), 'ministry', 'ask', 'request', i, gen_random_uuid(), i, i,"
                 " 'done', 1, 1, 1, 1, 1, 1 FROM generate_series(1, 2000) AS i"
             )
-        connection.execute("ANALYZE exchange_subject")
-    with closing(Postgres(postgres).connect(writing=True)) as writer:
-        plan = "\n".join(
-            row[0]
-            for row in writer.execute(
-                f"EXPLAIN {ledger._subjects_ready.postgresql}", {"partner": "ministry", "most": 500}
-            ).fetchall()
+            connection.execute(
+                "INSERT INTO exchange (id, open, partner, operation, direction, state, subjects, done, attempts,"
+                " urgency, partner_us, created_at, business_at) SELECT gen_random_uuid(), true, 'ministry', 'ask',"
+                " 'out', 'parked', 1, 0, 1, 1, 1, 1, 1 FROM generate_series(1, 2000) AS i"
+            )
+        if counted != "never":
+            connection.execute("ANALYZE exchange_subject")
+            connection.execute("ANALYZE exchange")
+        connection.execute(
+            "INSERT INTO exchange (id, open, partner, operation, direction, state, subjects, done, attempts, urgency,"
+            " partner_us, created_at, business_at, next_at) SELECT gen_random_uuid(), true, 'ministry', 'ask', 'out',"
+            " 'waiting', 1, 0, 1, 1, 1, 1, 1, 1 FROM generate_series(1, 10000) AS i"
         )
-    assert "using subject_waiting on exchange_subject" in plan
-    assert "using subject_lane on exchange_subject busy" in plan
+    with closing(Postgres(postgres).connect(writing=True)) as writer:
+        plan = "\n".join(row[0] for row in writer.execute(f"EXPLAIN {statement.postgresql}", _ROUND).fetchall())
+    # The index of a partition is named after its columns: it is known by what it belongs to.
+    with psycopg.connect(postgres) as connection:
+        own = dict(connection.execute(
+            "SELECT child.relname, parent.relname FROM pg_inherits JOIN pg_class child ON child.oid = inhrelid"
+            " JOIN pg_class parent ON parent.oid = inhparent WHERE child.relkind = 'i'"
+        ).fetchall())  # fmt: skip
+    used = {own.get(name, name) for name in re.findall(r"using (\w+) on", plan)}
+    assert used == set(indexes), plan
     assert "Sort" not in plan

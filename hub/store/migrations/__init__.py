@@ -13,7 +13,7 @@ from hub.store.backend import backend_of
 if TYPE_CHECKING:
     from sqlalchemy import Engine
 
-HEAD = "0006"
+HEAD = "0007"
 _HERE = Path(__file__).parent
 
 
