@@ -132,11 +132,12 @@ class Advance:
         if isinstance(result, Applied):
             evolve(case, result)
             changes.note(result)
+            self._moves.note(tx, result)
             self._cases.record(tx, kept, result, business=at.business, wall=at.wall, exchange=exchange)
             if self._cases.learn(tx, kept, event) and event.request is not None:
                 changes.sealed.add(event.request)
             for one in (event, *result.events):
-                self._time(tx, kept, one, at, spent_us)
+                self._time(tx, kept, one, at, changes, spent_us)
                 self._route(tx, case, one, at)
                 self._hear(tx, case, one, at)
         return result
@@ -157,13 +158,14 @@ class Advance:
             return Conflict("number_of_another", "the number was given to somebody else before")
         return None
 
-    def _time(self, tx: Transaction, kept: Kept, event: Event, at: Moment, spent_us: int) -> None:
+    def _time(self, tx: Transaction, kept: Kept, event: Event, at: Moment, changes: Changes, spent_us: int) -> None:
         if event.request is None:
             return
         if event.name == "request.paid":
             self._cases.paid(tx, kept, event.request, at.wall)
         elif event.name == "reference.issued":
-            self._cases.referenced(tx, kept, event.request, at.wall, spent_us)
+            changes.referenced[event.request] = at.wall, spent_us
+            changes.sealed.add(event.request)
 
     # -- facts before their time -------------------------------------------------------------------------------------
 

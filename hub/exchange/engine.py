@@ -176,7 +176,7 @@ class Engine:
         self.dispatcher = dispatcher(
             self.database, self._ledger, self.register, outbox, self._delivery, self.now, self.serves
         )
-        self.database.on_work(self.dispatcher.wake, self.serves)
+        self.database.on_news(self.dispatcher.wake, self.serves, self._answered)
         self.pressure = Pressure(settings, self.database)
         receiver = Receiver(
             self.database, self._cases, self._ledger, self.register, self._advance, sealer, self.clock, self.pressure
@@ -348,6 +348,12 @@ class Engine:
                 tx, self.now(), "case", "internal", "engineer", event=event, group_id=group, request_id=request
             )
         )
+
+    def _answered(self, requests: set[UUID]) -> None:
+        """Tell whoever waits here for one of *requests*, which may have been answered elsewhere."""
+        awaited = self.moves.awaited(requests)
+        if awaited:
+            self.moves.tell(self.reading.states(awaited))
 
     def _heard(self, tx: Transaction, case: Case, event: Event, at: Moment) -> None:
         self.hooks.tell(tx, case, event, at)

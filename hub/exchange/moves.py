@@ -6,7 +6,7 @@ A caller that prefers to wait is answered with what the partner said, where that
 import threading
 import time
 from collections import Counter
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from concurrent.futures import Future
 from contextlib import contextmanager
 from dataclasses import dataclass, field
@@ -14,13 +14,14 @@ from uuid import UUID
 
 from hub import turns
 from hub.canonical.case import Case
+from hub.journey import Applied
 from hub.store.database import Transaction
 
 #: States out of which a partner's answer, and no person, moves a request.
 MACHINE = frozenset({"PAID", "SENT_FOR_REFERENCE"})
 #: Calls that may wait at once, of all callers and of one: the others are answered at once, so that there is room.
 MOST, OF_ONE = 400, 40
-LOOK, LOOKS = 0.1, 1.0  # seconds between the first looks and the last at a store where another process hears the answer
+LOOK = 1.0  # seconds between looks at a store that others write too: what they tell may get lost, what they write not
 
 
 @dataclass(frozen=True, slots=True)
@@ -40,14 +41,14 @@ class Waiting:
 
     def until(self, seconds: float, look: Callable[[], State], shared: bool) -> State:
         """Where the request is when no partner's answer is due any more, or after *seconds*; *look* reads it."""
-        end, pause = time.monotonic() + seconds, LOOK
+        end = time.monotonic() + seconds
         now = self.told or look()
         while now.state in MACHINE and (left := end - time.monotonic()) > 0:
             try:
-                turns.result(self.changed, min(left, pause) if shared else left)
+                turns.result(self.changed, min(left, LOOK) if shared else left)
             except TimeoutError:
                 if shared:
-                    now, pause = look(), min(2 * pause, LOOKS)
+                    now = look()
             else:
                 # Anew before it is read: what is told from here on ends the next wait.
                 self.changed = Future()
@@ -56,7 +57,7 @@ class Waiting:
 
 
 class Moves:
-    """Tells those who wait, after the commit, that their request has moved."""
+    """Tells those who wait, after the commit, that their request has moved: here, or in another process."""
 
     def __init__(self) -> None:
         self._waiting: dict[UUID, list[Waiting]] = {}
@@ -91,6 +92,26 @@ class Moves:
             if request in self._waiting:
                 now = State(case.members[request].state, case.pilgrims[request].reference_no)
                 tx.after_commit(lambda request=request, now=now: self._tell(request, now))  # type: ignore[misc]
+
+    def note(self, tx: Transaction, applied: Applied) -> None:
+        """Note inside a unit what is a partner's answer: other processes hear of it after the commit."""
+        for t in applied.transitions:
+            if t.machine == "request" and t.was in MACHINE and t.now not in MACHINE:
+                tx.answered(t.id)
+
+    def awaited(self, requests: Iterable[UUID]) -> list[UUID]:
+        """Those of *requests* for whose answer somebody waits here."""
+        with self._lock:
+            return [
+                request
+                for request in requests
+                if any(one.told is None or one.told.state in MACHINE for one in self._waiting.get(request, ()))
+            ]
+
+    def tell(self, found: Mapping[UUID, tuple[str, str | None]]) -> None:
+        """Tell those who wait where their requests were *found*."""
+        for request, (state, reference_no) in found.items():
+            self._tell(request, State(state, reference_no))
 
     def _tell(self, request: UUID, now: State) -> None:
         with self._lock:

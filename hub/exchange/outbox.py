@@ -28,7 +28,8 @@ from hub.store.workers import Claim
 log = structlog.get_logger(__name__)
 
 BLOCK = 1000  # numbers that a process takes at a time, for what may have gaps between them
-MOST = 500  # subjects looked at for one exchange
+MOST = 500  # subjects of a partner that are looked at
+SPARE = 100  # … beyond those that fill its exchanges: what was put off stands before others, and is passed over
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -135,7 +136,7 @@ class Outbox:
 
         Everything is read before anything is written, so that the writes of all partners go out together.
         """
-        looked = {p: (free, MOST if _batched(partner) else free) for p, (partner, free) in wanted.items()}
+        looked = {p: (free, _looked_at(partner, free)) for p, (partner, free) in wanted.items()}
         found_ready = self._ledger.ready(tx, at, looked)
         waiting = [self._ready(tx, partner, free, found_ready[partner.id], at) for partner, free in wanted.values()]
         again = [as_uuid(row["id"]) for ready in waiting for row in ready.frozen]
@@ -328,8 +329,12 @@ class Outbox:
         return kept.case
 
 
-def _batched(partner: Partner) -> bool:
-    return any(operation.batch for operation in partner.operations.values())
+def _looked_at(partner: Partner, free: int) -> int:
+    """How many subjects to look at for *free* exchanges: all that may be where lines wait for company."""
+    batches = [operation.batch for operation in partner.operations.values() if operation.batch]
+    if any(batch.within for batch in batches):
+        return MOST
+    return min(MOST, free * max((batch.max for batch in batches), default=1) + SPARE)
 
 
 def _numbered(partner: Partner, row: Row) -> bool:

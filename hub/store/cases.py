@@ -11,7 +11,7 @@ from dataclasses import dataclass, field
 from typing import Any
 from uuid import UUID
 
-from sqlalchemy import bindparam, delete, exists, select, update
+from sqlalchemy import bindparam, case, delete, exists, func, select, update
 
 from hub.canonical.case import Agent, Booking, Case, Member, Pilgrim, Voucher
 from hub.canonical.declare import canonical, plain, text
@@ -80,14 +80,18 @@ _request_insert = inserting(request)
 _one_request = (request.c.id == bindparam("request_id"), request.c.group_id == bindparam("of_group"))
 _STATE = ("state", "companion", "minor", "due", "ended_at", "end_reason", "marks")
 _request_state = Statement(update(request).where(*_one_request).values({c: bindparam(c) for c in _STATE}))
-_request_whole = Statement(update(request).where(*_one_request).values({c: bindparam(c) for c in (*_STATE, "sealed")}))
+# … and the first time that it had its reference number, with the partner's own part of it, where this is it.
+_request_whole = Statement(
+    update(request)
+    .where(*_one_request)
+    .values({c: bindparam(c) for c in (*_STATE, "sealed")})
+    .values(
+        referenced_at=func.coalesce(request.c.referenced_at, bindparam("referenced")),
+        partner_us=case((request.c.referenced_at.is_(None), bindparam("spent")), else_=request.c.partner_us),
+    )
+)
 _request_paid = Statement(
     update(request).where(*_one_request, request.c.paid_at.is_(None)).values(paid_at=bindparam("at"))
-)
-_request_referenced = Statement(
-    update(request)
-    .where(*_one_request, request.c.referenced_at.is_(None))
-    .values(referenced_at=bindparam("at"), partner_us=bindparam("spent"))
 )
 _vouchers = Statement(select(voucher).where(within(voucher.c.group_id, "ids")))
 _voucher_write = inserting(voucher, replace=True)
@@ -410,10 +414,6 @@ class Cases:
         """Note when (wall µs) a request was first paid: the five-minute clock begins."""
         tx.put(_request_paid, request_id=request_id, of_group=kept.case.id, at=at)
 
-    def referenced(self, tx: Transaction, kept: Kept, request_id: UUID, at: int, spent_us: int) -> None:
-        """Note when a request first had its reference number, and the partner's own part of that time."""
-        tx.put(_request_referenced, request_id=request_id, of_group=kept.case.id, at=at, spent=spent_us)
-
     def save(self, tx: Transaction, kept: Kept, changed: "Changes") -> None:
         """Write what *changed*, under the version that was read: where another writer was faster, all is done again."""
         case = kept.case
@@ -427,7 +427,8 @@ class Cases:
             values = {"request_id": request_id, "of_group": case.id, **_member_values(case.members[request_id])}
             if request_id in changed.sealed:
                 sealed = self._seal(request_id, kept.wrapped[request_id], case.pilgrims[request_id])
-                tx.put(_request_whole, **values, sealed=sealed)
+                referenced, spent = changed.referenced.get(request_id, (None, 0))
+                tx.put(_request_whole, **values, sealed=sealed, referenced=referenced, spent=spent)
             else:
                 tx.put(_request_state, **values)
         if changed.voucher and case.voucher is not None:
@@ -450,12 +451,15 @@ class Cases:
 
 @dataclass(slots=True)
 class Changes:
-    """Which rows of a case a unit has changed."""
+    """Which rows of a case a unit has changed: its group's, its voucher's, its members' states, and their personal
+    parts.  ``referenced`` says who was given a reference number: when (wall µs), and the partner's part of that time.
+    """
 
     group: bool = False
     voucher: bool = False
     members: set[UUID] = field(default_factory=set)
     sealed: set[UUID] = field(default_factory=set)
+    referenced: dict[UUID, tuple[int, int]] = field(default_factory=dict)
 
     def note(self, applied: Applied) -> None:
         for t in applied.transitions:

@@ -29,7 +29,7 @@ from hub.store.backend import backend_of
 from hub.store.postgres import Postgres
 from hub.store.sqlite import Sqlite
 from hub.store.statement import Statement, among, inserting, within
-from hub.store.transaction import Connection, Interrupted, Later, Row, Transaction, write
+from hub.store.transaction import Connection, Interrupted, Later, News, Row, Transaction, write
 
 __all__ = [
     "Ahead", "Database", "Row", "Statement", "Transaction", "among", "as_uuid", "inserting", "looking", "maybe_uuid",
@@ -104,6 +104,7 @@ class Database:
         self._foresee: Callable[[Transaction, Sequence[Ahead]], None] = lambda tx, ahead: None
         self._wake: Callable[[str], None] = lambda partner: None
         self._serves: Callable[[str], bool] = lambda partner: True
+        self._answered: Callable[[set[UUID]], None] = lambda requests: None
         self._busy = 0
         self._down_until = 0.0
         self._held: set[UUID] = set()
@@ -129,19 +130,27 @@ class Database:
         """*foresee* reads, before units that share a commit are run, what they are known to read."""
         self._foresee = foresee
 
-    def on_work(self, wake: Callable[[str], None], serves: Callable[[str], bool]) -> None:
+    def on_news(
+        self,
+        wake: Callable[[str], None],
+        serves: Callable[[str], bool],
+        answered: Callable[[set[UUID]], None],
+    ) -> None:
         """*wake* hears, after the commit, of each partner that has work and that this process *serves*; of the others
-        the processes beside it are told, and what they tell is heard here."""
-        self._wake, self._serves = wake, serves
+        the processes beside it are told, and what they tell is heard here.  *answered* hears of requests that were
+        answered in any process, where others may write too."""
+        self._wake, self._serves, self._answered = wake, serves, answered
         if isinstance(self._backend, Postgres):
             threading.Thread(
                 target=self._backend.listen, args=(self._heard, self._stopping), name="hub-listen", daemon=True
             ).start()
 
-    def _heard(self, partners: Sequence[str]) -> None:
-        for partner in partners:
+    def _heard(self, news: News) -> None:
+        for partner in sorted(news.work):
             if self._serves(partner):
                 self._wake(partner)
+        if news.answered:
+            self._answered(news.answered)
 
     def hold(self, number: int) -> None:
         """Be known to live as process *number*, until the database is closed or this process ends."""
@@ -219,14 +228,14 @@ class Database:
     def _run_group(self, taken: deque[_Job[Any] | None], jobs: list[_Job[Any]]) -> None:
         """Run *taken*, and what comes in meanwhile, in one commit, as far as its time goes; *jobs* is what was run."""
         jobs += self._take(taken)
-        connection, later, woken = self._begin()
+        connection, later, news = self._begin()
         end, done = time.monotonic() + GROUP_SECONDS, 0
         while done < len(jobs):
             ahead = [job.ahead for job in jobs[done:] if job.ahead is not None]
             if ahead:
                 self._foresee(Transaction(connection, later, self._held, self._foreseen), ahead)
             while done < len(jobs):
-                self._run_one(connection, jobs[done], later, woken)
+                self._run_one(connection, jobs[done], later, news)
                 done += 1
                 if time.monotonic() > end:
                     taken.extendleft(reversed(jobs[done:]))
@@ -234,16 +243,16 @@ class Database:
                     break
             else:
                 jobs += self._take(taken)
-        self._commit(connection, later, woken)
+        self._commit(connection, later, news)
         self._answer(jobs)
 
-    def _begin(self) -> tuple[Connection, Later, set[str]]:
+    def _begin(self) -> tuple[Connection, Later, News]:
         self._held, self._foreseen, self._undone = set(), {}, []
         connection = self._connection()
         connection.execute(self._backend.begin_writing)
-        return connection, Later(), set()
+        return connection, Later(), News()
 
-    def _run_one(self, connection: Connection, job: _Job[Any], later: Later, woken: set[str]) -> None:
+    def _run_one(self, connection: Connection, job: _Job[Any], later: Later, news: News) -> None:
         """Run one unit.  What it raises is its own caller's; what the store raises is everybody's."""
         transaction = Transaction(connection, later, self._held, self._foreseen)
         try:
@@ -262,16 +271,17 @@ class Database:
             return
         job.hooks = transaction.hooks
         self._undone += transaction.undone
-        woken |= transaction.woken
+        news.add(transaction.news)
 
-    def _commit(self, connection: Connection, later: Later, woken: set[str]) -> None:
+    def _commit(self, connection: Connection, later: Later, news: News) -> None:
         write(connection, later.take())
-        others = {partner for partner in woken if not self._serves(partner)} if self.shared else ()
-        if others:
-            # Told inside the transaction, so that nobody hears of work that is not there.
+        ours = {partner for partner in news.work if not self.shared or self._serves(partner)}
+        others = News(news.work - ours, news.answered)
+        if self.shared and others:
+            # Told inside the transaction, so that nobody hears of what is not there.
             connection.tell(others)
         connection.execute("COMMIT")
-        for partner in woken.difference(others):
+        for partner in ours:
             self._wake(partner)
 
     @staticmethod
@@ -306,9 +316,9 @@ class Database:
                     break
                 time.sleep(random.uniform(0, 0.005 * 2**run))  # noqa: S311  spread, not secrecy
             try:
-                connection, later, woken = self._begin()
-                self._run_one(connection, job, later, woken)
-                self._commit(connection, later, woken)
+                connection, later, news = self._begin()
+                self._run_one(connection, job, later, news)
+                self._commit(connection, later, news)
             except BaseException as error:
                 self._roll_back(error)
                 cause = _cause(error)

@@ -7,18 +7,20 @@ import json
 import select
 import sys
 import threading
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Sequence
 from contextlib import closing
 from typing import Any
+from uuid import UUID
 
 import structlog
 
 from hub.canonical.errors import HubError
-from hub.store.transaction import NOTHING, Cursor, Overtaken, Row, Values
+from hub.store.transaction import NOTHING, Cursor, News, Overtaken, Row, Values
 
 log = structlog.get_logger(__name__)
 
-CHANNEL = "hub_work"
+CHANNEL = "hub_news"
+_TOLD = 150  # requests that one notice names: it holds less than 8,000 bytes
 #: The hub itself sees every row; what reads for a caller narrows it for its transaction (:mod:`hub.store.scope`).
 EVERYTHING = "-c hub.scope=all"
 LOCK_WAIT = "400ms"  # for a case that another process has in hand; then the unit is taken back and tried again
@@ -83,8 +85,11 @@ class PostgresConnection:
                     cursor.executemany(sql, rows)
         return [cursor.rowcount for cursor in cursors]
 
-    def tell(self, partners: Iterable[str]) -> None:
-        self._raw.execute("SELECT pg_notify(%s, %s)", (CHANNEL, json.dumps(sorted(partners))))
+    def tell(self, news: News) -> None:
+        answered = [request.hex for request in news.answered]
+        for start in range(0, len(answered) or 1, _TOLD):
+            told = {"work": [] if start else sorted(news.work), "answered": answered[start : start + _TOLD]}
+            self._raw.execute("SELECT pg_notify(%s, %s)", (CHANNEL, json.dumps(told)))
 
     def hold(self, number: int) -> None:
         self._raw.execute("SELECT pg_advisory_lock(%s, %s)", (_WORKERS, number))
@@ -174,8 +179,8 @@ class Postgres:
         state = getattr(error, "sqlstate", None)
         return cls.lost(error) or cls.again(error) or (state or "").startswith(("53", "58", "25"))
 
-    def listen(self, heard: Callable[[Sequence[str]], None], stop: threading.Event) -> None:
-        """Answer *heard* with the partners that other processes say have work, until *stop*; reconnects by itself."""
+    def listen(self, heard: Callable[[News], None], stop: threading.Event) -> None:
+        """Answer *heard* with what processes tell when they commit, until *stop*; reconnects by itself."""
         while not stop.is_set():
             try:
                 with closing(self.connect(writing=False)) as connection:
@@ -187,13 +192,14 @@ class Postgres:
                 stop.wait(1.0)
 
     @staticmethod
-    def _hear(raw: Any, heard: Callable[[Sequence[str]], None], stop: threading.Event) -> None:
+    def _hear(raw: Any, heard: Callable[[News], None], stop: threading.Event) -> None:
         while not stop.is_set():
             # A wait of our own: psycopg's would keep the connection for itself.
             if not select.select([raw.fileno()], [], [], 0.5)[0]:
                 continue
-            partners: set[str] = set()
+            news = News()
             for notice in raw.notifies(timeout=0, stop_after=None):
-                partners.update(json.loads(notice.payload))
-            if partners:
-                heard(sorted(partners))
+                told = json.loads(notice.payload)
+                news.add(News(set(told["work"]), {UUID(hex=request) for request in told["answered"]}))
+            if news:
+                heard(news)

@@ -3,7 +3,7 @@
 import copy
 import json
 from collections import Counter
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import UTC, datetime
@@ -17,7 +17,7 @@ from hub.canonical.money import from_minor
 from hub.journey import Spent, Turns, spent
 from hub.security.sealing import Sealer
 from hub.store import tally
-from hub.store.database import Database, Row, Statement, Transaction, among, as_uuid
+from hub.store.database import Database, Row, Statement, Transaction, among, as_uuid, within
 from hub.store.encoding import from_json, micros, moment
 from hub.store.promise import steps_of
 from hub.store.scope import ALL, Owned, Scope, confine
@@ -106,7 +106,7 @@ _owner = Owned(
     )
 )
 _standing = Statement(
-    select(request.c.state, request.c.wrapped, request.c.sealed).where(request.c.id == bindparam("id"))
+    select(request.c.id, request.c.state, request.c.wrapped, request.c.sealed).where(within(request.c.id, "ids"))
 )
 _history = Statement(
     select(history)
@@ -231,11 +231,21 @@ class Reading:
 
     def state(self, request_id: UUID) -> tuple[str, str | None]:
         """A request's state and its reference number.  Raises HubError ``not_found``."""
-        row = self._database.glance(_standing, id=request_id)
+        row = self._database.glance(_standing, ids=[request_id])
         if row is None:
             raise HubError("not_found")
-        pilgrim = json.loads(self._sealer.open(self._sealer.unwrap(row["wrapped"]), row["sealed"], request_id.bytes))
-        return row["state"], pilgrim.get("reference_no")
+        return row["state"], self._reference_no(row)
+
+    def states(self, request_ids: Sequence[UUID]) -> dict[UUID, tuple[str, str | None]]:
+        """The state and the reference number of each of *request_ids* that there is."""
+        with self._database.reading() as tx:
+            rows = tx.all(_standing, ids=request_ids)
+        return {as_uuid(row["id"]): (row["state"], self._reference_no(row)) for row in rows}
+
+    def _reference_no(self, row: Row) -> str | None:
+        data = self._sealer.open(self._sealer.unwrap(row["wrapped"]), row["sealed"], as_uuid(row["id"]).bytes)
+        found: str | None = json.loads(data).get("reference_no")
+        return found
 
     # -- lists and lives ---------------------------------------------------------------------------------------------
 

@@ -2,12 +2,12 @@
 
 import os
 import sqlite3
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from pathlib import Path
 from uuid import UUID
 
 from hub.canonical.errors import HubError
-from hub.store.transaction import NOTHING, Cursor, Row, Values
+from hub.store.transaction import NOTHING, Cursor, News, Row, Values
 
 sqlite3.register_adapter(UUID, lambda value: value.hex)
 
@@ -32,7 +32,7 @@ class SqliteConnection:
             for sql, rows in batches
         ]
 
-    def tell(self, partners: Iterable[str]) -> None:
+    def tell(self, news: News) -> None:
         """Nobody else listens: one process has the file."""
 
     def hold(self, number: int) -> None:

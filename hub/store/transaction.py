@@ -6,6 +6,7 @@ written first.
 """
 
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
 from typing import Any, Protocol
 from uuid import UUID
 
@@ -44,8 +45,8 @@ class Connection(Protocol):
     def write(self, batches: Sequence[tuple[str, Sequence[Values]]]) -> list[int]:
         """Run each statement for all its rows; answers how many rows each has changed."""
 
-    def tell(self, partners: Iterable[str]) -> None:
-        """Let the other processes know, when the transaction commits, which partners have work."""
+    def tell(self, news: "News") -> None:
+        """Let all processes on the store know of *news* when the transaction commits."""
 
     def hold(self, number: int) -> None:
         """Keep the lock of process *number* for as long as this connection lives."""
@@ -59,6 +60,21 @@ class Connection(Protocol):
     def give_back(self, name: str) -> None: ...
     def roll_back(self) -> None: ...
     def close(self) -> None: ...
+
+
+@dataclass(slots=True)
+class News:
+    """What a commit means to whoever was not in it: which partners have work, and which requests were answered."""
+
+    work: set[str] = field(default_factory=set)
+    answered: set[UUID] = field(default_factory=set)
+
+    def __bool__(self) -> bool:
+        return bool(self.work or self.answered)
+
+    def add(self, more: "News") -> None:
+        self.work |= more.work
+        self.answered |= more.answered
 
 
 class Interrupted(BaseException):
@@ -165,7 +181,7 @@ class Transaction:
     """
 
     __slots__ = (
-        "_connection", "_hooks", "_later", "_mine", "_savepoint", "_undone", "foreseen", "held", "touched", "woken",
+        "_connection", "_hooks", "_later", "_mine", "_savepoint", "_undone", "foreseen", "held", "news", "touched",
     )  # fmt: skip
 
     def __init__(
@@ -184,7 +200,7 @@ class Transaction:
         self.held: set[UUID] = set() if held is None else held
         self.foreseen: dict[Any, Any] = {} if foreseen is None else foreseen
         self.touched: set[UUID] = set()
-        self.woken: set[str] = set()
+        self.news = News()
 
     @property
     def connection(self) -> Connection:
@@ -235,7 +251,11 @@ class Transaction:
 
     def wake(self, partner: str) -> None:
         """*partner* has work, once this is committed."""
-        self.woken.add(partner)
+        self.news.work.add(partner)
+
+    def answered(self, request: UUID) -> None:
+        """A partner's answer has moved *request*, once this is committed: somebody may wait for it anywhere."""
+        self.news.answered.add(request)
 
     def gone(self, worker: int) -> bool:
         """Whether process *worker*, another one than this, is not there any more."""

@@ -5,6 +5,7 @@ A claim says who is at an exchange, and until when it may be thought to be at it
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import Any
 
 from sqlalchemy import bindparam, delete, func, select, true, update
 
@@ -123,10 +124,14 @@ def look(
 
     *shared* ones are kept for this unit, and left out where another process is looking at them.
     """
-    clock_, kept, seen, claimed = tx.several(
-        (_now, {}), (_flows, {"partners": shared}), (_flows_seen, {"partners": own}), (_in_hand, {"partners": counted})
-    )
-    return int(clock_[0][0]), {row["partner"]: row for row in (*kept, *seen)}, {row[0]: row[1] for row in claimed}
+    asked: list[tuple[Statement, dict[str, Any]]] = [
+        (_now, {}), (_flows, {"partners": shared}), (_flows_seen, {"partners": own})
+    ]  # fmt: skip
+    if counted:  # else nobody looks at exchanges, and what was put off stays so until the claim does
+        asked.append((_in_hand, {"partners": counted}))
+    clock_, kept, seen, *claimed = tx.several(*asked)
+    in_hand = {row[0]: row[1] for rows in claimed for row in rows}
+    return int(clock_[0][0]), {row["partner"]: row for row in (*kept, *seen)}, in_hand
 
 
 def start_flow(tx: Transaction, partner: str) -> None:

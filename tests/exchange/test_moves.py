@@ -38,8 +38,20 @@ def test_who_waits_hears_the_reference_when_it_comes(make, ministry):
     assert found.state == "REFERENCE_ISSUED" and found.reference_no
 
 
-def test_another_process_may_hear_the_answer(make, migrated, ministry):
+def test_another_process_may_hear_the_answer_and_tells(make, migrated, ministry, monkeypatch):
+    monkeypatch.setattr(moves, "LOOK", 60.0)
     door = make(store=migrated)
+    request = UUID(hex=door.paid()[0])
+    answer = waits(door, request, 20)
+    make(store=migrated, MOFA_URL=ministry.url).drain()
+    found = answer()
+    assert found.state == "REFERENCE_ISSUED" and found.reference_no
+
+
+def test_what_another_process_told_may_get_lost(make, migrated, ministry, monkeypatch):
+    monkeypatch.setattr(moves, "LOOK", 0.1)
+    door = make(store=migrated)
+    monkeypatch.setattr(door.engine.database, "_answered", lambda requests: None)
     request = UUID(hex=door.paid()[0])
     answer = waits(door, request, 20)
     make(store=migrated, MOFA_URL=ministry.url).drain()
