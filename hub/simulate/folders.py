@@ -16,7 +16,7 @@ from typing import Any
 
 from hub.canonical.errors import HubError
 from hub.channels import FileManifest, Inbox
-from hub.channels.files import MANIFEST
+from hub.channels.files import CLAIMED, MANIFEST
 from hub.partners import Operation, Partner
 from hub.simulate.agenda import RIGHT
 from hub.simulate.desk import Desk, NotUnderstood
@@ -106,8 +106,7 @@ class Folders:
             if RIGHT not in sent.shows[: sent.shown]:
                 held.add(stream)
             path = self._places[sent.partner].out / sent.number
-            # Whoever takes the data takes its manifest a moment later: a new one put there before would go with it.
-            yield sent, not (os.path.lexists(path) or os.path.lexists(path.with_name(path.name + MANIFEST)))
+            yield sent, not (os.path.lexists(path) or _being_taken(path))
 
 
 def _named(operations: Iterable[Operation], name: str, partner: str) -> Operation | None:
@@ -117,10 +116,18 @@ def _named(operations: Iterable[Operation], name: str, partner: str) -> Operatio
     return None
 
 
+def _being_taken(path: Path) -> bool:
+    """Whether somebody has the data and takes its manifest in a moment: a new one put there before would go with it.
+
+    A manifest whose data nobody has was left by whoever died before the data were put down, and keeps nothing back.
+    """
+    return os.path.lexists(path.with_name(path.name + MANIFEST)) and os.path.lexists(path.parent / CLAIMED / path.name)
+
+
 def _waiting(inbox: Inbox) -> int:
     return sum(
         1
-        for folder in (inbox.folder, inbox.folder / "claimed")
+        for folder in (inbox.folder, inbox.folder / CLAIMED)
         for entry in os.scandir(folder)
         if entry.is_file() and not entry.name.endswith((MANIFEST, ".part"))
     )

@@ -162,6 +162,17 @@ def test_bad_file_is_followed_by_the_right_one_of_the_same_number(played: Played
     assert bad == {"partner": "post_jed", "operation": "receive_movements", "name": name, "kind": kind}
 
 
+def test_a_death_between_the_manifest_and_the_data_keeps_no_file_back(played: Played) -> None:
+    played.plan(travellers={"IDNPF000001": travels("normal")})
+    played.start()
+    assert printed(played, "PF000001")
+    path = played.var / "files/post_jed/from_partner/MOVE-post_jed-000001.txt"
+    path.with_name(path.name + ".manifest.json").write_text("{}")
+    assert played.go(START.replace(day=20, hour=18))["uncollected"] == 1
+    ((name, body, _),) = played.collect("post_jed")
+    assert name == path.name and movements(body)
+
+
 def test_dropped_connection_is_a_reset(played: Played) -> None:
     played.start()
     _as(played, answer="reset")
