@@ -5,6 +5,7 @@ passed twice, ``before`` and ``after``, under a name that is the same in every r
 
     commit/before/insert exchange      a commit of a transaction that inserted into exchange, about to happen
     send/after/POST /v1/groups         the answer to that call has been handed to the system
+    receive/before/POST /mofa Submit   a partner's answer to that SOAP action is waited for
     rename/before/PRINT *.xml.part     …
 
 Names are appended to ``<folder>/<name>.sites`` the first time a process passes them.  ``<folder>/<name>.marks`` is
@@ -37,6 +38,9 @@ FRESH, ANY = "*fresh", "*any"
 _FRESH, _ANY = 2, 4
 _VERB = re.compile(r"\s*(INSERT|UPDATE|DELETE)(?:\s+OR\s+\w+)?(?:\s+INTO|\s+FROM)?\s+(?:ONLY\s+)?\"?([a-z_.]+)", re.I)
 _CALL = re.compile(rb"(GET|POST|PUT|PATCH|DELETE|HEAD) (\S+) HTTP/1")
+_ACTION = re.compile(rb'\r\nSOAPAction: "[^"\r]*?(\w+)"', re.I)
+#: Bytes in which the head of a call is looked for.
+_HEAD = 1000
 _FILE = re.compile(r"([A-Za-z_]+).*?((?:\.[A-Za-z]+)*)$")
 
 
@@ -266,13 +270,17 @@ def _watch_postgres(edges: Edges) -> None:
 
 
 def _watch_sockets(edges: Edges) -> None:
-    """HTTP calls, out and in, by method and path.  What only reads is passed over: it decides nothing."""
+    """HTTP calls, out and in, by method, path and SOAP's action.  What only reads is passed over: it decides nothing."""
     calls: dict[int, str | None] = {}
 
     def named(handle: int, data: Any) -> str | None:
-        found = _CALL.match(bytes(data[:200]))
+        head = bytes(data[:_HEAD]).partition(b"\r\n\r\n")[0]
+        found = _CALL.match(head)
         if found is not None:
             calls[handle] = None if found[1] in (b"GET", b"HEAD") else f"{found[1].decode()} {_path(found[2])}"
+            action = _ACTION.search(head)
+            if action is not None:
+                calls[handle] = f"{calls[handle]} {action[1].decode()}"
         return calls.get(handle)
 
     def sending(real: Any) -> Any:

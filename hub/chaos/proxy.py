@@ -4,7 +4,8 @@
 one of :data:`KINDS`; half of these take effect all the same.  The same body goes wrong at most :data:`MOST` times, and
 after SIGUSR1 nothing does any more.  What was played stands in FILE, a line of JSON each.
 
-``--play WORD:KIND:N`` plays KIND to the first N requests that hold WORD in their path or body, after they took effect.
+``--play WORD:KIND:N`` plays KIND to the first N requests that hold WORD in their path or body, after they took effect;
+``--play WORD:KIND:N:unheard`` instead of it.
 """
 
 import argparse
@@ -34,7 +35,9 @@ class Weather:
         self._rate = rate
         self._lock = threading.Lock()
         self._spoilt: Counter[bytes] = Counter()
-        self._play = {(word, kind): int(times) for word, kind, times in (one.split(":") for one in play)}
+        self._play = {
+            (word, kind, not unheard): int(times) for word, kind, times, *unheard in (one.split(":") for one in play)
+        }
         self._log = os.open(log, os.O_WRONLY | os.O_APPEND | os.O_CREAT, 0o600)
 
     def calm(self) -> None:
@@ -44,10 +47,10 @@ class Weather:
         if request.method != "POST":
             return None, True
         with self._lock:
-            for (word, kind), left in self._play.items():
+            for (word, kind, effect), left in self._play.items():
                 if left and (word in request.path or word.encode() in request.body):
-                    self._play[word, kind] = left - 1
-                    return self._noted(kind, True)
+                    self._play[word, kind, effect] = left - 1
+                    return self._noted(kind, effect)
             body = hashlib.blake2b(request.body, digest_size=16).digest()
             if self._dice.random() >= self._rate or self._spoilt[body] >= MOST:
                 return None, True

@@ -7,17 +7,18 @@ import re
 import shutil
 import signal
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
 from hub.chaos.cluster import CLIENT, HUB, PARTNERS, SCHEDULER, WORKERS, Cluster, Setting, installed
-from hub.chaos.nemesis import FROZEN
 from hub.chaos.postgres import NoPostgres, Postgres
 from hub.chaos.storm import checked
 
 #: Wall seconds in which a planted bug must have shown, and between two looks of the checker.
 PATIENCE, LOOK = 40.0, 1.0
+#: Wall seconds in which a worker that is told "not now" has applied again: less than its partner's time-out.
+BELIEVED, TIME_OUT = 12.0, "15s"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -37,6 +38,7 @@ class Trial:
     edits: tuple[tuple[str, str, str], ...] = ()
     never: tuple[str, ...] = ()
     power: bool = False
+    time_outs: str = "3s"
     act: Callable[[Cluster], None] | None = None
     final: bool = False
     pilgrims: int = 6
@@ -62,22 +64,37 @@ def _skips_a_number(cluster: Cluster) -> None:
     (folder / f"{name}.part").rename(folder / name)
 
 
+#: Where a worker waits for the answer to its application, and to its question what became of one.
+_APPLIED, _ASKED = "receive/before/POST /mofa SubmitApplications", "receive/before/POST /mofa EnquireApplication"
+#: Where part of an application has been handed to the system: the head, and then all of it.
+_SENT = "send/after/POST /mofa SubmitApplications"
+
+
 def _outlives_its_lease(cluster: Cluster) -> None:
-    """A worker is stopped when it has called the Ministry, for longer than its claim holds, and goes on then."""
+    """A worker hears that its application was not taken only when its claim is long over: another has taken over and
+    asked, and hears right after it that nothing is known.  If the first one is believed, both apply again."""
+    stale, other = WORKERS
+    cluster.signal(other, signal.SIGSTOP)  # only one of them may apply
+    _stopped(cluster, stale, _APPLIED)
+    _stopped(cluster, other, _ASKED, going_on=other)
+    _stopped(cluster, stale, _SENT, 2, going_on=stale, patience=BELIEVED)
+    _stopped(cluster, other, _APPLIED, going_on=other, patience=BELIEVED)
     for name in WORKERS:
-        cluster.marks[name].arm("send/after/POST /mofa", number=signal.SIGSTOP)
-    until = time.monotonic() + PATIENCE
-    while not any(cluster.marks[name].died for name in WORKERS) and time.monotonic() < until:
-        time.sleep(0.01)
-    for name in WORKERS:
-        cluster.marks[name].arm(None)
-    # Where both called at once, one goes on: somebody has to take the other's work over.
-    stopped = [name for name in WORKERS if cluster.marks[name].died]
-    for name in stopped[1:]:
         cluster.signal(name, signal.SIGCONT)
-    if stopped:
-        time.sleep(FROZEN)
-        cluster.signal(stopped[0], signal.SIGCONT)
+
+
+def _stopped(
+    cluster: Cluster, name: str, site: str, nth: int = 1, *, going_on: str = "", patience: float = PATIENCE
+) -> None:
+    """Let *name* stop where it passes *site* for the *nth* time, *going_on* go on, and wait for that."""
+    mark = cluster.marks[name]
+    mark.arm(site, nth, signal.SIGSTOP)
+    if going_on:
+        cluster.signal(going_on, signal.SIGCONT)
+    until = time.monotonic() + patience
+    while mark.armed and time.monotonic() < until:
+        time.sleep(0.01)
+    mark.arm(None)
 
 
 TRIALS = (
@@ -131,9 +148,8 @@ TRIALS = (
 
 #: The one that needs several processes, and so PostgreSQL.
 STALE = Trial(
-    # Whoever has taken the work over asks what became of it: it must still not know when the stopped one comes back.
-    plant="stale_fencing_accepted", act=_outlives_its_lease, play=("EnquireApplication:silent:2",),
-    expects="(unexpected request_reference was sent again|lost request_reference is in_doubt, and nobody will act)",
+    plant="stale_fencing_accepted", act=_outlives_its_lease, play=("SubmitApplications:status_503:1:unheard",),
+    time_outs=TIME_OUT, expects="unexpected request_reference was sent again with other bytes",
 )  # fmt: skip
 
 
@@ -145,7 +161,8 @@ def tried(
     plants = dict.fromkeys((HUB, *WORKERS, SCHEDULER), (trial.plant,))
     setting = Setting(
         pilgrims=trial.pilgrims, seed=trial.seed, faults=trial.faults, play=trial.play, edits=trial.edits,
-        power=trial.power, plants=plants if planted else {}, database_url=database_url, apart=apart,
+        power=trial.power, time_outs=trial.time_outs, plants=plants if planted else {}, database_url=database_url,
+        apart=apart,
     )  # fmt: skip
     installation, network = installed(folder, setting)
     never = [word for name in trial.never for word in ("--never", name)]

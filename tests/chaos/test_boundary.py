@@ -99,7 +99,7 @@ def test_calls_are_named_by_method_and_path_alike_for_all_partners() -> None:
     assert boundary._path(b"/mofa") == "/mofa"
 
 
-def test_calls_that_only_read_are_passed_over(tmp_path: Path) -> None:
+def test_calls_are_told_apart_by_their_action_and_those_that_only_read_passed_over(tmp_path: Path) -> None:
     code = """
         import socket, sys
         from pathlib import Path
@@ -107,8 +107,15 @@ def test_calls_that_only_read_are_passed_over(tmp_path: Path) -> None:
         boundary.install(Path(sys.argv[1]), "one")
         ours, theirs = socket.socketpair()
         ours.sendall(b"GET /health HTTP/1.1\\r\\n\\r\\n"); theirs.recv(99)
-        ours.sendall(b"POST /mofa HTTP/1.1\\r\\n\\r\\n"); theirs.recv(99)
+        ours.sendall(b"POST /bill HTTP/1.1\\r\\n\\r\\n"); theirs.recv(99)
+        action = b'SOAPAction: "http://mofa.example/v1/Submit"'
+        ours.sendall(b"POST /mofa HTTP/1.1\\r\\n" + action + b"\\r\\n\\r\\n"); theirs.recv(99)
     """
     subprocess.run([sys.executable, "-c", textwrap.dedent(code), str(tmp_path)], check=True)
     passed = boundary.sites(tmp_path, "one")
-    assert passed == {"send/before/POST /mofa", "send/after/POST /mofa", "receive/after/POST /mofa"}
+    # Between two calls of one connection whoever waits for the next still waits under the name of the one before.
+    assert passed == {
+        f"{edge}/POST {what}"
+        for what in ("/bill", "/mofa Submit")
+        for edge in ("send/before", "send/after", "receive/after")
+    } | {"receive/before/POST /bill"}
