@@ -270,7 +270,7 @@ def _watch_postgres(edges: Edges) -> None:
 
 
 def _watch_sockets(edges: Edges) -> None:
-    """HTTP calls, out and in, by method, path and SOAP's action.  What only reads is passed over: it decides nothing."""
+    """HTTP calls, out and in, by method, path and SOAP action.  What only reads is passed over: it decides nothing."""
     calls: dict[int, str | None] = {}
 
     def named(handle: int, data: Any) -> str | None:
