@@ -44,7 +44,7 @@ log = structlog.get_logger(__name__)
 SENDERS = 512  # threads of the send pool at most: as many as all partners together may hold, so that none waits
 ROUND = 200  # results settled, and exchanges claimed, in one round: others want the writer too
 STORE_WAIT = 0.5  # seconds between attempts to write a round while the store cannot take it
-GATHER = 0.2  # seconds between looks at whoever is only sent batches that wait for company
+GATHER = 5.0  # seconds at most between looks at whoever is only sent batches that wait for company
 GRACE = 15.0  # seconds beyond a call's own time limit after which a claim is not believed to be at work
 _SECOND = 1_000_000
 
@@ -136,8 +136,8 @@ class Dispatcher:
         with self._changed:
             if self._running and partner in self._register.partners:
                 slots = self._slots_of(partner)
-                if slots.timer < math.inf and _gathers(slots.partner):
-                    self._later(slots, time.monotonic() + GATHER)
+                if slots.timer < math.inf and (gathers := _gathers(slots.partner)):
+                    self._later(slots, time.monotonic() + gathers)
                 else:
                     slots.wanted = True
                     self._changed.notify()
@@ -431,7 +431,8 @@ class Dispatcher:
         return channel
 
 
-def _gathers(partner: Partner) -> bool:
-    """Whether *partner* is only sent batches that wait much longer for company than a look at them is put off."""
+def _gathers(partner: Partner) -> float:
+    """Seconds by which looks at *partner* are put off: what it is sent waits for company at least as long in any case.
+    0 where something goes to it at once."""
     sent = [operation.batch for operation in partner.operations.values() if operation.direction == "out"]
-    return all(batch is not None and batch.within >= 5 * GATHER for batch in sent)
+    return min((min(batch.within, GATHER) if batch is not None else 0.0 for batch in sent), default=0.0)
