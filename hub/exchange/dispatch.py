@@ -12,6 +12,7 @@ import heapq
 import math
 import threading
 import time
+from collections import Counter
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, replace
@@ -42,7 +43,7 @@ from hub.store.workers import Claim
 log = structlog.get_logger(__name__)
 
 SENDERS = 512  # threads of the send pool at most: as many as all partners together may hold, so that none waits
-ROUND = 200  # results settled, and exchanges claimed, in one round: others want the writer too
+ROUND, SHORT = 200, 25  # results settled, and exchanges claimed, in one round; and while others want the writer too
 STORE_WAIT = 0.5  # seconds between attempts to write a round while the store cannot take it
 GATHER = 5.0  # seconds at most between looks at whoever is only sent batches that wait for company
 GRACE = 15.0  # seconds beyond a call's own time limit after which a claim is not believed to be at work
@@ -97,7 +98,7 @@ class Dispatcher:
         self._changed = threading.Condition()
         self._running = self._in_round = False
         self._stopping = threading.Event()
-        self._turn = 0
+        self._turn, self._most, self._submitted = 0, ROUND, 0
         # A thread is made when all others are busy; slow partners fill their own slots and nobody else's.
         senders = min(SENDERS, sum(p.limits.concurrency for p in register.partners.values()) or 1)
         self._pool = ThreadPoolExecutor(senders, thread_name_prefix="hub-send")
@@ -189,7 +190,8 @@ class Dispatcher:
             slots = self._slots_of(partner)
             if at == slots.timer:  # else a sooner look took its place
                 slots.timer, slots.wanted = math.inf, True
-        done, self._results = self._results[:ROUND], self._results[ROUND:]
+        self._most = SHORT if self._database.submitted > self._submitted else ROUND
+        done, self._results = _by_turns(self._results, self._most)
         for one in done:
             self._slots[one.work.partner.id].busy -= 1
         wanted = []
@@ -205,6 +207,7 @@ class Dispatcher:
 
     def _round(self, done: list[Done], wanted: list[_Slots]) -> None:
         asked = {s.partner.id: (s.partner, s.busy) for s in wanted if s.partner.enabled and self._serves(s.partner.id)}
+        self._submitted = self._database.submitted + 1
         try:
             found = self._database.unit(lambda tx: self._unit(tx, done, asked))
         except Exception as error:
@@ -357,16 +360,17 @@ class Dispatcher:
         now: int,
         again: dict[str, float | None],
     ) -> dict[str, tuple[Partner, int]]:
-        """For each of *wanted* how many exchanges may be claimed; when to look *again* at those that may have none."""
-        allowed, left = {}, ROUND
-        for name, (partner, busy) in wanted.items():
+        """How many exchanges may be claimed for each of *wanted*, an even share of the round at most; and when to look
+        *again* at those that may have none."""
+        allowed, left = {}, self._most
+        for place, (name, (partner, busy)) in enumerate(wanted.items()):
             mood = moods.get(name)
             if mood is None:
                 again[name] = time.monotonic() + 0.005  # another process claims for it just now
                 continue
             most, wait = mood.allows(partner.limits, now)
             in_hand = max(busy, others.get(name, 0))
-            free = min(most, mood.width(partner.limits) - in_hand, left)
+            free = min(most, mood.width(partner.limits) - in_hand, -(-left // (len(wanted) - place)))
             if free > 0:
                 allowed[name] = (partner, free)
                 left -= free
@@ -429,6 +433,18 @@ class Dispatcher:
             with self._changed:
                 channel = self._channels.setdefault(operation.channel, open_channel(operation.channel))
         return channel
+
+
+def _by_turns(results: list[Done], most: int) -> tuple[list[Done], list[Done]]:
+    """The *most* that are settled next, and the others: where there are too many, each partner's in turn."""
+    if len(results) > most:
+        before: Counter[str] = Counter()
+        turns = []
+        for one in results:
+            turns.append(before[one.work.partner.id])
+            before[one.work.partner.id] += 1
+        results = [results[place] for place in sorted(range(len(results)), key=turns.__getitem__)]
+    return results[:most], results[most:]
 
 
 def _gathers(partner: Partner) -> float:

@@ -113,6 +113,8 @@ class Database:
         self._number: int | None = None
         self._writer: Connection | None = self._backend.connect(writing=True)
         self._closed = False
+        #: Units put before the writer so far: who sees it grow between two of its own has company.
+        self.submitted = 0
         self._stopping = threading.Event()
         self._thread = threading.Thread(target=self._write, name="hub-writer", daemon=True)
         self._thread.start()
@@ -170,6 +172,7 @@ class Database:
         if self._closed:
             raise RuntimeError("the database is closed")
         job = _Job(unit, ahead)
+        self.submitted += 1
         self._jobs.put(job)
         return job.future
 
