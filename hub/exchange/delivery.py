@@ -28,6 +28,8 @@ log = structlog.get_logger(__name__)
 BACKOFF = 0.25  # seconds: the first ceiling of the full-jitter wait
 GIVE_UP = 72 * 3600.0  # seconds after which what could never be delivered becomes a dead letter
 LONGEST_WAIT = 3600.0  # seconds for which a partner may put us off at a time; it may mean years and not know it
+#: Outcomes that leave open what was decided: an enquiry may bring them, and what brings them otherwise is asked about.
+UNDECIDED = ("not_known", "in_progress")
 HELD = 60.0  # seconds between looks at what waits for a person to mend a setting
 _SECOND = 1_000_000
 
@@ -117,16 +119,12 @@ class Delivery:
         said: dict[str | None, list[Any]] = {}
         for line in reply.lines:
             said.setdefault(_key(work, line), []).append(line)
-        # An answer that contradicts itself about somebody has not answered.
-        paired = [
-            (ours.pop(key), lines[0])
-            for key, lines in said.items()
-            if key in ours and all(line == lines[0] for line in lines)
-        ]
+        meant = [(key, lines) for key, lines in said.items() if key in ours]
+        paired = [(ours.pop(key), lines[0]) for key, lines in meant if _decides(ours[key], lines)]
         if not paired:
             self._ledger.spent(tx, work.exchange, subjects, spent_us)
-            code = reply.unreadable or "reply_not_ours"
-            self._failed(tx, work, row, subjects, OutcomeUnknown(code, "the answer cannot be read as one to us"), at)
+            code = reply.unreadable or ("reply_undecided" if meant else "reply_not_ours")
+            self._failed(tx, work, row, subjects, OutcomeUnknown(code, "the answer does not say what became of it"), at)
             return
         self._answered(tx, work, paired, spent_us, at)
         if not ours:
@@ -170,7 +168,7 @@ class Delivery:
             if asked["enquires"] is not None:
                 subject, spent = self._ledger.subject(tx, as_uuid(asked["enquires"])), asked["partner_us"] + spent_us
                 self._ledger.settle_subject(tx, at, asked, "done", line.outcome, spent=spent_us)
-                if subject["state"] != "open" or line.outcome in ("in_progress", "not_known"):
+                if subject["state"] != "open" or line.outcome in UNDECIDED:
                     self._ledger.subject_spent(tx, as_uuid(subject["id"]), spent)
                 if subject["state"] != "open":
                     continue
@@ -231,13 +229,16 @@ class Delivery:
             self._ledger.move(tx, at, row, "parked", code="outcome_unknown", owner="operator")
 
     def _again(self, tx: Transaction, partner: Partner, subject: Row, at: Moment) -> None:
-        """The partner does not know *subject*: a new exchange, under the same key; without a key a person decides."""
+        """The partner does not know *subject*: a new exchange, under the same key; without a key, and where it never
+        knows what it was sent, a person decides."""
         operation = partner.operations[subject["operation"]]
         before = as_uuid(subject["exchange_id"])
-        if operation.repeat == "never":
+        if operation.repeat == "never" or self._given_up(tx, subject, at, of=before):
             self._ledger.move(tx, at, self._ledger.get(tx, before), "parked", code="outcome_unknown", owner="operator")
             return
-        self._ledger.free(tx, subject, at.wall)
+        repeated: int = subject["attempts"] - 1
+        wait = backoff(repeated, operation.longest_wait) if repeated else 0.0
+        self._ledger.free(tx, subject, at.wall + int(wait * _SECOND))
         self._close(tx, self._ledger.get(tx, before), at)
         tx.wake(partner.id)
 
@@ -421,6 +422,17 @@ def _key(work: Work, line: Any) -> str | None:
     if hasattr(line, "key"):
         return str(line.key)
     return getattr(line, work.operation.keyed or "", None)
+
+
+def _decides(subject: Row, lines: Sequence[Any]) -> bool:
+    """Whether *lines* of an answer settle *subject*: they do not contradict each other, and say what was decided.
+
+    "I do not know it" to what was just asked for is the answer to another question, from somewhere between us.
+    """
+    first = lines[0]
+    if any(line != first for line in lines):
+        return False
+    return subject["enquires"] is not None or getattr(first, "outcome", None) not in UNDECIDED
 
 
 def _request_of(row: Row) -> UUID | None:

@@ -2,6 +2,7 @@
 nobody else waits for it."""
 
 import copy
+import json
 import re
 import time
 from datetime import date, timedelta
@@ -251,6 +252,66 @@ def test_an_answer_that_contradicts_itself_about_somebody_is_asked_about(make):
     assert sorted(hub.states()) == ["REFERENCE_REFUSED", "SENT_FOR_REFERENCE"]
     asked = hub.rows("SELECT subject_id FROM exchange_subject WHERE enquires IS NOT NULL AND state = 'open'")
     assert asked == hub.rows("SELECT id FROM request WHERE state = 'SENT_FOR_REFERENCE'")
+
+
+def booked(*said):
+    """A hotel whose answers to bookings and to questions about them say *said*, the last of them for ever."""
+    paths = []
+
+    def answer(request):
+        paths.append(request.path)
+        status = said[min(len(paths), len(said)) - 1]
+        brn = {"brn": "7648298522"} if status == "CONFIRMED" else {}
+        return json.dumps({"reference": json.loads(request.body)["reference"], "status": status, **brn}).encode()
+
+    return paths, answer
+
+
+def asks_for_a_booking(make, partner):
+    """A hub with one stay that its hotel has not confirmed yet; answers it, and the hotel."""
+    hub = make(HOUSING_URL=partner.url)
+    given = filing()
+    given.programme.housing[0].brn = None
+    for request in hub.open(given).body["requests"]:
+        hub.decide(request["id"], "accept")
+    ((hotel,),) = hub.rows("SELECT partner FROM exchange_subject WHERE operation = 'confirm_booking'")
+    hub.settings.secrets[f"{hotel.upper()}_SECRET"] = "h" * 64
+    return hub, hotel
+
+
+@pytest.mark.parametrize("status", ["NOT_FOUND", "IN_PROGRESS"])
+def test_an_answer_that_decides_nothing_is_asked_about(make, status):
+    """The answer to another question about the same booking, or "we are at it": both leave open what was done."""
+    paths, answer = booked(status, "CONFIRMED")
+    with FaultyPartner(answer) as partner:
+        hub, hotel = asks_for_a_booking(make, partner)
+        hub.engine.dispatcher.drain(hub.engine.register.partners[hotel])
+        assert hub.rows("SELECT state, code FROM exchange WHERE operation = 'confirm_booking'") == [
+            ("in_doubt", "reply_undecided")
+        ]
+        assert hub.incidents() == []
+        hub.drain(hotel)
+    assert [path.rpartition("/")[2] for path in paths] == ["bookings", "find"], "asked, and not booked again"
+    assert hub.rows("SELECT state, outcome FROM exchange_subject WHERE operation = 'confirm_booking'") == [
+        ("done", "confirmed")
+    ]
+    assert hub.exchanges("confirm_booking") == ["settled"]
+
+
+def test_a_partner_that_never_knows_what_it_was_just_asked_is_asked_ever_more_seldom(make, monkeypatch):
+    waits = []
+    monkeypatch.setattr(delivery, "backoff", lambda attempts, *_: waits.append(attempts) or 0.0)
+    _, answer = booked("NOT_FOUND")
+    with FaultyPartner(answer) as partner:
+        hub, hotel = asks_for_a_booking(make, partner)
+        for _ in range(12):
+            hub.engine.dispatcher.drain(hub.engine.register.partners[hotel])
+        assert max(waits) >= 4
+        hub.later(delivery.GIVE_UP + 60)
+        hub.drain(hotel)
+    assert hub.rows(
+        "SELECT state, owner, code FROM exchange WHERE operation = 'confirm_booking' AND state <> 'settled'"
+    ) == [("parked", "operator", "outcome_unknown")]
 
 
 def without(hub, monkeypatch, partner, operation=None):
