@@ -1,6 +1,7 @@
 """A hub behind its doors: the real engine on SQLite in a folder of its own, callers with keys, banks with secrets."""
 
 import dataclasses
+import itertools
 import json
 from collections.abc import Callable, Iterator
 from datetime import UTC, datetime
@@ -62,21 +63,22 @@ def client(engine: Engine) -> FlaskClient:
     return create_app(engine).test_client()
 
 
+CALLS = itertools.count(1)  # of all callers: one that is gone may leave its id to the next
+
+
 class As:
     """One caller at the doors."""
 
     def __init__(self, client: FlaskClient, name: str) -> None:
         self._client, self._headers = client, {"Authorization": f"Bearer {key_of(name)}"}
-        self._calls = 0
 
     def get(self, path: str) -> Any:
         return self._client.get(path, headers=self._headers)
 
     def post(self, path: str, body: Any, key: str | None = None) -> Any:
         """POST *body* (JSON unless bytes); without *key* each call has its own."""
-        self._calls += 1
         data = body if isinstance(body, bytes) else json.dumps(body).encode()
-        headers = {**self._headers, "Idempotency-Key": key or f"call-{id(self)}-{self._calls}"}
+        headers = {**self._headers, "Idempotency-Key": key or f"call-{next(CALLS):012}"}
         return self._client.post(path, data=data, headers=headers, content_type="application/json")
 
 

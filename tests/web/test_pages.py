@@ -125,7 +125,8 @@ def test_metrics_count_a_code_of_two_kinds_together(client, engine):
 def test_metrics_are_the_same_counts_in_prometheus_text(client, as_, group):
     told = as_("agent_idn_1").post("/v1/groups", group).json
     for request in told["requests"]:
-        as_("company_1").post(f"/v1/requests/{request['id']}/decisions", {"outcome": "accept"})
+        decided = as_("company_1").post(f"/v1/requests/{request['id']}/decisions", {"outcome": "accept"})
+        assert decided.status_code < 300, decided.text
     answer = client.get("/metrics")
     assert answer.content_type.startswith("text/plain; version=0.0.4")
     lines = answer.text.splitlines()
