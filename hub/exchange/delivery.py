@@ -232,12 +232,11 @@ class Delivery:
         """The partner does not know *subject*: a new exchange, under the same key; without a key, and where it never
         knows what it was sent, a person decides."""
         operation = partner.operations[subject["operation"]]
-        before = as_uuid(subject["exchange_id"])
-        if operation.repeat == "never" or self._given_up(tx, subject, at, of=before):
+        before, repeated = as_uuid(subject["exchange_id"]), subject["attempts"] > 1
+        if operation.repeat == "never" or (repeated and self._given_up(tx, subject, at, of=before)):
             self._ledger.move(tx, at, self._ledger.get(tx, before), "parked", code="outcome_unknown", owner="operator")
             return
-        repeated: int = subject["attempts"] - 1
-        wait = backoff(repeated, operation.longest_wait) if repeated else 0.0
+        wait = backoff(subject["attempts"] - 1, operation.longest_wait) if repeated else 0.0
         self._ledger.free(tx, subject, at.wall + int(wait * _SECOND))
         self._close(tx, self._ledger.get(tx, before), at)
         tx.wake(partner.id)

@@ -314,6 +314,18 @@ def test_a_partner_that_never_knows_what_it_was_just_asked_is_asked_ever_more_se
     ) == [("parked", "operator", "outcome_unknown")]
 
 
+def test_what_waited_for_days_before_it_was_first_sent_is_sent_again_all_the_same(make):
+    paths, answer = booked("NOT_FOUND", "NOT_FOUND", "CONFIRMED")
+    with FaultyPartner(answer) as partner:
+        hub, hotel = asks_for_a_booking(make, partner)
+        hub.later(delivery.GIVE_UP + 60)
+        hub.drain(hotel)
+    assert [path.rpartition("/")[2] for path in paths] == ["bookings", "find", "bookings"]
+    assert hub.rows("SELECT state, outcome FROM exchange_subject WHERE operation = 'confirm_booking'") == [
+        ("done", "confirmed")
+    ]
+
+
 def without(hub, monkeypatch, partner, operation=None):
     """The hub started anew with a register that no longer knows a partner, or one operation of it."""
     hub.engine.stop()
