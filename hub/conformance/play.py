@@ -36,8 +36,6 @@ from hub.simulate.process import Simulators
 
 PLAYED, SECRET = "played", "PLAYED_SECRET"
 PATIENCE = 10.0  # seconds for one call, or one file to be taken
-#: What an enquiry may say besides the outcomes: nobody knows of it, or it is being worked on.
-OPEN = ("not_known", "in_progress")
 _PAGE = b"<html><body>Please log in</body></html>"
 #: Faults after which the answer is still one that can be read.
 READABLE = ("delay", *SPOILT_BATCH)

@@ -28,9 +28,9 @@ log = structlog.get_logger(__name__)
 BACKOFF = 0.25  # seconds: the first ceiling of the full-jitter wait
 GIVE_UP = 72 * 3600.0  # seconds after which what could never be delivered becomes a dead letter
 LONGEST_WAIT = 3600.0  # seconds for which a partner may put us off at a time; it may mean years and not know it
+HELD = 60.0  # seconds between looks at what waits for a person to mend a setting
 #: Outcomes that leave open what was decided: an enquiry may bring them, and what brings them otherwise is asked about.
 UNDECIDED = ("not_known", "in_progress")
-HELD = 60.0  # seconds between looks at what waits for a person to mend a setting
 _SECOND = 1_000_000
 
 

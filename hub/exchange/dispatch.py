@@ -438,17 +438,18 @@ class Dispatcher:
 def _by_turns(results: list[Done], most: int) -> tuple[list[Done], list[Done]]:
     """The *most* that are settled next, and the others: where there are too many, each partner's in turn."""
     if len(results) > most:
-        before: Counter[str] = Counter()
-        turns = []
-        for one in results:
-            turns.append(before[one.work.partner.id])
-            before[one.work.partner.id] += 1
-        results = [results[place] for place in sorted(range(len(results)), key=turns.__getitem__)]
+        turns: Counter[str] = Counter()
+
+        def turn(one: Done) -> int:
+            turns[one.work.partner.id] += 1
+            return turns[one.work.partner.id]
+
+        results = sorted(results, key=turn)
     return results[:most], results[most:]
 
 
 def _gathers(partner: Partner) -> float:
-    """Seconds by which looks at *partner* are put off: what it is sent waits for company at least as long in any case.
+    """Seconds by which looks at *partner* are put off: all that it is sent may wait for company at least as long.
     0 where something goes to it at once."""
     sent = [operation.batch for operation in partner.operations.values() if operation.direction == "out"]
     return min((min(batch.within, GATHER) if batch is not None else 0.0 for batch in sent), default=0.0)

@@ -113,7 +113,7 @@ class Database:
         self._number: int | None = None
         self._writer: Connection | None = self._backend.connect(writing=True)
         self._closed = False
-        #: Units put before the writer so far: who sees it grow between two of its own has company.
+        #: Units put before the writer so far, about: who sees it grow between two of its own has company.
         self.submitted = 0
         self._stopping = threading.Event()
         self._thread = threading.Thread(target=self._write, name="hub-writer", daemon=True)
