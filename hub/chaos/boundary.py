@@ -51,6 +51,7 @@ class Marks:
         with path.open("a+b") as file:
             file.truncate(_SIZE)
             self._page = mmap.mmap(file.fileno(), _SIZE)
+        self._lock = threading.Lock()
 
     def _get(self, at: int) -> int:
         value: int = struct.unpack_from("<Q", self._page, at)[0]
@@ -98,13 +99,15 @@ class Marks:
             self._set(_COMMITS, self._get(_COMMITS) + 1)
 
     def hit(self, site: int, fresh: bool) -> bool:
-        """Whether the process is to die at *site* now, where somebody has died before unless it is *fresh*."""
-        armed = self._get(_ARMED)
-        if armed not in ((site, _ANY, _FRESH) if fresh else (site, _ANY)):
-            return False
-        left = self._get(_NTH) - 1
-        self._set(_NTH, left)
-        return left == 0
+        """Whether the process is to die at *site* now, where somebody has died before unless it is *fresh*.  Of the
+        threads that pass it together one is told so."""
+        with self._lock:
+            left = self._get(_NTH)
+            armed = self._get(_ARMED) if left else 0
+            if armed not in ((site, _ANY, _FRESH) if fresh else (site, _ANY)):
+                return False
+            self._set(_NTH, left - 1)
+        return left == 1
 
     def die(self) -> None:
         self._set(_ARMED, 0)

@@ -5,6 +5,7 @@ import sqlite3
 import subprocess
 import sys
 import textwrap
+import threading
 from pathlib import Path
 
 import pytest
@@ -75,6 +76,32 @@ def test_death_at_an_edge_is_exactly_there(tmp_path: Path, site: str, nth: int, 
     assert rows(tmp_path) == there
     assert boundary.deaths(tmp_path, "one") == [site]
     assert Marks(tmp_path / "one.marks").died is not None
+
+
+def test_of_many_threads_at_an_edge_one_dies_and_the_others_do_not_notice(tmp_path: Path) -> None:
+    marks, often = Marks(tmp_path / "one.marks"), 300
+    meet = threading.Barrier(4, action=lambda: marks.arm(ANY), timeout=10)
+    hits: list[bool] = []
+
+    def passes() -> None:
+        for _ in range(often):
+            meet.wait()
+            hits.append(marks.hit(1, True))
+            hits.append(marks.hit(1, True))
+            meet.wait()
+
+    crowd = [threading.Thread(target=passes) for _ in range(4)]
+    interval = sys.getswitchinterval()
+    sys.setswitchinterval(1e-6)
+    try:
+        for one in crowd:
+            one.start()
+        for one in crowd:
+            one.join()
+    finally:
+        sys.setswitchinterval(interval)
+    assert len(hits) == 4 * 2 * often
+    assert hits.count(True) == often
 
 
 def test_fresh_edges_come_before_those_where_somebody_died(tmp_path: Path) -> None:
